@@ -1,0 +1,65 @@
+//! Ground truth for the live tests: a program that takes local ports in every way there is, and prints what it got.
+//!
+//! One JSON object a line on standard output (`portscope_tests::operation`). Only loopback addresses, only bounded
+//! loops, and sysctls are written in a network namespace of its own alone.
+
+#![forbid(unsafe_code)]
+
+use std::io::Write as _;
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::Parser as _;
+
+mod cli;
+mod contend;
+mod endpoint;
+mod exhaust;
+mod flood;
+mod ground;
+mod namespace;
+mod occupy;
+mod options;
+mod sites;
+mod stage;
+mod telling;
+mod transport;
+
+use cli::{Cli, Command};
+use stage::Stage;
+
+/// Nothing that this program does takes so many seconds: it ends itself rather than hang.
+const ALARM_S: u32 = 180;
+
+fn main() -> ExitCode {
+    nix::unistd::alarm::set(ALARM_S);
+    match run(&Cli::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // Nothing is left to do where standard error itself is gone.
+            drop(writeln!(std::io::stderr(), "workload: {error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(cli: &Cli) -> Result<()> {
+    if let Some(name) = &cli.comm {
+        rustix::thread::set_name(&std::ffi::CString::new(name.as_str())?)?;
+    }
+    namespace::enter(cli)?;
+    let stage = Stage::open()?;
+    if cli.waits() {
+        stage.hello()?;
+        cli.wait()?;
+    }
+    match &cli.command {
+        Command::Sites(plan) => sites::run(&stage, plan)?,
+        Command::Exhaust(plan) => exhaust::run(&stage, plan)?,
+        Command::Connects(plan) => flood::connects(&stage, plan)?,
+        Command::Binds(plan) => flood::binds(&stage, plan)?,
+        Command::Contend(plan) => contend::run(&stage, plan)?,
+        Command::Occupy(plan) => occupy::run(&stage, plan)?,
+    }
+    stage.flush()
+}

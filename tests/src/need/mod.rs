@@ -1,0 +1,142 @@
+//! What a test needs of the machine, and what each kernel row must be able to give.
+//!
+//! A need that is not met makes the test return early, after a line in the ledger (`PORTSCOPE_SKIP_LEDGER`). Where the
+//! row promises to meet it, the test fails instead; and it fails where a row that promises not to meet it does.
+
+use std::fmt;
+use std::process::Command;
+use std::sync::OnceLock;
+
+use anyhow::{Context as _, Result, bail};
+use serde::Deserialize;
+
+use crate::backend::Backend;
+use crate::operation::Absent;
+use crate::program;
+
+mod ledger;
+mod row;
+
+pub use row::{Promise, Row};
+
+/// Something that a test cannot do without.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Need {
+    /// To be root.
+    Root,
+    /// A backend that this kernel can run.
+    Backend(Backend),
+    /// A backend that this kernel refuses.
+    RefusedBackend,
+    /// IPv6.
+    Ipv6,
+    /// UDP-Lite, gone in 7.2.
+    UdpLite,
+    /// MPTCP.
+    Mptcp,
+    /// SCTP.
+    Sctp,
+    /// `IP_LOCAL_PORT_RANGE`, from 6.1.31 on.
+    LocalPortRange,
+    /// TCP Fast Open.
+    Fastopen,
+}
+
+impl fmt::Display for Need {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Root => f.write_str("root"),
+            Self::Backend(backend) => write!(f, "backend {backend}"),
+            Self::RefusedBackend => f.write_str("a backend that this kernel refuses"),
+            Self::Ipv6 => f.write_str("ipv6"),
+            Self::UdpLite => f.write_str("udplite"),
+            Self::Mptcp => f.write_str("mptcp"),
+            Self::Sctp => f.write_str("sctp"),
+            Self::LocalPortRange => f.write_str("local_port_range"),
+            Self::Fastopen => f.write_str("fastopen"),
+        }
+    }
+}
+
+impl Need {
+    /// The need that a workload found unmet.
+    ///
+    /// # Errors
+    ///
+    /// When the workload names something that no row knows.
+    pub fn of_absent(absent: &Absent) -> Result<Self> {
+        match absent.absent.as_str() {
+            "ipv6" => Ok(Self::Ipv6),
+            "udplite" => Ok(Self::UdpLite),
+            "mptcp" => Ok(Self::Mptcp),
+            "sctp" => Ok(Self::Sctp),
+            "local_port_range" => Ok(Self::LocalPortRange),
+            "fastopen" => Ok(Self::Fastopen),
+            other => bail!("the workload misses {other:?}, which no kernel row knows"),
+        }
+    }
+}
+
+/// Whether this process is root.
+#[must_use]
+pub fn is_root() -> bool {
+    rustix::process::geteuid().is_root()
+}
+
+/// Why a backend cannot be used here, or `None` where it can.
+///
+/// # Errors
+///
+/// When `portscope check --hooks -o json` does not say.
+pub fn refusal(backend: Backend) -> Result<Option<String>> {
+    static ANSWER: OnceLock<Result<Vec<Hooks>, String>> = OnceLock::new();
+    let hooks = match ANSWER.get_or_init(|| ask_hooks().map_err(|error| format!("{error:#}"))) {
+        Ok(hooks) => hooks,
+        Err(error) => bail!("{error}"),
+    };
+    let hooks = hooks.iter().find(|hooks| hooks.name == backend.word());
+    let hooks = hooks.with_context(|| format!("`check --hooks` does not speak of {backend}"))?;
+    Ok((!hooks.usable).then(|| hooks.reason.clone().unwrap_or_default()))
+}
+
+/// Judges a need of a test: true when it is met, false when the test is to return.
+///
+/// # Errors
+///
+/// When what was found is not what the row promises, or the ledger cannot be written.
+pub fn judge(test: &str, need: Need, unmet: Option<&str>) -> Result<bool> {
+    let row = Row::current()?;
+    match (row.promise(need), unmet) {
+        (Promise::Met, Some(reason)) => bail!("the row {row} promises {need}, but: {reason}"),
+        (Promise::Unmet, None) => bail!("the row {row} is known to lack {need}, but it is here"),
+        (_, None) => Ok(true),
+        (_, Some(reason)) => {
+            ledger::write(test, &format!("needs {need}: {reason}"))?;
+            Ok(false)
+        }
+    }
+}
+
+#[derive(Debug, Deserialize)]
+struct Check {
+    backends: Vec<Hooks>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Hooks {
+    name: String,
+    usable: bool,
+    reason: Option<String>,
+}
+
+fn ask_hooks() -> Result<Vec<Hooks>> {
+    let output = Command::new(program::portscope()?).args(["check", "--hooks", "-o", "json"]).output()?;
+    let check: Check = serde_json::from_slice(&output.stdout).with_context(|| {
+        format!(
+            "`portscope check --hooks -o json` ended with {} and no such document: {}",
+            output.status,
+            String::from_utf8_lossy(&output.stderr)
+        )
+    })?;
+    Ok(check.backends)
+}

@@ -1,0 +1,132 @@
+//! The kernel rows of the matrix and what each of them promises.
+
+use std::fmt;
+
+use anyhow::{Result, bail};
+
+use super::Need;
+
+/// A row of the kernel matrix.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Row {
+    /// The machine that the tests were started on, whatever it is.
+    Host,
+    /// Debian 11.
+    V5_10,
+    /// Debian 12.
+    V6_1,
+    /// Debian 13.
+    V6_12,
+    /// Debian unstable.
+    Newest,
+}
+
+/// What a row says of a need.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Promise {
+    /// It is met: a skip is a failure.
+    Met,
+    /// It is not met: finding it is a failure.
+    Unmet,
+    /// Either.
+    Open,
+}
+
+impl Row {
+    /// Every row.
+    pub const ALL: [Self; 5] = [Self::Host, Self::V5_10, Self::V6_1, Self::V6_12, Self::Newest];
+
+    /// The row that `PORTSCOPE_KERNEL_ROW` names, or the host.
+    ///
+    /// # Errors
+    ///
+    /// When it names no row.
+    pub fn current() -> Result<Self> {
+        match std::env::var("PORTSCOPE_KERNEL_ROW") {
+            Ok(word) => Self::from_word(&word),
+            Err(_) => Ok(Self::Host),
+        }
+    }
+
+    /// The promise of this row.
+    #[must_use]
+    pub fn promise(self, need: Need) -> Promise {
+        use Promise::{Met, Open, Unmet};
+        match (self, need) {
+            (Self::Host, _) | (_, Need::Sctp) => Open,
+            (_, Need::RefusedBackend)
+            | (Self::V5_10, Need::Mptcp | Need::LocalPortRange)
+            | (Self::Newest, Need::UdpLite) => Unmet,
+            _ => Met,
+        }
+    }
+
+    fn from_word(word: &str) -> Result<Self> {
+        match Self::ALL.into_iter().find(|row| row.word() == word) {
+            Some(row) => Ok(row),
+            None => bail!("PORTSCOPE_KERNEL_ROW names {word:?}: not a row"),
+        }
+    }
+
+    const fn word(self) -> &'static str {
+        match self {
+            Self::Host => "host",
+            Self::V5_10 => "5.10",
+            Self::V6_1 => "6.1",
+            Self::V6_12 => "6.12",
+            Self::Newest => "newest",
+        }
+    }
+}
+
+impl fmt::Display for Row {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.word())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::backend::Backend;
+
+    #[test]
+    fn the_machines_of_the_matrix_run_every_backend_as_root() {
+        for row in Row::ALL.into_iter().filter(|row| *row != Row::Host) {
+            assert_eq!(row.promise(Need::Root), Promise::Met, "{row}");
+            assert_eq!(row.promise(Need::RefusedBackend), Promise::Unmet, "{row}");
+            for backend in Backend::ALL {
+                assert_eq!(row.promise(Need::Backend(backend)), Promise::Met, "{row} {backend}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_host_promises_nothing() {
+        for need in [Need::Root, Need::Backend(Backend::Fentry), Need::UdpLite, Need::RefusedBackend] {
+            assert_eq!(Row::Host.promise(need), Promise::Open);
+        }
+    }
+
+    #[test]
+    fn expected_skips_are_those_of_the_kernels() {
+        let unmet = |row: Row| {
+            [Need::Ipv6, Need::UdpLite, Need::Mptcp, Need::LocalPortRange, Need::Fastopen]
+                .into_iter()
+                .filter(|need| row.promise(*need) == Promise::Unmet)
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(unmet(Row::V5_10), [Need::Mptcp, Need::LocalPortRange]);
+        assert_eq!(unmet(Row::V6_1), []);
+        assert_eq!(unmet(Row::V6_12), []);
+        assert_eq!(unmet(Row::Newest), [Need::UdpLite]);
+    }
+
+    #[test]
+    fn rows_are_found_by_the_words_of_the_matrix() {
+        for row in Row::ALL {
+            assert_eq!(Row::from_word(row.word()).unwrap(), row);
+        }
+        assert!(Row::from_word("6.2").is_err());
+    }
+}

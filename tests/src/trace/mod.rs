@@ -1,0 +1,144 @@
+//! The process of `portscope trace`: started, armed, stopped, and what it wrote.
+
+use std::fs::{self, File};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail};
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::scratch::Scratch;
+use crate::{deadline, program};
+
+mod capture;
+mod event;
+
+pub use capture::{Accounting, Capture};
+pub use event::Event;
+
+/// How long arming may take: an emulated machine parses its BTF in seconds.
+const ARMING: Duration = Duration::from_secs(30);
+/// How long draining and the footer may take.
+const STOPPING: Duration = Duration::from_secs(30);
+
+/// A tracer whose hooks are armed.
+#[derive(Debug)]
+pub struct Tracer {
+    child: Child,
+    lines: PathBuf,
+    stderr: PathBuf,
+}
+
+impl Tracer {
+    /// Starts `portscope trace -o json` with further arguments, and waits until it is armed.
+    ///
+    /// # Errors
+    ///
+    /// When it ends or does not arm in time, with what it said on standard error.
+    pub fn start(scratch: &Scratch, args: &[&str]) -> Result<Self> {
+        let lines = scratch.file("trace.jsonl");
+        let ready = scratch.file("ready");
+        let stderr = scratch.file("stderr");
+        let mut command = Command::new(program::portscope()?);
+        command.args(["trace", "-o", "json", "-w"]).arg(&lines).arg("--ready-file").arg(&ready).args(args);
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(File::create(&stderr)?);
+        let child = command.spawn().with_context(|| format!("starting {command:?}"))?;
+        let mut tracer = Self { child, lines, stderr };
+        let armed = deadline::until("the tracer's hooks", ARMING, || {
+            if let Some(status) = tracer.child.try_wait()? {
+                bail!("the tracer ended with {status} before it was armed");
+            }
+            Ok(ready.exists().then_some(()))
+        });
+        armed.with_context(|| format!("{args:?}: {}", tracer.said()))?;
+        Ok(tracer)
+    }
+
+    /// Its process.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Stops the process without its help: nothing is read from the ring until [`Self::resume`].
+    ///
+    /// # Errors
+    ///
+    /// When it is gone.
+    pub fn pause(&self) -> Result<()> {
+        self.signal(Signal::STOP)
+    }
+
+    /// Lets it go on.
+    ///
+    /// # Errors
+    ///
+    /// When it is gone.
+    pub fn resume(&self) -> Result<()> {
+        self.signal(Signal::CONT)
+    }
+
+    /// Kills it where it stands.
+    ///
+    /// # Errors
+    ///
+    /// When it is gone.
+    pub fn kill(mut self) -> Result<()> {
+        self.child.kill().context("the tracer is gone")?;
+        self.child.wait().context("waiting for the tracer")?;
+        Ok(())
+    }
+
+    /// Waits until what it has written so far is enough.
+    ///
+    /// # Errors
+    ///
+    /// When it never is.
+    pub fn wait_for(&self, what: &str, is_enough: impl Fn(&str) -> bool) -> Result<()> {
+        deadline::until(what, STOPPING, || Ok(is_enough(&fs::read_to_string(&self.lines)?).then_some(())))
+    }
+
+    /// Interrupts it as Ctrl-C does, and reads what it wrote.
+    ///
+    /// # Errors
+    ///
+    /// When it does not end in time, ends with another status than 0, or wrote what is no recording of events.
+    pub fn stop(self) -> Result<Capture> {
+        self.signal(Signal::INT)?;
+        self.finish()
+    }
+
+    /// Waits until it ends by itself, and reads what it wrote.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::stop`].
+    pub fn finish(mut self) -> Result<Capture> {
+        let ended = deadline::until("the end of the tracer", STOPPING, || Ok(self.child.try_wait()?));
+        let stderr = self.said();
+        let status = ended.with_context(|| stderr.clone())?;
+        if !status.success() {
+            bail!("the tracer ended with {status}: {stderr}");
+        }
+        let text = fs::read_to_string(&self.lines).with_context(|| format!("no output: {stderr}"))?;
+        Capture::parse(&text, stderr)
+    }
+
+    fn said(&self) -> String {
+        fs::read_to_string(&self.stderr).unwrap_or_default()
+    }
+
+    fn signal(&self, signal: Signal) -> Result<()> {
+        let pid = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw).context("no such process")?;
+        kill_process(pid, signal).context("the tracer is gone")
+    }
+}
+
+impl Drop for Tracer {
+    fn drop(&mut self) {
+        // Both fail where it is gone already, which is what is wanted.
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}

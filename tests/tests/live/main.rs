@@ -1,0 +1,21 @@
+//! Live tests: portscope on this kernel, held against what the workload saw.
+//!
+//! One binary, so that a test machine needs one file. Each test runs alone (`portscope_tests::live`); its needs are
+//! judged against the promises of the kernel row, and skips go to the ledger.
+
+#![forbid(unsafe_code)]
+
+mod candidates;
+mod cli;
+mod contention;
+mod exhaustion;
+mod explicit;
+mod filters;
+mod leftovers;
+mod namespaces;
+mod overload;
+mod parity;
+mod releases;
+mod shape;
+mod sites;
+mod snmp;

@@ -1,0 +1,17 @@
+//! What crosses from the kernel to userspace, and back: records, configuration, offsets, counters, names.
+//!
+//! Every type is `repr(C)` and made of integers and byte arrays alone; numbers become enums in one place,
+//! the decoder in userspace. Ports are in host byte order, addresses in network byte order.
+#![expect(unnameable_types, reason = "the derives of zerocopy make hidden types for each field")]
+
+mod config;
+mod counters;
+mod offsets;
+mod record;
+
+pub mod names;
+
+pub use config::{Config, Control, FilterConfig, MAX_NAMES, MAX_RANGES, Mode, NamePattern, PortRange, RemoteKey, filter, tune};
+pub use counters::{CELLS, CpuCounters, Lane, TallyKey, TallyValue, Protocol, ResultClass, cell};
+pub use offsets::{BitOffset, FIELDS, FieldKind, FieldOffsets, FieldSpec, POISON, Need};
+pub use record::{Record, flags, kind, option, present};

@@ -1,0 +1,38 @@
+//! Names of the maps and globals of the BPF object; a test proves that the object has exactly these.
+
+/// Ring buffer of [`super::Record`].
+pub const EVENTS: &str = "EVENTS";
+/// Array of [`super::CpuCounters`], one a possible CPU.
+pub const COUNTERS: &str = "COUNTERS";
+/// Hash of [`super::TallyKey`] to [`super::TallyValue`]: the events that the ring did not carry.
+pub const TALLY: &str = "TALLY";
+/// Array of one [`super::Control`].
+pub const CONTROL: &str = "CONTROL";
+/// Array of in-flight searches, by thread.
+pub const SLOTS: &str = "SLOTS";
+/// Hash of in-flight searches whose slot was taken.
+pub const SPILL: &str = "SPILL";
+/// Array of in-flight system calls, by thread (tracepoint backend).
+pub const PENDING: &str = "PENDING";
+/// Array of search counters, one an entry of the kernel's `table_perturb`.
+pub const PERTURB: &str = "PERTURB";
+/// Hash of live sockets whose port the kernel chose (releases).
+pub const LIVE: &str = "LIVE";
+/// Hash of process ids to show.
+pub const FILTER_PIDS: &str = "FILTER_PIDS";
+/// Hash of user ids to show.
+pub const FILTER_UIDS: &str = "FILTER_UIDS";
+/// Hash of network namespaces to show.
+pub const FILTER_NETNS: &str = "FILTER_NETNS";
+/// Longest-prefix table of remote networks to show.
+pub const FILTER_REMOTE: &str = "FILTER_REMOTE";
+/// Global [`super::Config`].
+pub const CONFIG_GLOBAL: &str = "CONFIG";
+/// Global [`super::FieldOffsets`].
+pub const OFFSETS_GLOBAL: &str = "OFFSETS";
+
+/// Every map.
+pub const MAPS: [&str; 13] = [
+    EVENTS, COUNTERS, TALLY, CONTROL, SLOTS, SPILL, PENDING, PERTURB, LIVE, FILTER_PIDS, FILTER_UIDS,
+    FILTER_NETNS, FILTER_REMOTE,
+];

@@ -1,0 +1,100 @@
+//! From a finished record to the ring, the counters, or both.
+
+use core::ptr;
+
+use aya_ebpf::bindings::{BPF_NOEXIST, BPF_RB_AVAIL_DATA, BPF_RB_FORCE_WAKEUP, BPF_RB_NO_WAKEUP};
+use tracer_ebpf::abi::{
+    Control, Mode, Protocol, Record, ResultClass, TallyKey, TallyValue, cell, flags, present, tune,
+};
+
+use super::{
+    filter,
+    globals::{CONFIG, frozen, tuned},
+    maps::{Counters, EVENTS, TALLY, add},
+};
+
+/// Bytes that a record takes in the ring, its header included.
+const RECORD_BYTES: u64 = size_of::<Record>() as u64 + 8;
+/// The reader is woken by any of this many records behind the mark: two CPUs that cross it together may
+/// both miss its exact edge.
+const WAKE_WINDOW: u64 = 4 * RECORD_BYTES;
+
+/// Counts a record and passes it on; true when it passed the filters. `in_cgroup` answers the cgroup
+/// filter, and is asked only then.
+#[inline(always)]
+pub(crate) fn emit(record: &mut Record, control: *mut Control, in_cgroup: impl FnOnce() -> bool) -> bool {
+    // SAFETY: the pointer is the non-null result of a map lookup.
+    let mode = unsafe { (*control).mode };
+    if mode == Mode::SelfTest as u32 {
+        record.flags |= flags::SELF_TEST;
+        push(record);
+        return false;
+    }
+    let Some(counters) = Counters::here() else { return false };
+    if !filter::passes(record, in_cgroup) {
+        counters.filtered();
+        return false;
+    }
+    count_and_push(record, counters);
+    true
+}
+
+/// Counts the release of a port and passes it on. Its allocation has passed the filters already; they are
+/// not asked again, because the running task is whoever the release happened to interrupt.
+#[inline(always)]
+pub(crate) fn emit_release(record: &mut Record, control: *mut Control) {
+    // SAFETY: the pointer is the non-null result of a map lookup.
+    if unsafe { (*control).mode } == Mode::Run as u32
+        && let Some(counters) = Counters::here()
+    {
+        count_and_push(record, counters);
+    }
+}
+
+#[inline(always)]
+fn count_and_push(record: &Record, counters: Counters) {
+    let errno = if record.present & present::ERROR != 0 { record.error } else { u8::MAX };
+    let cell = cell(record.kind, Protocol::of(record.protocol), ResultClass::of(errno));
+    counters.event(cell);
+    if tuned(tune::COUNT_ONLY) {
+        tally(record, cell, counters);
+    } else if !push(record) {
+        counters.lost();
+        tally(record, cell, counters);
+    }
+}
+
+/// Writes a record to the ring; false when it is full.
+///
+/// Nobody is woken by an event: the reader looks every few milliseconds, and is woken only when the ring
+/// fills faster than that.
+#[inline(always)]
+fn push(record: &Record) -> bool {
+    let Some(mut entry) = EVENTS.reserve::<Record>(0) else { return false };
+    // SAFETY: the entry is memory of the ring, of the size and alignment of a record.
+    unsafe { ptr::write(entry.as_mut_ptr(), *record) };
+    let waiting = EVENTS.query(u64::from(BPF_RB_AVAIL_DATA));
+    let beyond = waiting.wrapping_sub(frozen(&CONFIG.wake_bytes));
+    let wakeup = if beyond < WAKE_WINDOW { BPF_RB_FORCE_WAKEUP } else { BPF_RB_NO_WAKEUP };
+    entry.submit(u64::from(wakeup));
+    true
+}
+
+/// Counts an event that the ring does not carry under its process.
+#[inline(always)]
+fn tally(record: &Record, cell: usize, counters: Counters) {
+    let key = TallyKey { pid: record.pid, cell: cell as u32 };
+    if TALLY.get_ptr_mut(&key).is_none() {
+        let fresh = TallyValue { count: 0, comm: record.comm };
+        // Another CPU may have been first: the lookup below finds its entry.
+        if TALLY.insert(&key, &fresh, u64::from(BPF_NOEXIST)).is_err() && TALLY.get_ptr_mut(&key).is_none() {
+            counters.tally_full();
+            return;
+        }
+    }
+    let Some(value) = TALLY.get_ptr_mut(&key) else { return };
+    // SAFETY: the pointer is the non-null result of a map lookup.
+    let count = unsafe { &raw mut (*value).count };
+    // SAFETY: it points into that map value.
+    unsafe { add(count, 1) };
+}

@@ -1,0 +1,120 @@
+//! The maps, and the counters in them.
+
+use aya_ebpf::{
+    helpers::generated::bpf_get_smp_processor_id,
+    macros::map,
+    maps::{Array, HashMap, LpmTrie, RingBuf},
+};
+use tracer_ebpf::abi::{Control, CpuCounters, Mode, Record, RemoteKey, TallyKey, TallyValue};
+
+use super::{inflight::Slot, pending::Pending};
+
+/// In-flight slots; a power of two.
+pub(crate) const SLOT_COUNT: u32 = 8192;
+/// Entries of the kernel's `table_perturb` (`INET_TABLE_PERTURB_SIZE`).
+pub(crate) const PERTURB_COUNT: u32 = 65536;
+
+/// The ring; userspace sets its size.
+#[map]
+pub(crate) static EVENTS: RingBuf = RingBuf::with_byte_size(1 << 22, 0);
+/// Counters by CPU; userspace sets their number.
+#[map]
+pub(crate) static COUNTERS: Array<CpuCounters> = Array::with_max_entries(1, 0);
+/// Events that the ring did not carry, by process.
+#[map]
+pub(crate) static TALLY: HashMap<TallyKey, TallyValue> = HashMap::with_max_entries(16384, 0);
+/// The switch.
+#[map]
+pub(crate) static CONTROL: Array<Control> = Array::with_max_entries(1, 0);
+/// Searches under way, by thread.
+#[map]
+pub(crate) static SLOTS: Array<Slot> = Array::with_max_entries(SLOT_COUNT, 0);
+/// Searches whose slot was taken.
+#[map]
+pub(crate) static SPILL: HashMap<u32, Slot> = HashMap::with_max_entries(1024, 0);
+/// System calls under way, by thread (tracepoint backend).
+#[map]
+pub(crate) static PENDING: Array<Pending> = Array::with_max_entries(SLOT_COUNT, 0);
+/// Searches by entry of `table_perturb`: started in the upper half, in flight in the lower.
+#[map]
+pub(crate) static PERTURB: Array<u64> = Array::with_max_entries(PERTURB_COUNT, 0);
+/// Sockets and TIME_WAITs that hold a port the kernel chose.
+#[map]
+pub(crate) static LIVE: HashMap<u64, Record> = HashMap::with_max_entries(131_072, 1);
+/// Process ids to show.
+#[map]
+pub(crate) static FILTER_PIDS: HashMap<u32, u8> = HashMap::with_max_entries(1024, 0);
+/// User ids to show.
+#[map]
+pub(crate) static FILTER_UIDS: HashMap<u32, u8> = HashMap::with_max_entries(1024, 0);
+/// Network namespaces to show.
+#[map]
+pub(crate) static FILTER_NETNS: HashMap<u32, u8> = HashMap::with_max_entries(1024, 0);
+/// Remote networks to show.
+#[map]
+pub(crate) static FILTER_REMOTE: LpmTrie<RemoteKey, u8> = LpmTrie::with_max_entries(1024, 0);
+
+/// Adds to a counter that process and softirq context of one CPU, or several CPUs, share.
+///
+/// # Safety
+///
+/// `counter` points into a map value.
+#[inline(always)]
+pub(crate) unsafe fn add(counter: *mut u64, by: u64) {
+    #[cfg(target_arch = "bpf")]
+    // SAFETY: one `BPF_XADD` on a map value; the caller vouches for the pointer.
+    unsafe {
+        core::arch::asm!("lock *(u64 *)({p} + 0) += {v}", p = in(reg) counter, v = in(reg) by);
+    }
+    #[cfg(not(target_arch = "bpf"))]
+    let (_, _) = (counter, by);
+}
+
+/// The counters of this CPU.
+#[derive(Clone, Copy)]
+pub(crate) struct Counters(*mut CpuCounters);
+
+macro_rules! bump {
+    ($($(#[$doc:meta])* $name:ident)*) => {
+        impl Counters {
+            $($(#[$doc])*
+            #[inline(always)]
+            pub(crate) fn $name(self) {
+                // SAFETY: the pointer is the non-null result of a map lookup.
+                let counter = unsafe { &raw mut (*self.0).$name };
+                // SAFETY: it points into that map value.
+                unsafe { add(counter, 1) };
+            })*
+        }
+    };
+}
+
+bump! { filtered lost tally_full entered exited no_entry spilled spill_full read_failed live_full }
+
+impl Counters {
+    /// Those of the CPU that runs this program.
+    #[inline(always)]
+    pub(crate) fn here() -> Option<Self> {
+        // SAFETY: the helper has no preconditions.
+        let cpu = unsafe { bpf_get_smp_processor_id() } as u32;
+        COUNTERS.get_ptr_mut(cpu).map(Self)
+    }
+
+    /// Counts one event that passed the filters.
+    #[inline(always)]
+    pub(crate) fn event(self, cell: usize) {
+        // SAFETY: the pointer is the non-null result of a map lookup, and `cell` is masked below the length.
+        let counter = unsafe { (&raw mut (*self.0).events).cast::<u64>().add(cell & 511) };
+        // SAFETY: it points into that map value.
+        unsafe { add(counter, 1) };
+    }
+}
+
+/// The switch as it stands, or `None` while nothing is to be recorded.
+#[inline(always)]
+pub(crate) fn control() -> Option<*mut Control> {
+    let control = CONTROL.get_ptr_mut(0)?;
+    // SAFETY: the pointer is the non-null result of a map lookup.
+    let mode = unsafe { (*control).mode };
+    (mode != Mode::Off as u32).then_some(control)
+}

@@ -1,0 +1,258 @@
+//! A choice pieced together from what surrounds it: the core of the tracepoint backend.
+//!
+//! No hook sits on the choosing functions here. A hook before them notes the socket under its thread
+//! ([`begin`]); a hook behind them finds the port in the socket ([`chosen`]), or the socket back in its old
+//! state ([`refused`]); the end of the system call brings the errno ([`leave`]). The time between is an
+//! upper bound of the search.
+
+use core::mem::MaybeUninit;
+
+use aya_ebpf::helpers::generated::bpf_get_current_task;
+use tracer_ebpf::abi::{Record, filter::CGROUP, kind, present, tune};
+
+use super::{
+    choice::{self, blank, fill_identity, fill_socket},
+    emit::emit,
+    fields::{Fields as _, Probed},
+    filter,
+    globals::{CONFIG, frozen, offset, tuned},
+    live, maps,
+    maps::{PENDING, SLOT_COUNT},
+    sock::{self, ProbedSock, Socket as _},
+    task,
+};
+
+/// Nothing is under way.
+const IDLE: u8 = 0;
+/// A choice has begun.
+const SEARCHING: u8 = 1;
+/// It has failed; the errno is yet to come.
+const REFUSED: u8 = 2;
+
+/// `EAGAIN`.
+const EAGAIN: i32 = 11;
+
+/// What a thread is doing.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub(crate) struct Pending {
+    /// The record as far as it is known.
+    pub(crate) record: Record,
+    /// Address of the socket.
+    pub(crate) sock: u64,
+    /// When the choice began, `CLOCK_MONOTONIC`.
+    pub(crate) entered_ns: u64,
+    /// Owner.
+    pub(crate) tid: u32,
+    /// `inet_sport` at the beginning, network order.
+    pub(crate) sport: u16,
+    /// `IDLE`, `SEARCHING` or `REFUSED`.
+    pub(crate) stage: u8,
+    /// 1 inside a system call whose end is hooked.
+    pub(crate) in_syscall: u8,
+    /// 1 when the task passed the cgroup filter.
+    pub(crate) in_cgroup: u8,
+    /// 1 when the record's local address was noted at the beginning and stays.
+    pub(crate) local_fixed: u8,
+    /// Always 0.
+    pub(crate) reserved: [u8; 6],
+}
+
+/// The slot of a thread.
+#[inline(always)]
+fn slot(tid: u32) -> Option<&'static mut Pending> {
+    let slot = PENDING.get_ptr_mut(tid & (SLOT_COUNT - 1))?;
+    // SAFETY: the pointer is the non-null result of a map lookup; only the owner thread writes behind it.
+    Some(unsafe { &mut *slot })
+}
+
+/// The slot of a thread, if it holds a choice for `sock` at `stage`.
+#[inline(always)]
+fn owned(tid: u32, sock: u64, stage: u8) -> Option<&'static mut Pending> {
+    slot(tid).filter(|slot| slot.tid == tid && slot.sock == sock && slot.stage == stage)
+}
+
+/// Thread id of the running task, where the helper for it does not exist (socket-operations programs
+/// before 6.10).
+#[inline(always)]
+fn current_tid() -> Option<u32> {
+    // SAFETY: the helper has no preconditions.
+    Probed(unsafe { bpf_get_current_task() } as *const u8).read(offset!(task_pid))
+}
+
+/// A system call that may choose a port begins.
+#[inline(always)]
+pub(crate) fn enter_syscall() {
+    let Some((_, ids)) = choice::admitted() else { return };
+    if let Some(slot) = slot(ids.tid) {
+        slot.tid = ids.tid;
+        slot.stage = IDLE;
+        slot.in_syscall = 1;
+    }
+}
+
+/// Where a choice begins.
+pub(crate) struct Beginning {
+    /// The socket.
+    pub(crate) sock: u64,
+    /// A value of `kind`.
+    pub(crate) kind: u8,
+    /// Port the caller named, or the socket holds.
+    pub(crate) requested: u16,
+    /// Address that the caller named (network order, IPv6 as such), and the address family.
+    pub(crate) local: Option<([u8; 16], u8)>,
+}
+
+/// A choice begins on the running thread.
+#[inline(always)]
+pub(crate) fn begin(at: &Beginning) {
+    let Some((_, ids)) = choice::admitted() else { return };
+    let Some(slot) = slot(ids.tid) else { return };
+    if slot.tid != ids.tid {
+        slot.in_syscall = 0;
+    }
+    slot.tid = ids.tid;
+    slot.sock = at.sock;
+    slot.stage = SEARCHING;
+    slot.sport = Probed(at.sock as *const u8).read(offset!(inet_sport)).unwrap_or(0);
+    slot.in_cgroup = 1;
+    if frozen(&CONFIG.filter.active) & CGROUP != 0 {
+        slot.in_cgroup = u8::from(filter::task_in_cgroup());
+    }
+    let mut storage = MaybeUninit::uninit();
+    let record = blank(&mut storage);
+    record.pid = ids.pid;
+    record.tid = ids.tid;
+    record.kind = at.kind;
+    record.requested_port = at.requested;
+    slot.local_fixed = 0;
+    if let Some((addr, family)) = at.local {
+        record.local_addr = addr;
+        record.family = family;
+        slot.local_fixed = 1;
+    }
+    fill_identity(record, &task::identity());
+    slot.record = *record;
+    slot.entered_ns = choice::now();
+}
+
+/// An unbound datagram socket is about to be bound automatically. The choice comes before the route, so the
+/// local address is what the socket is bound to now: a wildcard, most of the time.
+#[inline(always)]
+pub(crate) fn begin_autobind(socket: &Probed) {
+    let Some(fetched) = ProbedSock::fetch(socket.0) else { return };
+    let at = sock::addresses(fetched.common(), false);
+    begin(&Beginning {
+        sock: fetched.address(),
+        kind: kind::AUTOBIND,
+        requested: 0,
+        local: Some((choice::bytes(at.local), at.family)),
+    });
+}
+
+/// The choice on this thread has succeeded: the socket holds its port.
+#[inline(always)]
+pub(crate) fn chosen(sock: u64) {
+    let Some(tid) = current_tid() else { return };
+    let Some(slot) = owned(tid, sock, SEARCHING) else { return };
+    slot.stage = IDLE;
+    finish(slot, Some(0), None);
+}
+
+/// A connect or listen is back where it began: it was refused, or dropped behind the choice.
+#[inline(always)]
+pub(crate) fn refused(sock: u64) {
+    let Some((_, ids)) = choice::admitted() else { return };
+    let Some(slot) = owned(ids.tid, sock, SEARCHING) else { return };
+    let sport: u16 = Probed(sock as *const u8).read(offset!(inet_sport)).unwrap_or(0);
+    if slot.record.kind == kind::CONNECT && sport != slot.sport {
+        // A port was chosen; what failed came later (a route, memory).
+        slot.stage = IDLE;
+        return finish(slot, Some(0), Some(u16::from_be(sport)));
+    }
+    // The addresses are cleared before the system call ends: fill them in now.
+    describe(slot);
+    slot.stage = REFUSED;
+    if slot.in_syscall == 0 {
+        slot.stage = IDLE;
+        finish_described(slot, None, Some(0));
+    }
+}
+
+/// The system call ends with `ret`.
+#[inline(always)]
+pub(crate) fn leave(ret: i64) {
+    let Some((_, ids)) = choice::admitted() else { return };
+    let Some(slot) = slot(ids.tid) else { return };
+    if slot.tid != ids.tid {
+        return;
+    }
+    slot.in_syscall = 0;
+    let stage = slot.stage;
+    slot.stage = IDLE;
+    let errno = if ret < 0 { (-ret) as i32 } else { 0 };
+    if stage == REFUSED {
+        return finish_described(slot, Some(errno), Some(0));
+    }
+    if stage != SEARCHING {
+        return;
+    }
+    let port = Probed(slot.sock as *const u8).read::<u16>(offset!(skc_num)).unwrap_or(0);
+    match slot.record.kind {
+        // No hook saw the port behind bind: it failed, or the choice was put off
+        // (`IP_BIND_ADDRESS_NO_PORT`).
+        kind::BIND | kind::FIXED_BIND if errno != 0 => finish(slot, Some(errno), Some(0)),
+        kind::AUTOBIND if port != 0 => finish(slot, Some(0), Some(port)),
+        kind::AUTOBIND if errno == EAGAIN => finish(slot, Some(errno), Some(0)),
+        // The SYN is put off (TCP_FASTOPEN_CONNECT), or the protocol does not report it (DCCP).
+        kind::CONNECT if port != 0 => finish(slot, Some(0), Some(port)),
+        _ => {}
+    }
+}
+
+/// Completes the record: `errno` is `None` where it could not be seen, `port` `None` to ask the socket.
+#[inline(always)]
+fn finish(slot: &mut Pending, errno: Option<i32>, port: Option<u16>) {
+    describe(slot);
+    finish_described(slot, errno, port);
+}
+
+/// Fills in what the socket says, but for a local address that was noted at the beginning.
+#[inline(always)]
+fn describe(slot: &mut Pending) {
+    let address = frozen(&slot.sock);
+    let Some(socket) = ProbedSock::fetch(address as *const u8) else { return };
+    let (addr, family) = (slot.record.local_addr, slot.record.family);
+    slot.record.mono_ns = choice::now();
+    fill_socket(&mut slot.record, &socket, address);
+    slot.record.local_port = sock::port_of(socket.common());
+    if slot.local_fixed != 0 {
+        slot.record.local_addr = addr;
+        slot.record.family = family;
+    }
+}
+
+#[inline(always)]
+fn finish_described(slot: &mut Pending, errno: Option<i32>, port: Option<u16>) {
+    let Some(control) = maps::control() else { return };
+    let record = &mut slot.record;
+    let fixed = record.kind >= kind::FIXED_CONNECT;
+    if fixed && errno == Some(0) && !tuned(tune::EXPLICIT) {
+        return;
+    }
+    record.present |= present::LOCAL_ADDR | present::SEARCH_NS | present::SEARCH_UPPER;
+    let took = record.mono_ns.wrapping_sub(slot.entered_ns);
+    record.search_ns = u32::try_from(took).unwrap_or(u32::MAX);
+    if let Some(errno) = errno {
+        record.error = errno as u8;
+        record.present |= present::ERROR;
+    }
+    if let Some(port) = port {
+        record.local_port = port;
+    }
+    let in_cgroup = slot.in_cgroup != 0;
+    let shown = emit(record, control, || in_cgroup);
+    if tuned(tune::RELEASES) && shown && errno == Some(0) && !fixed {
+        live::born(slot.sock, record);
+    }
+}

@@ -1,0 +1,171 @@
+//! Backend `fentry`: BPF trampolines. Arguments come typed, so fields are loaded directly.
+//!
+//! Arguments narrower than a register arrive with whatever the upper bits held (seen on 5.10): always
+//! narrow them. The return value stands behind the arguments.
+//!
+//! Minimum kernel: 5.8 for the ring; trampolines need 5.5 on x86-64, about 6.4 on arm64.
+
+use aya_ebpf::{
+    EbpfContext as _,
+    macros::{fentry, fexit},
+    programs::{FEntryContext, FExitContext},
+};
+
+use crate::kernel::{
+    choice::{self, Path},
+    fields::Typed,
+    globals::{CONFIG, frozen},
+    release,
+    sock::{self, TypedSock},
+};
+
+/// The socket among the arguments.
+macro_rules! sock {
+    ($ctx:ident, $n:literal) => {{
+        let sock: *const u8 = $ctx.arg($n);
+        Typed(sock)
+    }};
+}
+
+/// `int __inet_hash_connect(struct inet_timewait_death_row *, struct sock *sk, u64 port_offset, …)`,
+/// net/ipv4/inet_hashtables.c: the search of every TCP and DCCP connect, IPv4 and IPv6.
+#[fentry]
+fn fe_connect(ctx: FEntryContext) -> i32 {
+    let sock = sock!(ctx, 1);
+    choice::enter(Path::Connect, sock.0 as u64, sock::port_of(&sock), ctx.arg(2));
+    0
+}
+
+/// The exit of [`fe_connect`]'s function: 0, `-EADDRNOTAVAIL` or `-ENOMEM`.
+#[fexit]
+fn fx_connect(ctx: FExitContext) -> i32 {
+    let sock = sock!(ctx, 1);
+    // 4 arguments up to 6.12, 5 from 6.18 on: userspace reads their number from the BTF. The branch that
+    // would read behind the return value is dead code to the verifier.
+    let ret: i32 = if frozen(&CONFIG.connect_ret) == 4 { argument(&ctx, 4) } else { argument(&ctx, 5) };
+    choice::exit(Path::Connect, ret, |_| Some(TypedSock(sock)));
+    0
+}
+
+/// An argument by index, kept from being merged with another into a computed context access, which the
+/// verifier refuses.
+#[inline(always)]
+fn argument(ctx: &FExitContext, n: usize) -> i32 {
+    // SAFETY: the context is an array of 64-bit words; the verifier checks the index.
+    let word = unsafe { ctx.as_ptr().cast::<u64>().add(n) };
+    // SAFETY: as above.
+    unsafe { core::ptr::read_volatile(word) as i32 }
+}
+
+/// `int inet_csk_get_port(struct sock *sk, unsigned short snum)`, net/ipv4/inet_connection_sock.c: bind and
+/// listen of TCP and DCCP.
+#[fentry]
+fn fe_tcp_port(ctx: FEntryContext) -> i32 {
+    choice::enter(Path::Port, sock!(ctx, 0).0 as u64, ctx.arg::<u64>(1) as u16, 0);
+    0
+}
+
+/// The exit of [`fe_tcp_port`]'s function: 0, `-EADDRINUSE`, or 1 before 6.1.
+#[fexit]
+fn fx_tcp_port(ctx: FExitContext) -> i32 {
+    let sock = sock!(ctx, 0);
+    choice::exit(Path::Port, ctx.arg::<u64>(2) as i32, |_| Some(TypedSock(sock)));
+    0
+}
+
+/// `int udp_lib_get_port(struct sock *sk, unsigned short snum, unsigned int hash2_nulladdr)`,
+/// net/ipv4/udp.c: bind and autobind of UDP and UDP-Lite.
+#[fentry]
+fn fe_udp_port(ctx: FEntryContext) -> i32 {
+    choice::enter(Path::Port, sock!(ctx, 0).0 as u64, ctx.arg::<u64>(1) as u16, 0);
+    0
+}
+
+/// The exit of [`fe_udp_port`]'s function.
+#[fexit]
+fn fx_udp_port(ctx: FExitContext) -> i32 {
+    let sock = sock!(ctx, 0);
+    choice::exit(Path::Port, ctx.arg::<u64>(3) as i32, |_| Some(TypedSock(sock)));
+    0
+}
+
+/// `int inet_autobind(struct sock *sk)`, net/ipv4/af_inet.c: an unbound datagram socket connects or sends.
+/// Nothing but this tells autobind from bind.
+#[fentry]
+fn fe_autobind(ctx: FEntryContext) -> i32 {
+    choice::enter_autobind(sock!(ctx, 0).0 as u64);
+    0
+}
+
+/// The exit of [`fe_autobind`]'s function.
+#[fexit]
+fn fx_autobind(_ctx: FExitContext) -> i32 {
+    choice::exit_autobind();
+    0
+}
+
+/// `int ping_get_port(struct sock *sk, unsigned short ident)`, net/ipv4/ping.c: the identifier of an ICMP
+/// echo socket, chosen from 1 to 65535 whatever the range.
+#[fentry]
+fn fe_ping_port(ctx: FEntryContext) -> i32 {
+    choice::enter(Path::Port, sock!(ctx, 0).0 as u64, ctx.arg::<u64>(1) as u16, 0);
+    0
+}
+
+/// The exit of [`fe_ping_port`]'s function.
+#[fexit]
+fn fx_ping_port(ctx: FExitContext) -> i32 {
+    let sock = sock!(ctx, 0);
+    choice::exit(Path::Port, ctx.arg::<u64>(2) as i32, |_| Some(TypedSock(sock)));
+    0
+}
+
+/// `void inet_twsk_bind_unhash(struct inet_timewait_sock *tw, …)`, net/ipv4/inet_timewait_sock.c: the end of
+/// a TIME_WAIT, by its timer or by a connect that takes its tuple over.
+#[fentry]
+fn fe_tw_end(ctx: FEntryContext) -> i32 {
+    let time_wait = sock!(ctx, 0);
+    release::time_wait_ends(time_wait.0 as u64, &time_wait);
+    0
+}
+
+/// `void inet_twsk_hashdance(struct inet_timewait_sock *tw, struct sock *sk, …)` up to 6.11, `…_schedule`
+/// from 6.12 on: a TIME_WAIT takes the port of a socket over.
+#[fentry]
+fn fe_tw_start(ctx: FEntryContext) -> i32 {
+    release::handed_over(sock!(ctx, 1).0 as u64, sock!(ctx, 0).0 as u64);
+    0
+}
+
+/// `void inet_put_port(struct sock *sk)`, net/ipv4/inet_hashtables.c: a TCP socket gives its port back.
+#[fentry]
+fn fe_put_port(ctx: FEntryContext) -> i32 {
+    let sock = sock!(ctx, 0);
+    release::closes(sock.0 as u64, &sock);
+    0
+}
+
+/// `void udp_lib_unhash(struct sock *sk)`, net/ipv4/udp.c: a UDP socket gives its port back.
+#[fentry]
+fn fe_udp_unhash(ctx: FEntryContext) -> i32 {
+    let sock = sock!(ctx, 0);
+    release::closes(sock.0 as u64, &sock);
+    0
+}
+
+/// `int __udp_disconnect(struct sock *sk, int flags)`, net/ipv4/udp.c: gives an automatic port back by a
+/// clone of `udp_lib_unhash` where the compiler made one (7.2).
+#[fentry]
+fn fe_udp_disc(ctx: FEntryContext) -> i32 {
+    let sock = sock!(ctx, 0);
+    release::disconnects(&TypedSock(sock));
+    0
+}
+
+/// `void ping_unhash(struct sock *sk)`, net/ipv4/ping.c: an ICMP echo socket gives its identifier back.
+#[fentry]
+fn fe_ping_unhash(ctx: FEntryContext) -> i32 {
+    let sock = sock!(ctx, 0);
+    release::closes(sock.0 as u64, &sock);
+    0
+}

@@ -1,0 +1,172 @@
+//! Backend `kprobe`: the same functions and arguments as [`super::fentry`], through registers and bare
+//! addresses. A kretprobe sees no arguments; the entry has noted them.
+//!
+//! At most `maxactive` threads can be inside one function before exits are missed (2 × CPUs, at least 10;
+//! the number of CPUs on 5.10): entries and exits are counted apart.
+
+use aya_ebpf::{
+    macros::{kprobe, kretprobe},
+    programs::{ProbeContext, RetProbeContext},
+};
+
+use crate::kernel::{
+    choice::{self, Path},
+    fields::{Fields as _, Probed},
+    release,
+    sock::{self, ProbedSock},
+};
+
+/// A pointer among the arguments.
+#[inline(always)]
+fn pointer(ctx: &ProbeContext, n: usize) -> Probed {
+    Probed(ctx.arg::<*const u8>(n).unwrap_or(core::ptr::null()))
+}
+
+#[inline(always)]
+fn enter_port(ctx: &ProbeContext) {
+    let requested = ctx.arg::<u64>(1).unwrap_or(0) as u16;
+    choice::enter(Path::Port, pointer(ctx, 0).0 as u64, requested, 0);
+}
+
+#[inline(always)]
+fn exit(path: Path, ctx: &RetProbeContext) {
+    let ret = ctx.ret::<u64>() as i32;
+    choice::exit(path, ret, |sock| ProbedSock::fetch(sock as *const u8));
+}
+
+/// `__inet_hash_connect`.
+#[kprobe]
+fn kp_connect(ctx: ProbeContext) -> u32 {
+    let sock = pointer(&ctx, 1);
+    let port_offset = ctx.arg(2).unwrap_or(0);
+    choice::enter(Path::Connect, sock.0 as u64, sock::port_of(&sock), port_offset);
+    0
+}
+
+/// Its exit.
+#[kretprobe]
+fn kr_connect(ctx: RetProbeContext) -> u32 {
+    exit(Path::Connect, &ctx);
+    0
+}
+
+/// `inet_csk_get_port`.
+#[kprobe]
+fn kp_tcp_port(ctx: ProbeContext) -> u32 {
+    enter_port(&ctx);
+    0
+}
+
+/// Its exit.
+#[kretprobe]
+fn kr_tcp_port(ctx: RetProbeContext) -> u32 {
+    exit(Path::Port, &ctx);
+    0
+}
+
+/// `udp_lib_get_port`.
+#[kprobe]
+fn kp_udp_port(ctx: ProbeContext) -> u32 {
+    enter_port(&ctx);
+    0
+}
+
+/// Its exit.
+#[kretprobe]
+fn kr_udp_port(ctx: RetProbeContext) -> u32 {
+    exit(Path::Port, &ctx);
+    0
+}
+
+/// `ping_get_port`.
+#[kprobe]
+fn kp_ping_port(ctx: ProbeContext) -> u32 {
+    enter_port(&ctx);
+    0
+}
+
+/// Its exit.
+#[kretprobe]
+fn kr_ping_port(ctx: RetProbeContext) -> u32 {
+    exit(Path::Port, &ctx);
+    0
+}
+
+/// `sctp_get_port_local(struct sock *sk, union sctp_addr *addr)`, net/sctp/socket.c: bind, connect, listen
+/// and send of SCTP. The port lies two bytes into the address, network order.
+#[kprobe]
+fn kp_sctp_port(ctx: ProbeContext) -> u32 {
+    const PORT_AT: u32 = 2;
+    let requested = pointer(&ctx, 1).read::<u16>(PORT_AT).map_or(0, u16::from_be);
+    choice::enter(Path::Port, pointer(&ctx, 0).0 as u64, requested, 0);
+    0
+}
+
+/// Its exit.
+#[kretprobe]
+fn kr_sctp_port(ctx: RetProbeContext) -> u32 {
+    exit(Path::Port, &ctx);
+    0
+}
+
+/// `inet_autobind`.
+#[kprobe]
+fn kp_autobind(ctx: ProbeContext) -> u32 {
+    choice::enter_autobind(pointer(&ctx, 0).0 as u64);
+    0
+}
+
+/// Its exit.
+#[kretprobe]
+fn kr_autobind(_ctx: RetProbeContext) -> u32 {
+    choice::exit_autobind();
+    0
+}
+
+/// `inet_twsk_bind_unhash`.
+#[kprobe]
+fn kp_tw_end(ctx: ProbeContext) -> u32 {
+    let time_wait = pointer(&ctx, 0);
+    release::time_wait_ends(time_wait.0 as u64, &time_wait);
+    0
+}
+
+/// `inet_twsk_hashdance`, or `inet_twsk_hashdance_schedule`.
+#[kprobe]
+fn kp_tw_start(ctx: ProbeContext) -> u32 {
+    release::handed_over(pointer(&ctx, 1).0 as u64, pointer(&ctx, 0).0 as u64);
+    0
+}
+
+/// `inet_put_port`.
+#[kprobe]
+fn kp_put_port(ctx: ProbeContext) -> u32 {
+    let sock = pointer(&ctx, 0);
+    release::closes(sock.0 as u64, &sock);
+    0
+}
+
+/// `udp_lib_unhash`.
+#[kprobe]
+fn kp_udp_unhash(ctx: ProbeContext) -> u32 {
+    let sock = pointer(&ctx, 0);
+    release::closes(sock.0 as u64, &sock);
+    0
+}
+
+/// `__udp_disconnect`.
+#[kprobe]
+fn kp_udp_disc(ctx: ProbeContext) -> u32 {
+    if let Some(socket) = ProbedSock::fetch(pointer(&ctx, 0).0) {
+        release::disconnects(&socket);
+    }
+    0
+}
+
+/// `ping_unhash`.
+#[kprobe]
+fn kp_ping_unhash(ctx: ProbeContext) -> u32 {
+    let sock = pointer(&ctx, 0);
+    release::closes(sock.0 as u64, &sock);
+    0
+}

@@ -1,0 +1,15 @@
+//! Who asked, and when: processes, containers, units, time.
+//!
+//! This room knows events; it knows nothing of statistics, output or commands.
+
+mod cgroup;
+mod clock;
+mod process;
+mod quote;
+mod timestamp;
+
+pub use cgroup::{Cgroup, container_of, unit_of};
+pub use clock::{Clock, UtcNs, monotonic_now};
+pub use process::Process;
+pub(crate) use quote::{is_plain, misleads, push_json_string};
+pub use timestamp::{Rfc3339, TimeColumn};

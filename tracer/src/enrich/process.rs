@@ -1,0 +1,92 @@
+//! What is known of one process.
+
+use std::sync::Arc;
+
+use super::{Cgroup, quote::push_json_string};
+
+/// A process as the first of its events found it; whatever is none could not be learned.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Process {
+    comm: Option<Box<str>>,
+    exe: Option<Box<str>>,
+    cgroup: Option<Arc<Cgroup>>,
+    json_comm: Box<str>,
+    json_exe: Box<str>,
+}
+
+impl Process {
+    /// A process of these names: of its leader, of its executable, of its cgroup.
+    #[must_use]
+    pub fn new(comm: Option<&str>, exe: Option<&str>, cgroup: Option<Arc<Cgroup>>) -> Self {
+        Self {
+            comm: comm.map(Box::from),
+            exe: exe.map(Box::from),
+            cgroup,
+            json_comm: member("comm", comm),
+            json_exe: member("exe", exe),
+        }
+    }
+
+    /// A process of which nothing is known.
+    #[must_use]
+    pub fn unknown() -> Self {
+        Self::new(None, None, None)
+    }
+
+    /// Name of its first thread.
+    #[must_use]
+    pub fn comm(&self) -> Option<&str> {
+        self.comm.as_deref()
+    }
+
+    /// Path of its executable, as the kernel says it (` (deleted)` behind it included).
+    #[must_use]
+    pub fn exe(&self) -> Option<&str> {
+        self.exe.as_deref()
+    }
+
+    /// Its cgroup.
+    #[must_use]
+    pub fn cgroup(&self) -> Option<&Cgroup> {
+        self.cgroup.as_deref()
+    }
+
+    /// Its systemd service or scope.
+    #[must_use]
+    pub fn unit(&self) -> Option<&str> {
+        self.cgroup()?.unit()
+    }
+
+    /// The id of its container.
+    #[must_use]
+    pub fn container(&self) -> Option<&str> {
+        self.cgroup()?.container()
+    }
+
+    /// The member `"comm":…` of a JSON object.
+    #[must_use]
+    pub fn json_comm(&self) -> &str {
+        &self.json_comm
+    }
+
+    /// The member `"exe":…` of a JSON object.
+    #[must_use]
+    pub fn json_exe(&self) -> &str {
+        &self.json_exe
+    }
+
+    /// The members `"unit":…,"container":…` of a JSON object.
+    #[must_use]
+    pub fn json_unit_container(&self) -> &str {
+        self.cgroup.as_deref().map_or(r#""unit":null,"container":null"#, Cgroup::json)
+    }
+}
+
+fn member(key: &str, value: Option<&str>) -> Box<str> {
+    let mut json = format!("\"{key}\":").into_bytes();
+    match value {
+        Some(value) => push_json_string(&mut json, value),
+        None => json.extend_from_slice(b"null"),
+    }
+    String::from_utf8_lossy(&json).into()
+}

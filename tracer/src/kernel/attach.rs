@@ -1,0 +1,192 @@
+//! Loading and attaching: one try of one plan with one configuration.
+
+use std::{fs::File, path::Path};
+
+use aya::{
+    Btf, Ebpf, EbpfLoader,
+    programs::{CgroupAttachMode, Program, ProgramError},
+};
+use tracer_ebpf::abi::{Config, FieldOffsets, names};
+use zerocopy::IntoBytes as _;
+
+use super::{
+    KernelError,
+    facts::Facts,
+    hooks::{Hook, Refusal, Target},
+};
+
+/// What the programs are loaded with.
+#[derive(Clone, Copy, Debug)]
+pub struct Parts<'a> {
+    /// The BPF object.
+    pub object: &'a [u8],
+    /// Frozen settings.
+    pub config: &'a Config,
+    /// Frozen offsets.
+    pub offsets: &'a FieldOffsets,
+    /// Size of the ring.
+    pub buffer_bytes: u32,
+    /// The kernel's types, for trampolines.
+    pub btf: Option<&'a Btf>,
+}
+
+/// Why a try ended: the hook that did not go in.
+#[derive(Debug)]
+pub struct Failed {
+    /// The hook.
+    pub hook: Hook,
+    /// Why.
+    pub refusal: Refusal,
+}
+
+/// Creates the maps; no program is loaded yet.
+///
+/// # Errors
+///
+/// The object is broken, or the kernel refuses a map.
+pub fn create(parts: &Parts<'_>, facts: &Facts) -> Result<Ebpf, KernelError> {
+    EbpfLoader::new()
+        .btf(None)
+        .override_global(names::CONFIG_GLOBAL, parts.config.as_bytes(), true)
+        .override_global(names::OFFSETS_GLOBAL, parts.offsets.as_bytes(), true)
+        .map_max_entries(names::EVENTS, parts.buffer_bytes)
+        .map_max_entries(names::COUNTERS, facts.possible_cpus)
+        .load(parts.object)
+        .map_err(|error| KernelError::Object(chain(&error)))
+}
+
+/// Loads and attaches every hook of a plan, in its order.
+///
+/// # Errors
+///
+/// The first hook that the kernel refuses; those before it stay attached until `ebpf` is dropped.
+pub fn attach_all(ebpf: &mut Ebpf, hooks: &[Hook], btf: Option<&Btf>, facts: &Facts) -> Result<(), Failed> {
+    let cgroup = facts.cgroup2.as_deref().map(File::open).and_then(Result::ok);
+    for hook in hooks {
+        attach(ebpf, hook, btf, facts, cgroup.as_ref()).map_err(|refusal| Failed { hook: *hook, refusal })?;
+    }
+    Ok(())
+}
+
+fn attach(
+    ebpf: &mut Ebpf,
+    hook: &Hook,
+    btf: Option<&Btf>,
+    facts: &Facts,
+    cgroup: Option<&File>,
+) -> Result<(), Refusal> {
+    let missing = |what: &str| Refusal::Missing(what.to_owned());
+    let program =
+        ebpf.program_mut(hook.program).ok_or_else(|| missing("the BPF object has no such program"))?;
+    let function = pick(hook.target.functions(), facts);
+    match (program, hook.target) {
+        (Program::FEntry(program), Target::Fentry(_)) => {
+            program.load(function, btf.ok_or_else(|| missing("the kernel has no BTF"))?).map_err(refused)?;
+            program.attach().map(drop).map_err(refused)
+        }
+        (Program::FExit(program), Target::Fexit(_)) => {
+            program.load(function, btf.ok_or_else(|| missing("the kernel has no BTF"))?).map_err(refused)?;
+            program.attach().map(drop).map_err(refused)
+        }
+        (Program::KProbe(program), Target::Kprobe(_)) => {
+            program.load().map_err(refused)?;
+            program.attach(function, 0).map(drop).map_err(refused)
+        }
+        (Program::RawTracePoint(program), Target::RawTracepoint(name)) => {
+            program.load().map_err(refused)?;
+            program.attach(name).map(drop).map_err(refused)
+        }
+        (Program::TracePoint(program), Target::Syscalls(names)) => {
+            program.load().map_err(refused)?;
+            names.iter().try_for_each(|name| program.attach("syscalls", name).map(drop)).map_err(refused)
+        }
+        (program, Target::Cgroup) => {
+            let cgroup = cgroup.ok_or_else(|| missing("no cgroup version 2 hierarchy can be opened"))?;
+            attach_cgroup(program, cgroup)
+        }
+        _ => Err(missing("the program in the BPF object is of another type")),
+    }
+}
+
+/// By link, whose flags must be 0; links of this kind always coexist with others.
+fn attach_cgroup(program: &mut Program, cgroup: &File) -> Result<(), Refusal> {
+    let mode = CgroupAttachMode::Single;
+    match program {
+        Program::CgroupSockAddr(program) => {
+            program.load().map_err(refused)?;
+            program.attach(cgroup, mode).map(drop).map_err(refused)
+        }
+        Program::CgroupSock(program) => {
+            program.load().map_err(refused)?;
+            program.attach(cgroup, mode).map(drop).map_err(refused)
+        }
+        Program::SockOps(program) => {
+            program.load().map_err(refused)?;
+            program.attach(cgroup, mode).map(drop).map_err(refused)
+        }
+        _ => Err(Refusal::Missing("the program in the BPF object is of another type".to_owned())),
+    }
+}
+
+/// The first of several names that this kernel has.
+fn pick<'a>(names: &[&'a str], facts: &Facts) -> &'a str {
+    let known = names.iter().find(|name| facts.symbols.contains_key(**name));
+    known.or(names.first()).copied().unwrap_or_default()
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "it stands in map_err")]
+fn refused(error: ProgramError) -> Refusal {
+    Refusal::Refused(chain(&error))
+}
+
+/// An error and its causes, the verifier's log cut to its end, where the reason stands.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        let said = inner.to_string();
+        if !text.contains(&said) {
+            text = format!("{text}: {said}");
+        }
+        cause = inner.source();
+    }
+    log::debug!("{text}");
+    let lines: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+    match lines.as_slice() {
+        [] => text,
+        [all @ ..] if all.len() <= 3 => all.join("; "),
+        [first, .., before, last] => format!("{first} … {before}; {last}"),
+        _ => text,
+    }
+}
+
+/// Runs `work` where tracefs is mounted at its usual place: here if it is, else on a thread with a mount
+/// namespace of its own, so that nothing on the host changes.
+pub fn with_tracefs<T: Send>(work: impl FnOnce() -> T + Send) -> T {
+    if Path::new("/sys/kernel/tracing/events").exists() || Path::new("/sys/kernel/debug/tracing/events").exists() {
+        return work();
+    }
+    std::thread::scope(|scope| {
+        let thread = scope.spawn(|| {
+            if let Err(error) = mount_tracefs_privately() {
+                log::debug!("tracefs cannot be mounted: {error}");
+            }
+            work()
+        });
+        match thread.join() {
+            Ok(result) => result,
+            Err(panic) => std::panic::resume_unwind(panic),
+        }
+    })
+}
+
+fn mount_tracefs_privately() -> rustix::io::Result<()> {
+    use rustix::{
+        mount::{MountFlags, MountPropagationFlags, mount, mount_change},
+        thread::UnshareFlags,
+    };
+    #[expect(deprecated, reason = "the flag that makes it unsafe, CLONE_FILES, is not used")]
+    rustix::thread::unshare(UnshareFlags::NEWNS)?;
+    mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)?;
+    mount("tracefs", "/sys/kernel/tracing", "tracefs", MountFlags::empty(), None)
+}

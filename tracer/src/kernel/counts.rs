@@ -1,0 +1,168 @@
+//! The counters of the kernel half, summed over CPUs: exact whatever became of the ring.
+
+use aya::{
+    Ebpf,
+    maps::{Array, HashMap, MapData},
+};
+use tracer_ebpf::abi::{CELLS, CpuCounters, Protocol, ResultClass, TallyKey, TallyValue, names};
+use zerocopy::FromBytes as _;
+
+use super::KernelError;
+
+/// Counters of all CPUs together.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Counts {
+    total: CpuCounters,
+}
+
+/// Events of one kind, protocol and result.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cell {
+    /// A value of [`tracer_ebpf::abi::kind`].
+    pub kind: u8,
+    /// The protocol.
+    pub protocol: Protocol,
+    /// The result.
+    pub result: ResultClass,
+    /// How many.
+    pub count: u64,
+}
+
+/// Events that the ring did not carry, of one process and cell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tally {
+    /// Kernel thread-group id.
+    pub pid: u32,
+    /// Name of the thread that was counted first.
+    pub comm: [u8; 16],
+    /// What they were, and how many.
+    pub cell: Cell,
+}
+
+impl Counts {
+    /// Sums the counters of all CPUs.
+    #[must_use]
+    pub fn sum(blocks: impl IntoIterator<Item = CpuCounters>) -> Self {
+        let mut total = CpuCounters::ZERO;
+        for block in blocks {
+            for (sum, part) in total.events.iter_mut().zip(block.events) {
+                *sum += part;
+            }
+            total.filtered += block.filtered;
+            total.lost += block.lost;
+            total.tally_full += block.tally_full;
+            total.entered += block.entered;
+            total.exited += block.exited;
+            total.no_entry += block.no_entry;
+            total.spilled += block.spilled;
+            total.spill_full += block.spill_full;
+            total.read_failed += block.read_failed;
+            total.live_full += block.live_full;
+        }
+        Self { total }
+    }
+
+    /// Events that passed the filters.
+    #[must_use]
+    pub fn passed(&self) -> u64 {
+        self.total.events.iter().sum()
+    }
+
+    /// Events that were kept out, lost, and so on.
+    #[must_use]
+    pub fn raw(&self) -> &CpuCounters {
+        &self.total
+    }
+
+    /// Choices whose exit was missed.
+    #[must_use]
+    pub fn missed(&self) -> u64 {
+        self.total.entered.saturating_sub(self.total.exited)
+    }
+
+    /// The cells that are not empty.
+    pub fn cells(&self) -> impl Iterator<Item = Cell> + '_ {
+        self.total.events.iter().enumerate().filter(|&(_, &count)| count != 0).map(|(at, &count)| cell_at(at, count))
+    }
+}
+
+/// The cell at an index of the counters.
+#[must_use]
+pub fn cell_at(index: usize, count: u64) -> Cell {
+    let protocol = Protocol::ALL.get((index >> 3) & 7).copied().unwrap_or(Protocol::Other);
+    let result = ResultClass::ALL.get(index & 7).copied().unwrap_or(ResultClass::Other);
+    Cell { kind: u8::try_from(index >> 6 & 7).unwrap_or(0), protocol, result, count }
+}
+
+/// Reads the counters.
+///
+/// # Errors
+///
+/// The kernel refuses to show the map.
+pub fn read(ebpf: &Ebpf) -> Result<Counts, KernelError> {
+    let map: Array<&MapData, [u8; size_of::<CpuCounters>()]> =
+        map(ebpf, names::COUNTERS)?.try_into().map_err(|error| broken(names::COUNTERS, &error))?;
+    let mut blocks = Vec::new();
+    for block in map.iter() {
+        let block = block.map_err(|error| broken(names::COUNTERS, &error))?;
+        blocks.push(CpuCounters::read_from_bytes(&block).unwrap_or(CpuCounters::ZERO));
+    }
+    Ok(Counts::sum(blocks))
+}
+
+/// Reads what the ring did not carry, by process.
+///
+/// # Errors
+///
+/// The kernel refuses to show the map.
+pub fn tallies(ebpf: &Ebpf) -> Result<Vec<Tally>, KernelError> {
+    let map: HashMap<&MapData, [u8; size_of::<TallyKey>()], [u8; size_of::<TallyValue>()]> =
+        map(ebpf, names::TALLY)?.try_into().map_err(|error| broken(names::TALLY, &error))?;
+    let mut found = Vec::new();
+    for entry in map.iter() {
+        let (key, value) = entry.map_err(|error| broken(names::TALLY, &error))?;
+        let key = TallyKey::read_from_bytes(&key).unwrap_or_default();
+        let value = TallyValue::read_from_bytes(&value).unwrap_or_default();
+        let index = usize::try_from(key.cell).unwrap_or(0) % CELLS;
+        found.push(Tally { pid: key.pid, comm: value.comm, cell: cell_at(index, value.count) });
+    }
+    Ok(found)
+}
+
+/// A map of the object.
+pub(super) fn map<'a>(ebpf: &'a Ebpf, name: &'static str) -> Result<&'a aya::maps::Map, KernelError> {
+    ebpf.map(name).ok_or_else(|| KernelError::Map { map: name, reason: "it is not in the object".to_owned() })
+}
+
+/// A map that failed.
+pub(super) fn broken(map: &'static str, error: &dyn std::error::Error) -> KernelError {
+    KernelError::Map { map, reason: error.to_string() }
+}
+
+#[cfg(test)]
+mod tests {
+    use tracer_ebpf::abi::{cell, kind};
+
+    use super::*;
+
+    #[test]
+    fn a_cell_index_is_undone() {
+        for protocol in Protocol::ALL {
+            for result in ResultClass::ALL {
+                let index = cell(kind::AUTOBIND, protocol, result);
+                assert_eq!(cell_at(index, 3), Cell { kind: kind::AUTOBIND, protocol, result, count: 3 });
+            }
+        }
+    }
+
+    #[test]
+    fn blocks_are_summed() {
+        let mut one = CpuCounters::ZERO;
+        one.events[cell(kind::BIND, Protocol::Udp, ResultClass::Ok)] = 2;
+        one.entered = 5;
+        one.exited = 3;
+        let counts = Counts::sum([one, one]);
+        assert_eq!((counts.passed(), counts.missed()), (4, 4));
+        assert_eq!(counts.cells().count(), 1);
+    }
+}

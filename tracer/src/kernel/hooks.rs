@@ -1,0 +1,252 @@
+//! Every hook of every backend: which program goes where, and what is lost without it.
+
+use std::fmt;
+
+use super::Backend;
+
+/// Where a program is attached. Several functions: the first that this kernel has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// Entry of a function, by trampoline.
+    Fentry(&'static [&'static str]),
+    /// Exit of a function, by trampoline.
+    Fexit(&'static [&'static str]),
+    /// Entry or (by the kind of the program) exit of a function, by kprobe.
+    Kprobe(&'static [&'static str]),
+    /// A raw tracepoint.
+    RawTracepoint(&'static str),
+    /// Tracepoints of system calls.
+    Syscalls(&'static [&'static str]),
+    /// A hook of the root cgroup, of the program's own attach type.
+    Cgroup,
+}
+
+impl Target {
+    /// Kernel functions of which one must exist.
+    #[must_use]
+    pub const fn functions(self) -> &'static [&'static str] {
+        match self {
+            Self::Fentry(names) | Self::Fexit(names) | Self::Kprobe(names) => names,
+            Self::RawTracepoint(_) | Self::Syscalls(_) | Self::Cgroup => &[],
+        }
+    }
+
+    /// Where it is, for reading.
+    #[must_use]
+    pub fn place(self) -> String {
+        match self {
+            Self::Fentry(names) | Self::Fexit(names) | Self::Kprobe(names) => names.join(" or "),
+            Self::RawTracepoint(name) => name.to_owned(),
+            Self::Syscalls(names) => names.join(", "),
+            Self::Cgroup => "root cgroup".to_owned(),
+        }
+    }
+}
+
+/// What a hook is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// Without it the backend is of no use.
+    Required,
+    /// Without it this is not seen.
+    Optional(&'static str),
+    /// Needed for `--releases` only.
+    Release(&'static str),
+}
+
+/// One hook.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Hook {
+    /// Name of the program in the object.
+    pub program: &'static str,
+    /// Where it goes.
+    pub target: Target,
+    /// What it is for.
+    pub role: Role,
+}
+
+/// Why a hook, or a backend, is not used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// The kernel lacks something.
+    Missing(String),
+    /// The kernel refused to load or attach it.
+    Refused(String),
+    /// It was attached, and saw nothing of what it should have seen.
+    Silent(String),
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Missing(what) | Self::Refused(what) | Self::Silent(what) => f.write_str(what),
+        }
+    }
+}
+
+/// What became of a hook.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// It is attached.
+    Attached,
+    /// It is not used: nothing asked for it.
+    NotWanted,
+    /// It is not used.
+    Not(Refusal),
+}
+
+impl Verdict {
+    /// The word for it.
+    #[must_use]
+    pub const fn word(&self) -> &'static str {
+        match self {
+            Self::Attached => "attached",
+            Self::NotWanted => "not wanted",
+            Self::Not(Refusal::Missing(_)) => "unsupported",
+            Self::Not(Refusal::Refused(_)) => "refused",
+            Self::Not(Refusal::Silent(_)) => "silent",
+        }
+    }
+}
+
+const fn required(program: &'static str, target: Target) -> Hook {
+    Hook { program, target, role: Role::Required }
+}
+
+const fn optional(program: &'static str, target: Target, lost: &'static str) -> Hook {
+    Hook { program, target, role: Role::Optional(lost) }
+}
+
+const fn release(program: &'static str, target: Target, lost: &'static str) -> Hook {
+    Hook { program, target, role: Role::Release(lost) }
+}
+
+const CONNECT: &[&str] = &["__inet_hash_connect"];
+const TCP_PORT: &[&str] = &["inet_csk_get_port"];
+const UDP_PORT: &[&str] = &["udp_lib_get_port"];
+const PING_PORT: &[&str] = &["ping_get_port"];
+const SCTP_PORT: &[&str] = &["sctp_get_port_local"];
+const AUTOBIND: &[&str] = &["inet_autobind"];
+const TW_END: &[&str] = &["inet_twsk_bind_unhash"];
+const TW_START: &[&str] = &["inet_twsk_hashdance_schedule", "inet_twsk_hashdance"];
+const PUT_PORT: &[&str] = &["inet_put_port"];
+const UDP_UNHASH: &[&str] = &["udp_lib_unhash"];
+const UDP_DISCONNECT: &[&str] = &["__udp_disconnect"];
+const PING_UNHASH: &[&str] = &["ping_unhash"];
+
+const NO_PING: &str = "allocations of ICMP echo sockets";
+const NO_SCTP: &str = "allocations of SCTP sockets";
+const NO_TW: &str = "whether a connect took a port over from a TIME_WAIT";
+const NO_RELEASE: &str = "releases";
+const NO_TW_RELEASE: &str = "releases by TIME_WAIT";
+const NO_DISCONNECT: &str = "releases by disconnecting a UDP socket";
+
+const FENTRY: &[Hook] = &[
+    required("fx_connect", Target::Fexit(CONNECT)),
+    required("fx_tcp_port", Target::Fexit(TCP_PORT)),
+    required("fx_udp_port", Target::Fexit(UDP_PORT)),
+    required("fx_autobind", Target::Fexit(AUTOBIND)),
+    optional("fx_ping_port", Target::Fexit(PING_PORT), NO_PING),
+    optional("fe_tw_end", Target::Fentry(TW_END), NO_TW),
+    release("fe_tw_start", Target::Fentry(TW_START), NO_TW_RELEASE),
+    release("fe_put_port", Target::Fentry(PUT_PORT), NO_RELEASE),
+    release("fe_udp_unhash", Target::Fentry(UDP_UNHASH), NO_RELEASE),
+    release("fe_udp_disc", Target::Fentry(UDP_DISCONNECT), NO_DISCONNECT),
+    release("fe_ping_unhash", Target::Fentry(PING_UNHASH), NO_RELEASE),
+    required("fe_connect", Target::Fentry(CONNECT)),
+    required("fe_tcp_port", Target::Fentry(TCP_PORT)),
+    required("fe_udp_port", Target::Fentry(UDP_PORT)),
+    required("fe_autobind", Target::Fentry(AUTOBIND)),
+    optional("fe_ping_port", Target::Fentry(PING_PORT), NO_PING),
+];
+
+const KPROBE: &[Hook] = &[
+    required("kr_connect", Target::Kprobe(CONNECT)),
+    required("kr_tcp_port", Target::Kprobe(TCP_PORT)),
+    required("kr_udp_port", Target::Kprobe(UDP_PORT)),
+    required("kr_autobind", Target::Kprobe(AUTOBIND)),
+    optional("kr_ping_port", Target::Kprobe(PING_PORT), NO_PING),
+    optional("kr_sctp_port", Target::Kprobe(SCTP_PORT), NO_SCTP),
+    optional("kp_tw_end", Target::Kprobe(TW_END), NO_TW),
+    release("kp_tw_start", Target::Kprobe(TW_START), NO_TW_RELEASE),
+    release("kp_put_port", Target::Kprobe(PUT_PORT), NO_RELEASE),
+    release("kp_udp_unhash", Target::Kprobe(UDP_UNHASH), NO_RELEASE),
+    release("kp_udp_disc", Target::Kprobe(UDP_DISCONNECT), NO_DISCONNECT),
+    release("kp_ping_unhash", Target::Kprobe(PING_UNHASH), NO_RELEASE),
+    required("kp_connect", Target::Kprobe(CONNECT)),
+    required("kp_tcp_port", Target::Kprobe(TCP_PORT)),
+    required("kp_udp_port", Target::Kprobe(UDP_PORT)),
+    required("kp_autobind", Target::Kprobe(AUTOBIND)),
+    optional("kp_ping_port", Target::Kprobe(PING_PORT), NO_PING),
+    optional("kp_sctp_port", Target::Kprobe(SCTP_PORT), NO_SCTP),
+];
+
+const TRACEPOINT: &[Hook] = &[
+    required(
+        "tp_exit",
+        Target::Syscalls(&[
+            "sys_exit_connect",
+            "sys_exit_bind",
+            "sys_exit_listen",
+            "sys_exit_sendto",
+            "sys_exit_sendmsg",
+            "sys_exit_sendmmsg",
+        ]),
+    ),
+    required("cg_sock_ops", Target::Cgroup),
+    required("cg_post_bind4", Target::Cgroup),
+    required("cg_post_bind6", Target::Cgroup),
+    release("cg_release", Target::Cgroup, NO_RELEASE),
+    release("tp_destroy", Target::RawTracepoint("tcp_destroy_sock"), NO_RELEASE),
+    required("tp_set_state", Target::RawTracepoint("inet_sock_set_state")),
+    required("cg_bind4", Target::Cgroup),
+    required("cg_bind6", Target::Cgroup),
+    required("cg_connect4", Target::Cgroup),
+    required("cg_connect6", Target::Cgroup),
+    required("tp_enter_sendto", Target::Syscalls(&["sys_enter_sendto"])),
+    required("tp_enter_sendmsg", Target::Syscalls(&["sys_enter_sendmsg", "sys_enter_sendmmsg"])),
+    required(
+        "tp_enter",
+        Target::Syscalls(&["sys_enter_connect", "sys_enter_bind", "sys_enter_listen"]),
+    ),
+];
+
+/// The hooks of a backend in the order in which they are attached: exits before entries, so that no entry
+/// waits for an exit that is not hooked yet.
+#[must_use]
+pub const fn hooks(backend: Backend) -> &'static [Hook] {
+    match backend {
+        Backend::Fentry => FENTRY,
+        Backend::Kprobe => KPROBE,
+        Backend::Tracepoint => TRACEPOINT,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn a_program_name_fits_what_the_kernel_keeps_and_is_used_once() {
+        let mut seen = HashSet::new();
+        for hook in Backend::ALL.into_iter().flat_map(hooks) {
+            assert!(hook.program.len() <= 15, "{}", hook.program);
+            assert!(seen.insert(hook.program), "{} stands twice", hook.program);
+        }
+    }
+
+    #[test]
+    fn exits_come_before_their_entries() {
+        for backend in [Backend::Fentry, Backend::Kprobe] {
+            let names: Vec<_> = hooks(backend).iter().map(|hook| hook.program).collect();
+            for (exit, entry) in [("fx_", "fe_"), ("kr_", "kp_")] {
+                for (at, name) in names.iter().enumerate().filter(|(_, name)| name.starts_with(exit)) {
+                    let twin = name.replacen(exit, entry, 1);
+                    assert!(names[at..].contains(&twin.as_str()), "{twin} does not follow {name}");
+                }
+            }
+        }
+    }
+}

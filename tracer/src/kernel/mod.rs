@@ -1,0 +1,22 @@
+//! The only room that knows aya: what this host can do, which hooks to use, attaching them, and the ring.
+//!
+//! Facts about the host ([`facts`]) and the user's wish make a plan ([`plan`], a pure function); arming
+//! ([`armed`]) tries the plan for real, tests itself, and says hook by hook what became of it.
+
+pub mod armed;
+pub mod attach;
+pub mod backend;
+pub mod btf;
+pub mod counts;
+pub mod error;
+pub mod facts;
+pub mod hooks;
+pub mod object;
+pub mod plan;
+pub mod selftest;
+pub mod settings;
+
+pub use armed::{Armed, arm};
+pub use backend::{Backend, Choice};
+pub use error::KernelError;
+pub use settings::Settings;

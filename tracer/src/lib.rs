@@ -1,0 +1,9 @@
+//! portscope records every local port that Linux chooses, or fails to choose, and explains it.
+//!
+//! The rooms, in the order in which an event passes them; each knows those before it, never one behind it.
+#![forbid(unsafe_code)]
+
+pub mod enrich;
+pub mod event;
+pub mod output;
+pub mod kernel;

@@ -1,0 +1,64 @@
+//! Traces as text, JSON Lines and CSV.
+//!
+//! This room is given events, what is known of them, and a buffer; it never writes to a file, and knows
+//! nothing of the kernel half.
+
+mod csv;
+mod fields;
+mod json;
+pub mod records;
+mod terminal;
+mod text;
+mod value;
+
+pub use csv::CsvOutput;
+pub use fields::{Field, FieldError};
+pub use json::JsonOutput;
+use records::{Footer, Header, Holder};
+pub use terminal::escape;
+pub use text::{Columns, TextOutput};
+
+use crate::{
+    enrich::{Process, UtcNs},
+    event::{Event, Search},
+};
+
+/// An event with all that is known of it.
+#[derive(Clone, Copy, Debug)]
+pub struct Observation<'a> {
+    /// The event.
+    pub event: &'a Event,
+    /// What its search went through.
+    pub search: Search,
+    /// When it ended, as time of day.
+    pub utc: UtcNs,
+    /// The process that asked.
+    pub process: &'a Process,
+    /// Of a failed explicit bind: who holds the port; none where nobody was asked.
+    pub holders: Option<&'a [Holder]>,
+}
+
+/// Something that turns a trace into bytes.
+///
+/// Everything is appended to a buffer that the caller empties when it likes, to where it likes.
+pub trait TraceOutput {
+    /// Appends what comes before the events.
+    fn header(&mut self, header: &Header, out: &mut Vec<u8>) -> Result<(), OutputError>;
+    /// Appends one event.
+    fn event(&mut self, seen: &Observation<'_>, out: &mut Vec<u8>);
+    /// Appends what comes after the events.
+    fn footer(&mut self, footer: &Footer, out: &mut Vec<u8>) -> Result<(), OutputError>;
+}
+
+/// A header or a footer that cannot be written.
+#[derive(Debug, thiserror::Error)]
+pub enum OutputError {
+    /// It does not fit JSON.
+    #[error("cannot write the {record} as JSON")]
+    Json {
+        /// Which record.
+        record: &'static str,
+        /// Why.
+        source: serde_json::Error,
+    },
+}

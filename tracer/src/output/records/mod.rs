@@ -1,0 +1,39 @@
+//! The records of a trace as data: what JSON Lines hold, and what the committed JSON Schema is made from.
+//!
+//! `null` means absent or unseen, always.
+
+mod choice;
+mod frame;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+pub use choice::{Choice, ExplicitBind, FamilyName, Holder, Release, ReleaseStateName, ResultName};
+pub use frame::{Diagnostics, FilterValue, Footer, Header, HookState, LostBy, NetnsState, SelfCost, Totals};
+
+/// Version of these records: goes up when a field is renamed or changes its meaning.
+pub const SCHEMA: u32 = 1;
+
+/// One line of a trace.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum TraceRecord {
+    /// The first line: what was traced, and how.
+    Header(Header),
+    /// The kernel chose a port, or failed to.
+    Allocation(Choice),
+    /// A bind to a port that the caller named.
+    Bind(ExplicitBind),
+    /// A check of a bound port: the 4-tuple of a connect, or the re-check of a listen.
+    Check(Choice),
+    /// A port that the kernel had chosen became free again.
+    Release(Release),
+    /// The last line: what was counted.
+    Footer(Footer),
+}
+
+/// The JSON Schema of a trace line, as it is committed.
+#[must_use]
+pub fn schema() -> schemars::Schema {
+    schemars::generate::SchemaSettings::draft2020_12().into_generator().into_root_schema_for::<TraceRecord>()
+}

@@ -1,0 +1,177 @@
+//! Traces as a table for people, 110 columns wide.
+//!
+//! | column | holds |
+//! |---|---|
+//! | TIME | when it ended |
+//! | PID, COMM | the process, the name of its first thread |
+//! | NETNS | inode number of the namespace; only when there is more than one |
+//! | PROTO, SITE | protocol; `connect`, `bind`, `listen`, `autobind`, `release` |
+//! | LADDR, LPORT | the port chosen; the requested one of a failed explicit bind; `*` of a failed choice |
+//! | RADDR, RPORT | the peer |
+//! | RET | `ok`, or the errno's name |
+//! | US | search time, microseconds; `<` before an upper bound |
+//! | COLL | collisions; `~` before a number that may be off; `half`: one half was searched in vain |
+//! | OPTS | `R` SO_REUSEADDR, `r` SO_REUSEPORT, `N` IP_BIND_ADDRESS_NO_PORT, `F` IP_FREEBIND, `L` IP_LOCAL_PORT_RANGE, `M` MPTCP, `K` kernel socket, `T` TIME_WAIT reused, `E` explicit port |
+//!
+//! `-` does not apply, `?` could not be seen.
+
+mod footer;
+mod row;
+mod trace;
+
+use row::{Align, Column, Row};
+
+use super::{
+    Field, Observation, OutputError, TraceOutput,
+    csv::plain,
+    escape,
+    records::{Footer, Header},
+    value::Value,
+};
+use crate::enrich::{Rfc3339, TimeColumn};
+
+/// How a table looks.
+#[derive(Clone, Debug)]
+pub struct Columns {
+    /// What the TIME column shows.
+    pub time: TimeColumn,
+    /// Show the network namespace: there is more than one.
+    pub netns: bool,
+    /// Show failures in red.
+    pub color: bool,
+    /// Show these fields instead of the usual columns.
+    pub fields: Option<Vec<Field>>,
+}
+
+/// Writes a trace as text.
+#[derive(Clone, Debug)]
+pub struct TextOutput {
+    columns: Columns,
+    clock: Rfc3339,
+    scratch: Vec<u8>,
+}
+
+const fn left(title: &'static str, width: usize) -> Column {
+    Column { title, width, align: Align::Left }
+}
+
+const fn right(title: &'static str, width: usize) -> Column {
+    Column { title, width, align: Align::Right }
+}
+
+const TIME: Column = left("TIME", 12);
+const PID: Column = right("PID", 6);
+const COMM: Column = left("COMM", 11);
+const NETNS: Column = left("NETNS", 10);
+const PROTO: Column = left("PROTO", 5);
+const SITE: Column = left("SITE", 8);
+const LADDR: Column = left("LADDR", 12);
+const LPORT: Column = right("LPORT", 5);
+const RADDR: Column = left("RADDR", 12);
+const RPORT: Column = right("RPORT", 5);
+const RET: Column = left("RET", 9);
+const US: Column = right("US", 6);
+const COLL: Column = right("COLL", 5);
+const OPTS: Column = left("OPTS", 4);
+
+impl TextOutput {
+    /// A table of these columns.
+    #[must_use]
+    pub const fn new(columns: Columns) -> Self {
+        Self { columns, clock: Rfc3339::new(), scratch: Vec::new() }
+    }
+
+    fn titles(&self) -> Vec<Column> {
+        if let Some(fields) = &self.columns.fields {
+            return fields.iter().map(|field| column_of(*field)).collect();
+        }
+        [TIME, PID, COMM, NETNS, PROTO, SITE, LADDR, LPORT, RADDR, RPORT, RET, US, COLL, OPTS]
+            .into_iter()
+            .filter(|column| self.columns.netns || *column != NETNS)
+            .collect()
+    }
+
+    fn usual(&mut self, seen: &Observation<'_>, out: &mut Vec<u8>) {
+        let event = seen.event;
+        self.scratch.clear();
+        self.columns.time.write(event.mono, seen.utc, &mut self.scratch);
+        let mut row = Row::new(out);
+        row.cell(TIME, &String::from_utf8_lossy(&self.scratch), false);
+        row.cell(PID, &event.pid.0.to_string(), false);
+        row.cell(COMM, &trace::comm(seen), false);
+        if self.columns.netns {
+            row.cell(NETNS, &trace::netns(event), false);
+        }
+        row.cell(PROTO, event.protocol.name(), false);
+        row.cell(SITE, trace::site(event), false);
+        row.cell(LADDR, &trace::local_addr(event), false);
+        row.cell(LPORT, &trace::local_port(event), false);
+        row.cell(RADDR, &trace::remote_addr(event), false);
+        row.cell(RPORT, &trace::remote_port(event), false);
+        row.cell(RET, &trace::ret(event), self.columns.color && event.failed());
+        row.cell(US, &trace::micros(event), false);
+        row.cell(COLL, &trace::collisions(event, &seen.search), false);
+        row.cell(OPTS, &trace::options(event), false);
+        row.finish();
+    }
+
+    fn selected(&mut self, fields: &[Field], seen: &Observation<'_>, out: &mut Vec<u8>) {
+        let mut row = Row::new(out);
+        for field in fields {
+            let value = Value::of(*field, seen);
+            let red =
+                self.columns.color && seen.event.failed() && matches!(field, Field::Result | Field::Error);
+            self.scratch.clear();
+            if value == Value::Null {
+                self.scratch.push(b'-');
+            } else {
+                plain(&mut self.clock, value, &mut self.scratch);
+            }
+            row.cell(column_of(*field), &escape(&String::from_utf8_lossy(&self.scratch)), red);
+        }
+        row.finish();
+    }
+}
+
+fn column_of(field: Field) -> Column {
+    Column { title: field.name(), width: field.width().max(field.name().len()), align: Align::Left }
+}
+
+impl TraceOutput for TextOutput {
+    fn header(&mut self, _: &Header, out: &mut Vec<u8>) -> Result<(), OutputError> {
+        let mut row = Row::new(out);
+        for column in self.titles() {
+            row.cell(column, &column.title.to_ascii_uppercase(), false);
+        }
+        row.finish();
+        Ok(())
+    }
+
+    fn event(&mut self, seen: &Observation<'_>, out: &mut Vec<u8>) {
+        match self.columns.fields.take() {
+            None => self.usual(seen, out),
+            Some(fields) => {
+                self.selected(&fields, seen, out);
+                self.columns.fields = Some(fields);
+            }
+        }
+    }
+
+    fn footer(&mut self, footer: &Footer, out: &mut Vec<u8>) -> Result<(), OutputError> {
+        footer::write(footer, out);
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_usual_columns_take_110() {
+        let columns = Columns { time: TimeColumn::utc(), netns: false, color: false, fields: None };
+        let titles = TextOutput::new(columns).titles();
+        let width = titles.iter().map(|column| column.width + 1).sum::<usize>() - 1;
+        assert!(width <= 110, "{width}");
+    }
+}

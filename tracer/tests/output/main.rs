@@ -1,0 +1,8 @@
+//! What the outputs write: against committed files, and against the records as a serializer sees them.
+#![forbid(unsafe_code)]
+#![expect(clippy::unwrap_used, reason = "a test may fail wherever it stands")]
+
+mod cases;
+mod golden;
+mod referee;
+mod schema;

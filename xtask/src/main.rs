@@ -1,0 +1,57 @@
+//! Tasks of the workspace, run as `cargo xtask <command>`.
+
+#![forbid(unsafe_code)]
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a task runner talks to a terminal")]
+
+mod bench;
+mod check;
+mod ebpf;
+mod executables;
+mod packages;
+mod process;
+mod test;
+mod tree;
+mod vm;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Tasks of the portscope workspace.
+#[derive(Parser)]
+#[command(name = "cargo xtask")]
+struct Arguments {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Build the BPF object that the tracer embeds, or compare it with its sources.
+    BuildEbpf(ebpf::Options),
+    /// Check format, lints, documentation, house rules and the BPF object.
+    Check(check::Options),
+    /// Fetch the test kernels and run commands or the live tests in them.
+    Vm(vm::Options),
+    /// Run all tests: unit tests, live tests on this kernel, live tests in the test kernels.
+    Test(test::Options),
+    /// Measure what tracing costs.
+    Bench(bench::Options),
+}
+
+fn main() -> ExitCode {
+    let done = match Arguments::parse().task {
+        Task::BuildEbpf(options) => ebpf::run(&options),
+        Task::Check(options) => check::run(&options),
+        Task::Vm(options) => vm::run(&options),
+        Task::Test(options) => test::run(&options),
+        Task::Bench(options) => bench::run(&options),
+    };
+    match done {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("xtask: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

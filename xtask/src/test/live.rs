@@ -1,0 +1,178 @@
+//! Live tests: one script runs all test executables in order, here or in a guest, and what it prints is read
+//! back as results.
+
+use super::tally::{Skip, Tally};
+use crate::executables::Executable;
+
+const MARK: &str = "@portscope-test@";
+
+/// Where things are for the tests.
+pub(crate) struct Place<'a> {
+    /// The row of the matrix, or `host`.
+    pub(crate) row: &'a str,
+    /// The folder of the programs.
+    pub(crate) programs: &'a str,
+    /// The folder for what tests leave behind.
+    pub(crate) scratch: &'a str,
+    /// Assignments for the tests' environment beyond the usual.
+    pub(crate) environment: &'a [(String, String)],
+}
+
+/// A shell script that runs test executables, given as (name, path).
+pub(crate) fn script(place: &Place<'_>, tests: &[(String, String)]) -> String {
+    let Place { row, programs, scratch, environment } = place;
+    let usual = format!(
+        "export PORTSCOPE_BIN={programs}/portscope PORTSCOPE_WORKLOAD={programs}/workload\n\
+         export PORTSCOPE_KERNEL_ROW={row} PORTSCOPE_SKIP_LEDGER={scratch}/skips RUST_BACKTRACE=1\n"
+    );
+    let more = environment.iter().map(|(name, value)| format!("export {name}={value}\n"));
+    let runs = tests.iter().map(|(name, path)| {
+        format!(
+            "echo '{MARK} begin {name}'\n\
+             : >{scratch}/skips\n\
+             {path} --test-threads=1 2>&1\n\
+             status=$?\n\
+             echo '{MARK} skips'\n\
+             cat {scratch}/skips\n\
+             echo \"{MARK} end $status\"\n"
+        )
+    });
+    [usual].into_iter().chain(more).chain(runs).collect()
+}
+
+/// The tests of one executable.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Report {
+    /// The test executable.
+    pub(crate) executable: String,
+    /// Its sums.
+    pub(crate) tally: Tally,
+    /// Its skips.
+    pub(crate) skips: Vec<Skip>,
+    /// What it printed.
+    pub(crate) output: Vec<String>,
+}
+
+/// Reads what the script prints.
+#[derive(Default)]
+pub(crate) struct Reader {
+    reports: Vec<Report>,
+    state: State,
+}
+
+#[derive(Default, PartialEq)]
+enum State {
+    #[default]
+    Between,
+    Output,
+    Ledger,
+}
+
+impl Reader {
+    /// Takes a line, and returns the report that it completes.
+    pub(crate) fn take(&mut self, line: &str) -> Option<&Report> {
+        if let Some((before, word)) = line.split_once(MARK) {
+            if !before.is_empty() {
+                self.text(before);
+            }
+            return self.mark(word.trim());
+        }
+        self.text(line);
+        None
+    }
+
+    fn text(&mut self, line: &str) {
+        let Some(report) = self.reports.last_mut() else { return };
+        match self.state {
+            State::Between => {}
+            State::Output => {
+                report.tally += Tally::of_libtest(line).unwrap_or_default();
+                report.skips.extend(Skip::of_libtest(&report.executable, line));
+                report.output.push(line.to_owned());
+            }
+            State::Ledger => {
+                if let Some(skip) = Skip::of_ledger(&report.executable, line) {
+                    report.skips.push(skip);
+                    report.tally = report.tally.with_skips(1);
+                }
+            }
+        }
+    }
+
+    fn mark(&mut self, word: &str) -> Option<&Report> {
+        if let Some(name) = word.strip_prefix("begin ") {
+            self.reports.push(Report { executable: name.to_owned(), ..Report::default() });
+            self.state = State::Output;
+        } else if word == "skips" {
+            self.state = State::Ledger;
+        } else if let Some(status) = word.strip_prefix("end ") {
+            self.state = State::Between;
+            let report = self.reports.last_mut()?;
+            if status != "0" && report.tally.failed == 0 {
+                report.output.push(format!("the test executable ended with status {status}"));
+                report.tally += Tally::FAILED;
+            }
+            return Some(report);
+        }
+        None
+    }
+
+    /// The reports of all executables; one that was begun and not ended, or never begun, has failed.
+    pub(crate) fn finish(mut self, tests: &[Executable]) -> Vec<Report> {
+        if self.state != State::Between
+            && let Some(report) = self.reports.last_mut()
+        {
+            report.output.push("the test executable did not end".to_owned());
+            report.tally += Tally::FAILED;
+        }
+        for test in tests {
+            if !self.reports.iter().any(|report| report.executable == test.name) {
+                self.reports.push(Report {
+                    executable: test.name.clone(),
+                    tally: Tally::FAILED,
+                    output: vec!["the test executable was not reached".to_owned()],
+                    ..Report::default()
+                });
+            }
+        }
+        self.reports
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(lines: &[&str], tests: &[&str]) -> Vec<Report> {
+        let mut reader = Reader::default();
+        for line in lines {
+            reader.take(line);
+        }
+        let tests: Vec<_> =
+            tests.iter().map(|name| Executable { name: (*name).into(), path: "/x".into() }).collect();
+        reader.finish(&tests)
+    }
+
+    #[test]
+    fn results_and_ledger_make_a_report() {
+        let begin = format!("{MARK} begin parity");
+        let skips = format!("{MARK} skips");
+        let end = format!("{MARK} end 0");
+        let result = "test result: ok. 3 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out";
+        let reports = read(&[&begin, result, &skips, "one\tno kprobes", &end], &["parity"]);
+        assert_eq!(reports[0].tally, Tally { passed: 2, failed: 0, skipped: 1 });
+        assert_eq!(reports[0].skips[0].reason, "no kprobes");
+    }
+
+    #[test]
+    fn a_crash_without_result_is_a_failure() {
+        let reports = read(&[&format!("{MARK} begin a"), "x", &format!("{MARK} end 134")], &["a"]);
+        assert_eq!(reports[0].tally, Tally::FAILED);
+    }
+
+    #[test]
+    fn executables_that_hang_or_are_never_reached_are_failures() {
+        let reports = read(&[&format!("{MARK} begin a"), "x"], &["a", "b"]);
+        assert_eq!(reports.iter().map(|report| report.tally).collect::<Vec<_>>(), [Tally::FAILED; 2]);
+    }
+}

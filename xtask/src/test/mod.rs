@@ -1,0 +1,165 @@
+//! `test`: everything that can be tested on this machine, in one command.
+
+pub(crate) mod live;
+pub(crate) mod summary;
+pub(crate) mod tally;
+mod unit;
+
+use std::{
+    io::{BufRead as _, BufReader},
+    path::{Path, PathBuf},
+    process::{Command, ExitCode, Stdio},
+};
+
+use anyhow::{Context as _, Result};
+use clap::Args;
+
+use self::{
+    live::{Place, Reader, Report},
+    summary::Summary,
+};
+use crate::{
+    ebpf,
+    executables::{self, LiveSet},
+    packages, process, tree,
+    vm::{self, Plan, Row},
+};
+
+/// Arguments of `test`.
+#[derive(Args)]
+pub(crate) struct Options {
+    /// Leave the test kernels out.
+    #[arg(long)]
+    no_vm: bool,
+    /// Only this test kernel; may be given several times.
+    #[arg(long = "kernel", value_enum)]
+    kernels: Vec<Row>,
+    #[command(flatten)]
+    matrix: vm::MatrixOptions,
+}
+
+/// Runs everything, and prints the sum as the last line.
+pub(crate) fn run(options: &Options) -> Result<ExitCode> {
+    let mut summary = Summary::default();
+    let object = identity(&mut summary);
+    unit::run(&mut summary, object.as_deref())?;
+    match executables::live_set(object.as_deref()) {
+        Ok(set) => {
+            on_this_kernel(&mut summary, &set, object.as_deref())?;
+            if options.no_vm {
+                summary.skip("matrix", "the test kernels", "left out with --no-vm");
+            } else {
+                let plan = options.matrix.plan(&set, object);
+                in_the_matrix(&mut summary, &options.kernels, &plan);
+            }
+        }
+        Err(error) => {
+            println!("the live tests cannot be built: {error:#}");
+            summary.judge("all", "building the live tests", false);
+        }
+    }
+    summary.print();
+    Ok(code(&summary))
+}
+
+/// Success when nothing failed.
+pub(crate) fn code(summary: &Summary) -> ExitCode {
+    if summary.total().failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// Compares the BPF object with its sources; returns the object that has to be tested in its place.
+fn identity(summary: &mut Summary) -> Option<PathBuf> {
+    const WHAT: &str = "BPF object equals its sources";
+    println!("comparing the BPF object with its sources");
+    if let Err(error) = packages::ensure(packages::BPF, "building the BPF object") {
+        summary.skip("all", WHAT, &format!("{error:#}"));
+        return None;
+    }
+    match ebpf::check(ebpf::Arch::X86_64) {
+        Ok(identity) => {
+            println!("{identity}");
+            if identity.to_test().is_some() {
+                summary.skip("all", WHAT, &identity.to_string());
+            } else {
+                summary.judge("all", WHAT, !identity.is_failure());
+            }
+            identity.to_test().cloned()
+        }
+        Err(error) => {
+            println!("the BPF object cannot be built: {error:#}");
+            summary.judge("all", WHAT, false);
+            None
+        }
+    }
+}
+
+fn on_this_kernel(summary: &mut Summary, set: &LiveSet, object: Option<&Path>) -> Result<()> {
+    if !rustix::process::geteuid().is_root() {
+        summary.skip("host", "the live tests", "tracing needs root");
+        return Ok(());
+    }
+    let version = process::stdout(Command::new("uname").arg("-r"))?.trim().to_owned();
+    println!("live tests on this kernel, {version}");
+    let scratch = tree::target("live");
+    tree::folder(&scratch)?;
+    let programs = set.programs.first().and_then(|program| program.path.parent());
+    let programs = programs.context("cargo built no program for the live tests")?;
+    let environment: Vec<_> = object
+        .map(|object| ("PORTSCOPE_BPF_OBJECT".to_owned(), object.display().to_string()))
+        .into_iter()
+        .collect();
+    let place = Place {
+        row: "host",
+        programs: &programs.display().to_string(),
+        scratch: &scratch.display().to_string(),
+        environment: &environment,
+    };
+    let paths: Vec<_> =
+        set.tests.iter().map(|test| (test.name.clone(), test.path.display().to_string())).collect();
+    for report in shell(&live::script(&place, &paths), set)? {
+        summary.add("host", &version, report);
+    }
+    Ok(())
+}
+
+fn shell(script: &str, set: &LiveSet) -> Result<Vec<Report>> {
+    let mut child = Command::new("sh")
+        .args(["-c", script])
+        .current_dir(tree::root().join("tests"))
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .spawn()
+        .context("`sh` cannot be started")?;
+    let mut reader = Reader::default();
+    for line in BufReader::new(child.stdout.take().context("`sh` has no output")?).split(b'\n') {
+        let line = line.context("the output of the live tests cannot be read")?;
+        if let Some(report) = reader.take(&String::from_utf8_lossy(&line)) {
+            report.announce("host");
+        }
+    }
+    child.wait().context("`sh` cannot be waited for")?;
+    Ok(reader.finish(&set.tests))
+}
+
+fn in_the_matrix(summary: &mut Summary, kernels: &[Row], plan: &Plan<'_>) {
+    let rows = vm::chosen(kernels);
+    let result = packages::ensure(packages::VM, "the test machines").and_then(|()| vm::matrix(&rows, plan));
+    match result {
+        Ok(results) => summary.add_rows(results),
+        Err(error) => {
+            for row in rows {
+                summary.skip(row.name(), "the live tests", &format!("{error:#}"));
+            }
+        }
+    }
+}
+
+impl Report {
+    /// Says how an executable did, with its output when it did badly.
+    pub(crate) fn announce(&self, kernel: &str) {
+        if self.tally.failed > 0 {
+            self.output.iter().for_each(|line| println!("{kernel} | {line}"));
+        }
+        println!("{kernel} {}: {}", self.executable, self.tally);
+    }
+}

@@ -1,0 +1,126 @@
+//! The end of a test run: a table, the skips with their reasons, and the sum.
+
+use super::{
+    live::Report,
+    tally::{Skip, Tally},
+};
+use crate::vm::RowResult;
+
+/// What is shown at the end.
+#[derive(Default)]
+pub(crate) struct Summary {
+    lines: Vec<Line>,
+    skips: Vec<(String, Skip)>,
+}
+
+struct Line {
+    kernel: String,
+    version: String,
+    executable: String,
+    tally: Tally,
+}
+
+impl Summary {
+    /// Adds the tests of one executable on one kernel.
+    pub(crate) fn add(&mut self, kernel: &str, version: &str, report: Report) {
+        self.lines.push(Line {
+            kernel: kernel.to_owned(),
+            version: version.to_owned(),
+            executable: report.executable,
+            tally: report.tally,
+        });
+        self.skips.extend(report.skips.into_iter().map(|skip| (kernel.to_owned(), skip)));
+    }
+
+    /// Adds something that could not be run at all.
+    pub(crate) fn skip(&mut self, kernel: &str, what: &str, reason: &str) {
+        let skip = Skip { test: what.to_owned(), reason: reason.to_owned() };
+        let report = Report {
+            executable: what.to_owned(),
+            tally: Tally::SKIPPED,
+            skips: vec![skip],
+            output: Vec::new(),
+        };
+        self.add(kernel, "-", report);
+    }
+
+    /// Adds something that either held or did not.
+    pub(crate) fn judge(&mut self, kernel: &str, what: &str, held: bool) {
+        let tally = if held { Tally::PASSED } else { Tally::FAILED };
+        self.add(kernel, "-", Report { executable: what.to_owned(), tally, ..Report::default() });
+    }
+
+    /// Adds the rows of the matrix.
+    pub(crate) fn add_rows(&mut self, rows: Vec<RowResult>) {
+        for RowResult { row, version, reports } in rows {
+            match reports {
+                Ok(reports) => reports.into_iter().for_each(|report| self.add(row.name(), &version, report)),
+                Err(reason) => self.skip(row.name(), "the live tests", &reason),
+            }
+        }
+    }
+
+    /// The sum over everything.
+    pub(crate) fn total(&self) -> Tally {
+        self.lines.iter().fold(Tally::default(), |sum, line| sum + line.tally)
+    }
+
+    /// Prints everything; the sum is the last line.
+    pub(crate) fn print(&self) {
+        for line in self.table() {
+            println!("{line}");
+        }
+        if !self.skips.is_empty() {
+            println!("\nskipped:");
+        }
+        for (kernel, skip) in &self.skips {
+            println!("  {kernel}: {}: {}", skip.test, skip.reason);
+        }
+        println!("\n{}", self.total());
+    }
+
+    fn table(&self) -> Vec<String> {
+        let width = |cell: fn(&Line) -> &str, title: &str| {
+            self.lines.iter().map(|line| cell(line).len()).chain([title.len()]).max().unwrap_or(0)
+        };
+        let kernel = width(|line| &line.kernel, "kernel");
+        let version = width(|line| &line.version, "version");
+        let executable = width(|line| &line.executable, "test binary");
+        let head = format!(
+            "{:kernel$} | {:version$} | {:executable$} | passed | failed | skipped",
+            "kernel", "version", "test binary"
+        );
+        let mut table = vec![String::new(), head];
+        for line in &self.lines {
+            let Tally { passed, failed, skipped } = line.tally;
+            table.push(format!(
+                "{:kernel$} | {:version$} | {:executable$} | {passed:>6} | {failed:>6} | {skipped:>7}",
+                line.kernel, line.version, line.executable
+            ));
+        }
+        table
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_sum_counts_failures_skips_and_missing_rows() {
+        let mut summary = Summary::default();
+        summary.judge("host", "object identity", true);
+        summary.judge("host", "unit tests", false);
+        summary.skip("5.10", "the live tests", "no such suite");
+        assert_eq!(summary.total().to_string(), "1 passed, 1 failed, 1 skipped");
+    }
+
+    #[test]
+    fn the_table_has_a_line_for_each_executable() {
+        let mut summary = Summary::default();
+        summary.judge("6.1", "parity", true);
+        let table = summary.table();
+        assert_eq!(table[1], "kernel | version | test binary | passed | failed | skipped");
+        assert_eq!(table[2], "6.1    | -       | parity      |      1 |      0 |       0");
+    }
+}
