@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result, ensure};
 
 use crate::backend::Backend;
 use crate::deadline;
-use crate::need::{self, Need};
+use crate::need::{self, Need, Row};
 use crate::scratch::Scratch;
 use crate::trace::{Capture, Tracer};
 use crate::workload::{Truth, Workload};
@@ -47,6 +47,7 @@ const ALONE_FILE: &str = "/tmp/portscope-live.lock";
 pub struct Live {
     test: String,
     backend: Backend,
+    row: Row,
     scratch: Scratch,
 }
 
@@ -61,6 +62,12 @@ impl Live {
     #[must_use]
     pub fn scratch(&self) -> &Scratch {
         &self.scratch
+    }
+
+    /// So many operations on this machine; a fifth of them where it is emulated.
+    #[must_use]
+    pub fn scaled(&self, count: u64) -> u64 {
+        if self.row == Row::Host { count } else { count / 5 }
     }
 
     /// Starts a tracer with this test's backend.
@@ -117,7 +124,7 @@ impl Live {
         }
         for need in tried {
             let unmet = absent.iter().find(|(what, _)| what == need).map(|(_, errno)| *errno);
-            self.has(*need, unmet)?;
+            need::judge_part(&self.test, *need, unmet)?;
         }
         let stranger = absent.iter().find(|(need, _)| !tried.contains(need));
         ensure!(stranger.is_none(), "found absent without having been tried: {stranger:?}");
@@ -156,7 +163,8 @@ pub fn alone(path: &str, test: impl FnOnce(Live) -> Result<()>) -> Result<()> {
     let lock = File::create(ALONE_FILE).context(ALONE_FILE)?;
     lock.lock().context(ALONE_FILE)?;
     let before = open_files()?;
-    let live = Live { test: name.to_owned(), backend: Backend::Tracepoint, scratch: Scratch::make()? };
+    let (row, scratch) = (Row::current()?, Scratch::make()?);
+    let live = Live { test: name.to_owned(), backend: Backend::Tracepoint, row, scratch };
     test(live)?;
     // Threads of tests that are over may still read the symbols of their backtrace.
     let closed =

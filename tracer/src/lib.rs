@@ -3,7 +3,10 @@
 //! The rooms, in the order in which an event passes them; each knows those before it, never one behind it.
 #![forbid(unsafe_code)]
 
+pub mod cli;
 pub mod enrich;
 pub mod event;
-pub mod output;
 pub mod kernel;
+pub mod output;
+pub mod pipeline;
+pub mod stock;

@@ -33,7 +33,9 @@ pub(crate) struct LiveSet {
 pub(crate) fn live_set(object: Option<&Path>) -> Result<LiveSet> {
     let programs =
         build(&["build", "--package", "portscope", "--package", "portscope-tests", "--bins"], object)?;
-    let tests = build(&["test", "--no-run", "--package", "portscope-tests", "--test", "*"], object)?;
+    let mut tests = build(&["test", "--no-run", "--package", "portscope-tests", "--test", "*"], object)?;
+    // Cargo tells them in the order in which they were finished.
+    tests.sort_by(|one, other| one.1.name.cmp(&other.1.name));
     Ok(LiveSet {
         programs: programs.into_iter().filter(|(kind, _)| kind == "bin").map(|(_, made)| made).collect(),
         tests: tests.into_iter().filter(|(kind, _)| kind == "test").map(|(_, made)| made).collect(),

@@ -2,6 +2,8 @@
 
 use std::{
     env,
+    ffi::OsStr,
+    path::Path,
     process::{Command, Output, Stdio},
 };
 
@@ -51,11 +53,9 @@ pub(crate) fn cargo() -> Command {
 
 /// The program's name and its first arguments, for messages.
 pub(crate) fn name(command: &Command) -> String {
-    let words: Vec<_> = [command.get_program()]
-        .into_iter()
-        .chain(command.get_args().take(4))
-        .map(|word| word.to_string_lossy().into_owned())
-        .collect();
+    let program = Path::new(command.get_program()).file_name().unwrap_or(command.get_program());
+    let words: Vec<_> =
+        [program].into_iter().chain(command.get_args().take(4)).map(OsStr::to_string_lossy).collect();
     format!("`{}`", words.join(" "))
 }
 

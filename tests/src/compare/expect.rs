@@ -11,8 +11,8 @@ pub(super) enum Want {
     Is(Value),
     /// This value, or null.
     IsOrNull(Value),
-    /// No port: null, or 0.
-    NoPort,
+    /// A list of these words, in any order; other words of [`BESIDES`] may stand there too.
+    Words(Vec<String>),
     /// Null.
     Null,
 }
@@ -24,12 +24,12 @@ impl Want {
         let fits = match self {
             Self::Is(value) => found == value,
             Self::IsOrNull(value) => found.is_null() || found == value,
-            Self::NoPort => found.is_null() || *found == json!(0),
+            Self::Words(words) => listed(found).is_some_and(|found| found == sorted(words)),
             Self::Null => found.is_null(),
         };
         let wanted = match self {
             Self::Is(value) | Self::IsOrNull(value) => value.to_string(),
-            Self::NoPort => "no port".to_owned(),
+            Self::Words(words) => format!("{words:?}"),
             Self::Null => "null".to_owned(),
         };
         let unlisted = if found.is_null() { " (and not in fields_unavailable)" } else { "" };
@@ -37,12 +37,33 @@ impl Want {
     }
 }
 
+/// Options that the records list and no application sets: the kernel's mark on a port that was named.
+const BESIDES: [&str; 1] = ["bindport_lock"];
+
+/// Options that are no matter of ports, and not in the records.
+const UNRECORDED: [&str; 1] = ["fastopen_connect"];
+
+fn listed(found: &Value) -> Option<Vec<&str>> {
+    let words = found.as_array()?.iter().map(Value::as_str).collect::<Option<Vec<_>>>()?;
+    let mut words: Vec<_> = words.into_iter().filter(|word| !BESIDES.contains(word)).collect();
+    words.sort_unstable();
+    Some(words)
+}
+
+fn sorted(words: &[String]) -> Vec<&str> {
+    let mut words: Vec<_> =
+        words.iter().map(String::as_str).filter(|word| !UNRECORDED.contains(word)).collect();
+    words.sort_unstable();
+    words
+}
+
 /// The fields that the application knows, and what they must hold.
 pub(super) fn expectations(operation: &Operation) -> Vec<(&'static str, Want)> {
     let is = |value: Value| Want::Is(value);
-    let kind = match operation.kind {
-        Kind::Allocation => "allocation",
-        Kind::Explicit => "bind",
+    let kind = match (operation.kind, operation.site) {
+        (Kind::Allocation, _) => "allocation",
+        (Kind::Explicit, Site::Bind) => "bind",
+        (Kind::Explicit, _) => "check",
     };
     let mut wants = vec![
         ("type", is(json!(kind))),
@@ -57,7 +78,8 @@ pub(super) fn expectations(operation: &Operation) -> Vec<(&'static str, Want)> {
         ("thread_comm", is(json!(operation.thread_comm))),
         ("netns", is(json!(operation.netns))),
         ("requested_port", is(json!(operation.requested_port))),
-        ("local_port", if operation.ok { is(json!(operation.local_port)) } else { Want::NoPort }),
+        ("options", Want::Words(operation.options.clone())),
+        ("local_port", if operation.ok { is(json!(operation.local_port)) } else { Want::Null }),
     ];
     if let Some(family) = operation.family {
         wants.push(("family", is(json!(family.word()))));

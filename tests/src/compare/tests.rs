@@ -36,7 +36,7 @@ fn event(port: u16) -> Value {
         "type": "allocation", "site": "connect", "result": "ok", "error": null, "cause": null, "proto": "tcp",
         "family": "ipv4", "pid": 7, "tid": 8, "comm": "workload", "thread_comm": "thread", "netns": 1,
         "local_addr": "127.0.0.1", "local_port": port, "requested_port": 0, "remote_addr": "127.0.0.1",
-        "remote_port": 80, "range": [32768, 60999],
+        "remote_port": 80, "range": [32768, 60999], "options": [],
     })
 }
 
@@ -98,6 +98,29 @@ fn a_failure_has_its_errno_and_no_port() {
     compare(&[failed.clone()], &capture(&[], &[told.clone()])).unwrap();
     told["local_port"] = json!(40_000);
     assert!(compare(&[failed], &capture(&[], &[told])).is_err());
+}
+
+#[test]
+fn options_are_compared_in_any_order_and_the_kernels_mark_is_passed_over() {
+    let mut done = connect(1);
+    done.options = vec!["reuseport".to_owned(), "fastopen_connect".to_owned(), "freebind".to_owned()];
+    let mut told = event(1);
+    told["options"] = json!(["freebind", "bindport_lock", "reuseport"]);
+    compare(&[done.clone()], &capture(&[], &[told.clone()])).unwrap();
+    told["options"] = json!(["freebind"]);
+    assert!(compare(&[done], &capture(&[], &[told])).is_err());
+}
+
+#[test]
+fn a_fixed_port_that_is_checked_is_no_bind() {
+    let mut done = connect(1);
+    (done.kind, done.requested_port, done.range) = (Kind::Explicit, 1, None);
+    let mut told = event(1);
+    told["type"] = json!("check");
+    told["requested_port"] = json!(1);
+    compare(&[done.clone()], &capture(&[], &[told.clone()])).unwrap();
+    told["type"] = json!("bind");
+    assert!(compare(&[done], &capture(&[], &[told])).is_err());
 }
 
 #[test]

@@ -99,21 +99,41 @@ pub fn refusal(backend: Backend) -> Result<Option<String>> {
     Ok((!hooks.usable).then(|| hooks.reason.clone().unwrap_or_default()))
 }
 
-/// Judges a need of a test: true when it is met, false when the test is to return.
+/// Judges a need of a whole test: true when it is met, false when the test is to return.
 ///
 /// # Errors
 ///
 /// When what was found is not what the row promises, or the ledger cannot be written.
 pub fn judge(test: &str, need: Need, unmet: Option<&str>) -> Result<bool> {
+    hold_to_promise(need, unmet)?;
+    match unmet {
+        None => Ok(true),
+        Some(reason) => {
+            ledger::skip(test, &format!("needs {need}: {reason}"))?;
+            Ok(false)
+        }
+    }
+}
+
+/// Judges a need of a part of a test that runs in any case.
+///
+/// # Errors
+///
+/// When what was found is not what the row promises, or the ledger cannot be written.
+pub fn judge_part(test: &str, need: Need, unmet: Option<&str>) -> Result<()> {
+    hold_to_promise(need, unmet)?;
+    match unmet {
+        None => Ok(()),
+        Some(reason) => ledger::without(test, &format!("ran without {need}: {reason}")),
+    }
+}
+
+fn hold_to_promise(need: Need, unmet: Option<&str>) -> Result<()> {
     let row = Row::current()?;
     match (row.promise(need), unmet) {
         (Promise::Met, Some(reason)) => bail!("the row {row} promises {need}, but: {reason}"),
         (Promise::Unmet, None) => bail!("the row {row} is known to lack {need}, but it is here"),
-        (_, None) => Ok(true),
-        (_, Some(reason)) => {
-            ledger::write(test, &format!("needs {need}: {reason}"))?;
-            Ok(false)
-        }
+        _ => Ok(()),
     }
 }
 

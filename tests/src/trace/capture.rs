@@ -50,7 +50,7 @@ impl Capture {
         ensure!(footer.kind() == "footer", "the last line is a {:?}", footer.kind());
         for event in &events {
             ensure!(
-                matches!(event.kind(), "allocation" | "bind" | "release"),
+                matches!(event.kind(), "allocation" | "bind" | "check" | "release"),
                 "a {:?} stands between header and footer",
                 event.kind()
             );
@@ -88,6 +88,10 @@ impl Capture {
             "{} events were written, but: {numbers:?}",
             self.events.len()
         );
+        for counter in ["decode_errors", "read_failed"] {
+            let count = self.footer.value("diagnostics").and_then(|counters| counters.get(counter));
+            ensure!(count.is_none_or(|count| *count == 0), "diagnostics: {counter} is {count:?}");
+        }
         Ok(numbers)
     }
 

@@ -29,7 +29,7 @@ fn refused_explicit_binds_are_always_shown(live: &Live) -> Result<()> {
         ensure!(!refused.is_empty(), "the workload met no {cause} at {}", site.word());
         for refusal in refused {
             let told = capture.of(refusal.pid).into_iter().filter(|event| {
-                event.kind() == "bind"
+                matches!(event.kind(), "bind" | "check")
                     && event.text("site") == Some(site.word())
                     && event.number("requested_port") == Some(refusal.requested_port.into())
                     && event.text("proto") == Some(refusal.proto.word())

@@ -36,7 +36,8 @@ fn lost_by(capture: &Capture, pid: u32, wanted: impl Fn(&Value) -> bool) -> u64 
 }
 
 fn totals_stay_exact_when_the_ring_overflows(live: &Live) -> Result<()> {
-    let (pid, truth, capture, accounting) = overloaded(live, &["binds", "--count", "100000"])?;
+    let (pid, truth, capture, accounting) =
+        overloaded(live, &["binds", "--count", &live.scaled(100_000).to_string()])?;
     let summary = truth.summary()?;
     ensure!(accounting.emitted + accounting.lost == summary.binds, "{} binds: {accounting:?}", summary.binds);
     ensure!(capture.total("totals.allocations")? == summary.binds);

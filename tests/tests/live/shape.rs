@@ -62,7 +62,8 @@ const ALLOCATION: [&str; 34] = [
     "time_wait_reused",
     "socket",
 ];
-const FOOTER: [&str; 8] = ["type", "seen", "emitted", "filtered", "lost", "ended", "self", "totals"];
+const FOOTER: [&str; 10] =
+    ["type", "seen", "emitted", "filtered", "lost", "missed", "ended", "self", "totals", "lost_by"];
 const SELF: [&str; 3] = ["cpu_s", "rss_bytes", "kernel_ns_per_event"];
 
 fn sites(live: &Live) -> Result<(u32, Capture)> {
@@ -84,8 +85,7 @@ fn every_record_has_every_field(live: &Live) -> Result<()> {
     must_have(&Event(own.clone()), &SELF)?;
     for event in &capture.events {
         must_have(event, &ALLOCATION)?;
-        let is_refused_bind = event.kind() == "bind" && event.text("result") == Some("failed");
-        if is_refused_bind && event.text("site") == Some("bind") {
+        if event.kind() == "bind" && event.text("result") == Some("failed") {
             must_have(event, &["holders"])?;
         }
         let succeeded = event.text("result") == Some("ok");

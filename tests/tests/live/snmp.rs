@@ -10,7 +10,8 @@ per_backend! {
 }
 
 fn successful_connects_are_as_many_as_the_kernel_counts(live: &Live) -> Result<()> {
-    let workload = Workload::ready(&["--netns", "own", "connects", "--count", "20000", "--threads", "2"])?;
+    let count = live.scaled(20_000).to_string();
+    let workload = Workload::ready(&["--netns", "own", "connects", "--count", &count, "--threads", "2"])?;
     let (pid, netns) = (workload.hello().pid, workload.hello().netns);
     let tracer = live.tracer(&["--netns", &netns.to_string(), "--site", "connect"])?;
     let truth = workload.go()?;

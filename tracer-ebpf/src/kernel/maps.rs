@@ -5,7 +5,7 @@ use aya_ebpf::{
     macros::map,
     maps::{Array, HashMap, LpmTrie, RingBuf},
 };
-use tracer_ebpf::abi::{Control, CpuCounters, Mode, Record, RemoteKey, TallyKey, TallyValue};
+use tracer_ebpf::abi::{CELLS, Control, CpuCounters, Mode, Record, RemoteKey, TallyKey, TallyValue};
 
 use super::{inflight::Slot, pending::Pending};
 
@@ -103,10 +103,28 @@ impl Counters {
     /// Counts one event that passed the filters.
     #[inline(always)]
     pub(crate) fn event(self, cell: usize) {
-        // SAFETY: the pointer is the non-null result of a map lookup, and `cell` is masked below the length.
-        let counter = unsafe { (&raw mut (*self.0).events).cast::<u64>().add(cell & 511) };
+        // SAFETY: the pointer is the non-null result of a map lookup, and the index is below the length.
+        let counter = unsafe { (&raw mut (*self.0).events).cast::<u64>().add(masked(cell)) };
         // SAFETY: it points into that map value.
         unsafe { add(counter, 1) };
+    }
+}
+
+/// An index below [`CELLS`]. The compiler knows that it is anyway and would leave the mask out; older
+/// verifiers do not (up to 6.1).
+#[inline(always)]
+fn masked(index: usize) -> usize {
+    const { assert!(CELLS == 512) };
+    #[cfg(target_arch = "bpf")]
+    {
+        let mut index = index;
+        // SAFETY: one instruction on a register.
+        unsafe { core::arch::asm!("{i} &= 511", i = inout(reg) index) };
+        index
+    }
+    #[cfg(not(target_arch = "bpf"))]
+    {
+        index & (CELLS - 1)
     }
 }
 

@@ -27,6 +27,30 @@ macro_rules! sock {
     }};
 }
 
+/// A word of the context. In two branches the compiler would merge plain loads into one through a computed
+/// address, which the verifier refuses for a context.
+macro_rules! word {
+    ($ctx:ident + $at:literal) => {{
+        #[cfg(target_arch = "bpf")]
+        {
+            let word: u64;
+            // SAFETY: one load from the context, whose bound the verifier checks.
+            unsafe {
+                core::arch::asm!(
+                    concat!("{word} = *(u64 *)({ctx} + ", $at, ")"),
+                    word = out(reg) word,
+                    ctx = in(reg) $ctx.as_ptr(),
+                );
+            }
+            word
+        }
+        #[cfg(not(target_arch = "bpf"))]
+        {
+            $ctx.arg::<u64>($at / 8)
+        }
+    }};
+}
+
 /// `int __inet_hash_connect(struct inet_timewait_death_row *, struct sock *sk, u64 port_offset, …)`,
 /// net/ipv4/inet_hashtables.c: the search of every TCP and DCCP connect, IPv4 and IPv6.
 #[fentry]
@@ -42,19 +66,9 @@ fn fx_connect(ctx: FExitContext) -> i32 {
     let sock = sock!(ctx, 1);
     // 4 arguments up to 6.12, 5 from 6.18 on: userspace reads their number from the BTF. The branch that
     // would read behind the return value is dead code to the verifier.
-    let ret: i32 = if frozen(&CONFIG.connect_ret) == 4 { argument(&ctx, 4) } else { argument(&ctx, 5) };
-    choice::exit(Path::Connect, ret, |_| Some(TypedSock(sock)));
+    let ret = if frozen(&CONFIG.connect_ret) == 4 { word!(ctx + 32) } else { word!(ctx + 40) };
+    choice::exit(Path::Connect, ret as i32, |_| Some(TypedSock(sock)));
     0
-}
-
-/// An argument by index, kept from being merged with another into a computed context access, which the
-/// verifier refuses.
-#[inline(always)]
-fn argument(ctx: &FExitContext, n: usize) -> i32 {
-    // SAFETY: the context is an array of 64-bit words; the verifier checks the index.
-    let word = unsafe { ctx.as_ptr().cast::<u64>().add(n) };
-    // SAFETY: as above.
-    unsafe { core::ptr::read_volatile(word) as i32 }
 }
 
 /// `int inet_csk_get_port(struct sock *sk, unsigned short snum)`, net/ipv4/inet_connection_sock.c: bind and

@@ -4,12 +4,15 @@
 
 mod cgroup;
 mod clock;
+mod proc;
 mod process;
+mod processes;
 mod quote;
 mod timestamp;
 
 pub use cgroup::{Cgroup, container_of, unit_of};
 pub use clock::{Clock, UtcNs, monotonic_now};
 pub use process::Process;
+pub use processes::{MOST_PROCESSES, Processes};
 pub(crate) use quote::{is_plain, misleads, push_json_string};
 pub use timestamp::{Rfc3339, TimeColumn};

@@ -51,6 +51,11 @@ impl Process {
         self.cgroup.as_deref()
     }
 
+    /// Its cgroup, to be shared.
+    pub(super) fn shared_cgroup(&self) -> Option<Arc<Cgroup>> {
+        self.cgroup.clone()
+    }
+
     /// Its systemd service or scope.
     #[must_use]
     pub fn unit(&self) -> Option<&str> {

@@ -33,6 +33,7 @@ pub struct Armed {
     unavailable: Vec<&'static str>,
     refused: Vec<(Backend, Refusal)>,
     release: String,
+    range_takes_every_port: bool,
 }
 
 /// One backend and what became of it.
@@ -90,7 +91,12 @@ struct Host {
 }
 
 /// Kernel functions whose presence or parameters decide how the programs are set up.
-const FUNCTIONS: [&str; 3] = ["__inet_hash_connect", "bpf_get_current_task_btf", "bpf_skc_to_tcp_sock"];
+const FUNCTIONS: [&str; 4] = [
+    "__inet_hash_connect",
+    "bpf_get_current_task_btf",
+    "bpf_skc_to_tcp_sock",
+    "inet_sk_get_local_port_range",
+];
 
 impl Host {
     fn read(settings: &Settings) -> Result<Self, KernelError> {
@@ -157,7 +163,7 @@ impl Host {
 
     fn config(&self, settings: &Settings, plan: &Plan, tuning: u32) -> Result<Config, KernelError> {
         let watches_time_wait = plan.hooks.iter().any(|hook| hook.program.ends_with("_tw_end"));
-        let arguments = self.types.functions.get("__inet_hash_connect").copied().unwrap_or(4);
+        let arguments = self.types.functions.get("__inet_hash_connect").map_or(4, |found| found.parameters);
         Ok(Config {
             socket_key: self.socket_key,
             table_perturb: self.facts.symbols.get("table_perturb").copied().unwrap_or(0),
@@ -212,7 +218,10 @@ impl Armed {
         let mut hooks: Vec<_> = plan.hooks.into_iter().map(|hook| (hook, Verdict::Attached)).collect();
         hooks.extend(plan.left_out);
         let release = host.facts.release.clone();
-        Ok(Self { backend, ebpf, ring, hooks, unavailable, refused: Vec::new(), release })
+        // Since 6.8 it tells its caller whether the socket has a range of its own; it was void before.
+        let range_takes_every_port =
+            host.types.functions.get("inet_sk_get_local_port_range").is_some_and(|found| !found.is_void);
+        Ok(Self { backend, ebpf, ring, hooks, unavailable, refused: Vec::new(), release, range_takes_every_port })
     }
 
     fn learn(&mut self, learnt: &Learnt) -> Result<(), KernelError> {
@@ -301,6 +310,12 @@ impl Armed {
     #[must_use]
     pub fn unavailable(&self) -> &[&'static str] {
         &self.unavailable
+    }
+
+    /// Whether connects with `IP_LOCAL_PORT_RANGE` take every port in turn (Linux 6.8).
+    #[must_use]
+    pub fn range_takes_every_port(&self) -> bool {
+        self.range_takes_every_port
     }
 
     /// `uname -r`.

@@ -24,8 +24,17 @@ pub struct KernelTypes {
     pub offsets: FieldOffsets,
     /// Optional fields that this kernel lacks.
     pub absent: Vec<&'static str>,
-    /// Number of parameters of each function asked for that exists.
-    pub functions: HashMap<String, usize>,
+    /// Each function asked for that exists.
+    pub functions: HashMap<String, Signature>,
+}
+
+/// What is known of a kernel function.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Signature {
+    /// Number of parameters.
+    pub parameters: usize,
+    /// It returns nothing.
+    pub is_void: bool,
 }
 
 impl KernelTypes {
@@ -108,7 +117,7 @@ struct Index<'a> {
     types: &'a TypeInformation,
     structs: HashMap<String, u32>,
     enumerators: HashMap<String, u32>,
-    functions: HashMap<String, usize>,
+    functions: HashMap<String, Signature>,
 }
 
 impl<'a> Index<'a> {
@@ -139,7 +148,8 @@ impl<'a> Index<'a> {
                     if let Some(name) = found.name().as_deref().filter(|name| wanted.contains(name))
                         && let Some(TypeVariant::FuncProto(proto)) = types.from_id(*found.prototype_tid())
                     {
-                        index.functions.insert(name.to_owned(), proto.parameter_list().len());
+                        let (parameters, is_void) = (proto.parameter_list().len(), *proto.return_tid() == 0);
+                        index.functions.insert(name.to_owned(), Signature { parameters, is_void });
                     }
                 }
                 _ => {}

@@ -4,7 +4,8 @@ use aya::{
     Ebpf,
     maps::{Array, HashMap, MapData},
 };
-use tracer_ebpf::abi::{CELLS, CpuCounters, Protocol, ResultClass, TallyKey, TallyValue, names};
+use tracer_ebpf::abi::{CpuCounters, Record, TallyKey, TallyValue, cell, names, present};
+pub use tracer_ebpf::abi::{CELLS, Protocol, ResultClass};
 use zerocopy::FromBytes as _;
 
 use super::KernelError;
@@ -26,6 +27,14 @@ pub struct Cell {
     pub result: ResultClass,
     /// How many.
     pub count: u64,
+}
+
+impl Cell {
+    /// Its place among the counters.
+    #[must_use]
+    pub fn index(&self) -> usize {
+        cell(self.kind, self.protocol, self.result)
+    }
 }
 
 /// Events that the ring did not carry, of one process and cell.
@@ -94,6 +103,14 @@ pub fn cell_at(index: usize, count: u64) -> Cell {
     Cell { kind: u8::try_from(index >> 6 & 7).unwrap_or(0), protocol, result, count }
 }
 
+/// The cell under which the kernel half counts a record; none for bytes that are no record.
+#[must_use]
+pub fn cell_of(record: &[u8]) -> Option<usize> {
+    let record = Record::ref_from_bytes(record).ok()?;
+    let errno = if record.present & present::ERROR != 0 { record.error } else { u8::MAX };
+    Some(cell(record.kind, Protocol::of(record.protocol), ResultClass::of(errno)))
+}
+
 /// Reads the counters.
 ///
 /// # Errors
@@ -141,7 +158,7 @@ pub(super) fn broken(map: &'static str, error: &dyn std::error::Error) -> Kernel
 
 #[cfg(test)]
 mod tests {
-    use tracer_ebpf::abi::{cell, kind};
+    use tracer_ebpf::abi::kind;
 
     use super::*;
 

@@ -63,7 +63,7 @@ fn row(out: &mut Vec<u8>, fields: &[Field], mut write: impl FnMut(Field, &mut Ve
     out.push(b'\n');
 }
 
-/// Appends a value as people write it: lists with spaces, ranges with a dash.
+/// Appends a value as people write it: lists with spaces, an empty one as `none`, ranges with a dash.
 pub(super) fn plain(clock: &mut Rfc3339, value: Value<'_>, out: &mut Vec<u8>) {
     // Writing to a vector cannot fail.
     let _infallible = match value {
@@ -83,6 +83,7 @@ pub(super) fn plain(clock: &mut Rfc3339, value: Value<'_>, out: &mut Vec<u8>) {
             ipv4(out, addr);
             Ok(())
         }
+        Value::Options(options) if options.is_empty() => out.write_all(b"none"),
         Value::Options(options) => {
             let names: Vec<&str> = options.iter().map(|option| option.name).collect();
             out.write_all(names.join(" ").as_bytes())

@@ -51,40 +51,40 @@ impl<'a> Value<'a> {
     /// Looks up a field of an event.
     pub(super) fn of(field: Field, seen: &Observation<'a>) -> Self {
         let event = seen.event;
-        let release = matches!(event.kind, Kind::Release(_));
+        let release = matches!(event.kind(), Kind::Release(_));
         match field {
-            Field::Type => Self::Word(record_type(event.kind)),
+            Field::Type => Self::Word(record_type(event.kind())),
             Field::Ts => Self::Time(seen.utc),
-            Field::MonoUs => Self::Number(event.mono.0 / 1000),
-            Field::Site => word(event.kind.site().map(Site::name)),
+            Field::MonoUs => Self::Number(event.mono().0 / 1000),
+            Field::Site => word(event.kind().site().map(Site::name)),
             Field::Result if release => Self::Null,
-            Field::Result => Self::Word(result_name(event.result)),
+            Field::Result => Self::Word(result_name(event.result())),
             Field::Error => event.errno().map_or(Self::Null, Self::Errno),
             Field::Cause => word(event.cause().map(crate::event::Cause::name)),
-            Field::Proto => Self::Word(event.protocol.name()),
-            Field::Family => word(event.family.name()),
-            Field::Pid => number(Some(event.pid.0)),
-            Field::Tid => number(Some(event.tid.0)),
-            Field::Uid => number(event.uid.map(|uid| uid.0)),
+            Field::Proto => Self::Word(event.protocol().name()),
+            Field::Family => word(event.family().name()),
+            Field::Pid => number(Some(event.pid().0)),
+            Field::Tid => number(Some(event.tid().0)),
+            Field::Uid => number(event.uid().map(|uid| uid.0)),
             Field::ThreadComm => {
-                event.comm.map_or(Self::Null, |comm| Self::Text(comm.lossy().into_owned().into()))
+                event.comm().map_or(Self::Null, |comm| Self::Text(comm.lossy().into_owned().into()))
             }
             Field::Comm => text(seen.process.comm()),
             Field::Exe => text(seen.process.exe()),
             Field::Unit => text(seen.process.unit()),
             Field::Container => text(seen.process.container()),
-            Field::Netns => number(event.netns.map(crate::event::NetnsId::get)),
-            Field::CgroupId => event.cgroup_id.map_or(Self::Null, |id| Self::BigNumber(id.get())),
-            Field::LocalAddr => event.local_addr.map_or(Self::Null, Self::Addr),
-            Field::RemoteAddr => event.remote_addr.map_or(Self::Null, Self::Addr),
-            Field::LocalPort => number(event.local_port.map(crate::event::Port::get)),
-            Field::RemotePort => number(event.remote_port.map(crate::event::Port::get)),
-            Field::Socket => event.socket.map_or(Self::Null, |socket| Self::Hex(socket.get())),
-            Field::State => match event.kind {
+            Field::Netns => number(event.netns().map(crate::event::NetnsId::get)),
+            Field::CgroupId => event.cgroup_id().map_or(Self::Null, |id| Self::BigNumber(id.get())),
+            Field::LocalAddr => event.local_addr().map_or(Self::Null, Self::Addr),
+            Field::RemoteAddr => event.remote_addr().map_or(Self::Null, Self::Addr),
+            Field::LocalPort => number(event.local_port().map(crate::event::Port::get)),
+            Field::RemotePort => number(event.remote_port().map(crate::event::Port::get)),
+            Field::Socket => event.socket().map_or(Self::Null, |socket| Self::Hex(socket.get())),
+            Field::State => match event.kind() {
                 Kind::Release(state) => word(state.name()),
                 _ => Self::Null,
             },
-            Field::HeldUs => event.held_ns.map_or(Self::Null, |held| Self::Number(held / 1000)),
+            Field::HeldUs => event.held_ns().map_or(Self::Null, |held| Self::Number(held / 1000)),
             _ if release => Self::Null,
             _ => Self::of_search(field, seen),
         }
@@ -94,17 +94,17 @@ impl<'a> Value<'a> {
     fn of_search(field: Field, seen: &Observation<'a>) -> Self {
         let (event, search) = (seen.event, seen.search);
         match field {
-            Field::KernelSocket => boolean(event.kernel_socket),
-            Field::RequestedPort => number(Some(event.requested_port.map_or(0, crate::event::Port::get))),
-            Field::SearchNs => number(event.search_ns),
-            Field::SearchExact => boolean(event.search_ns.map(|_| !event.search_upper_bound)),
+            Field::KernelSocket => boolean(event.kernel_socket()),
+            Field::RequestedPort => number(Some(event.requested_port().map_or(0, crate::event::Port::get))),
+            Field::SearchNs => number(event.search_ns()),
+            Field::SearchExact => boolean(event.search_ns().map(|_| !event.search_upper_bound())),
             Field::Candidates => number(search.candidates),
             Field::CandidatesExact => boolean(search.candidates_exact),
             Field::Collisions => number(search.collisions),
             Field::CrossedHalf => boolean(search.crossed_half),
-            Field::Range => event.range.map_or(Self::Null, Self::Range),
-            Field::Options => event.options.map_or(Self::Null, Self::Options),
-            Field::TimeWaitReused => boolean(event.time_wait_reused),
+            Field::Range => event.range().map_or(Self::Null, Self::Range),
+            Field::Options => event.options().map_or(Self::Null, Self::Options),
+            Field::TimeWaitReused => boolean(event.time_wait_reused()),
             _ => Self::Null,
         }
     }

@@ -14,13 +14,15 @@ pub(crate) struct Place<'a> {
     pub(crate) programs: &'a str,
     /// The folder for what tests leave behind.
     pub(crate) scratch: &'a str,
+    /// Seconds until a test executable is killed.
+    pub(crate) patience: u64,
     /// Assignments for the tests' environment beyond the usual.
     pub(crate) environment: &'a [(String, String)],
 }
 
 /// A shell script that runs test executables, given as (name, path).
 pub(crate) fn script(place: &Place<'_>, tests: &[(String, String)]) -> String {
-    let Place { row, programs, scratch, environment } = place;
+    let Place { row, programs, scratch, patience, environment } = place;
     let usual = format!(
         "export PORTSCOPE_BIN={programs}/portscope PORTSCOPE_WORKLOAD={programs}/workload\n\
          export PORTSCOPE_KERNEL_ROW={row} PORTSCOPE_SKIP_LEDGER={scratch}/skips RUST_BACKTRACE=1\n"
@@ -30,7 +32,7 @@ pub(crate) fn script(place: &Place<'_>, tests: &[(String, String)]) -> String {
         format!(
             "echo '{MARK} begin {name}'\n\
              : >{scratch}/skips\n\
-             {path} --test-threads=1 2>&1\n\
+             timeout -s KILL {patience} {path} --test-threads=1 2>&1\n\
              status=$?\n\
              echo '{MARK} skips'\n\
              cat {scratch}/skips\n\
@@ -49,8 +51,22 @@ pub(crate) struct Report {
     pub(crate) tally: Tally,
     /// Its skips.
     pub(crate) skips: Vec<Skip>,
-    /// What it printed.
-    pub(crate) output: Vec<String>,
+    /// What went wrong beyond single tests.
+    pub(crate) troubles: Vec<String>,
+}
+
+impl Report {
+    /// A report of nothing but trouble.
+    pub(crate) fn failed(executable: &str, trouble: String) -> Self {
+        let mut report = Self { executable: executable.to_owned(), ..Self::default() };
+        report.fail(trouble);
+        report
+    }
+
+    fn fail(&mut self, trouble: String) {
+        self.troubles.push(trouble);
+        self.tally += Tally::FAILED;
+    }
 }
 
 /// Reads what the script prints.
@@ -69,37 +85,37 @@ enum State {
 }
 
 impl Reader {
-    /// Takes a line, and returns the report that it completes.
-    pub(crate) fn take(&mut self, line: &str) -> Option<&Report> {
-        if let Some((before, word)) = line.split_once(MARK) {
-            if !before.is_empty() {
-                self.text(before);
-            }
-            return self.mark(word.trim());
+    /// Takes a line, and returns what to show of it.
+    pub(crate) fn take(&mut self, line: &str) -> Option<String> {
+        let Some((before, word)) = line.split_once(MARK) else { return self.text(line) };
+        if !before.is_empty() {
+            self.text(before);
         }
-        self.text(line);
-        None
+        self.mark(word.trim())
     }
 
-    fn text(&mut self, line: &str) {
-        let Some(report) = self.reports.last_mut() else { return };
+    fn text(&mut self, line: &str) -> Option<String> {
+        let report = self.reports.last_mut()?;
         match self.state {
-            State::Between => {}
+            State::Between => None,
             State::Output => {
                 report.tally += Tally::of_libtest(line).unwrap_or_default();
                 report.skips.extend(Skip::of_libtest(&report.executable, line));
-                report.output.push(line.to_owned());
+                Some(line.to_owned())
             }
             State::Ledger => {
-                if let Some(skip) = Skip::of_ledger(&report.executable, line) {
+                let skip = Skip::of_ledger(&report.executable, line)?;
+                // A test may miss several things; it is one test.
+                if !report.skips.iter().any(|known| known.test == skip.test) {
                     report.skips.push(skip);
                     report.tally = report.tally.with_skips(1);
                 }
+                None
             }
         }
     }
 
-    fn mark(&mut self, word: &str) -> Option<&Report> {
+    fn mark(&mut self, word: &str) -> Option<String> {
         if let Some(name) = word.strip_prefix("begin ") {
             self.reports.push(Report { executable: name.to_owned(), ..Report::default() });
             self.state = State::Output;
@@ -109,10 +125,9 @@ impl Reader {
             self.state = State::Between;
             let report = self.reports.last_mut()?;
             if status != "0" && report.tally.failed == 0 {
-                report.output.push(format!("the test executable ended with status {status}"));
-                report.tally += Tally::FAILED;
+                report.fail(format!("the test executable ended with status {status}"));
             }
-            return Some(report);
+            return Some(format!("{}: {}", report.executable, report.tally));
         }
         None
     }
@@ -122,17 +137,12 @@ impl Reader {
         if self.state != State::Between
             && let Some(report) = self.reports.last_mut()
         {
-            report.output.push("the test executable did not end".to_owned());
-            report.tally += Tally::FAILED;
+            report.fail("the test executable did not end".to_owned());
         }
         for test in tests {
             if !self.reports.iter().any(|report| report.executable == test.name) {
-                self.reports.push(Report {
-                    executable: test.name.clone(),
-                    tally: Tally::FAILED,
-                    output: vec!["the test executable was not reached".to_owned()],
-                    ..Report::default()
-                });
+                self.reports
+                    .push(Report::failed(&test.name, "the test executable was not reached".to_owned()));
             }
         }
         self.reports
@@ -162,6 +172,14 @@ mod tests {
         let reports = read(&[&begin, result, &skips, "one\tno kprobes", &end], &["parity"]);
         assert_eq!(reports[0].tally, Tally { passed: 2, failed: 0, skipped: 1 });
         assert_eq!(reports[0].skips[0].reason, "no kprobes");
+    }
+
+    #[test]
+    fn a_test_that_misses_two_things_is_skipped_once() {
+        let [begin, skips, end] = ["begin a", "skips", "end 0"].map(|word| format!("{MARK} {word}"));
+        let result = "test result: ok. 1 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out";
+        let reports = read(&[&begin, result, &skips, "one\tno ipv6", "one\tno sctp", &end], &["a"]);
+        assert_eq!(reports[0].tally, Tally { passed: 0, failed: 0, skipped: 1 });
     }
 
     #[test]

@@ -25,6 +25,9 @@ use crate::{
     vm::{self, Plan, Row},
 };
 
+/// Seconds until a test executable on this kernel is killed.
+const HOST_PATIENCE: u64 = 600;
+
 /// Arguments of `test`.
 #[derive(Args)]
 pub(crate) struct Options {
@@ -112,6 +115,7 @@ fn on_this_kernel(summary: &mut Summary, set: &LiveSet, object: Option<&Path>) -
         row: "host",
         programs: &programs.display().to_string(),
         scratch: &scratch.display().to_string(),
+        patience: HOST_PATIENCE,
         environment: &environment,
     };
     let paths: Vec<_> =
@@ -133,8 +137,8 @@ fn shell(script: &str, set: &LiveSet) -> Result<Vec<Report>> {
     let mut reader = Reader::default();
     for line in BufReader::new(child.stdout.take().context("`sh` has no output")?).split(b'\n') {
         let line = line.context("the output of the live tests cannot be read")?;
-        if let Some(report) = reader.take(&String::from_utf8_lossy(&line)) {
-            report.announce("host");
+        if let Some(shown) = reader.take(&String::from_utf8_lossy(&line)) {
+            println!("host | {shown}");
         }
     }
     child.wait().context("`sh` cannot be waited for")?;
@@ -151,15 +155,5 @@ fn in_the_matrix(summary: &mut Summary, kernels: &[Row], plan: &Plan<'_>) {
                 summary.skip(row.name(), "the live tests", &format!("{error:#}"));
             }
         }
-    }
-}
-
-impl Report {
-    /// Says how an executable did, with its output when it did badly.
-    pub(crate) fn announce(&self, kernel: &str) {
-        if self.tally.failed > 0 {
-            self.output.iter().for_each(|line| println!("{kernel} | {line}"));
-        }
-        println!("{kernel} {}: {}", self.executable, self.tally);
     }
 }

@@ -11,6 +11,7 @@ use crate::vm::RowResult;
 pub(crate) struct Summary {
     lines: Vec<Line>,
     skips: Vec<(String, Skip)>,
+    troubles: Vec<String>,
 }
 
 struct Line {
@@ -23,6 +24,8 @@ struct Line {
 impl Summary {
     /// Adds the tests of one executable on one kernel.
     pub(crate) fn add(&mut self, kernel: &str, version: &str, report: Report) {
+        let troubles = report.troubles.iter().map(|text| format!("{kernel}: {}: {text}", report.executable));
+        self.troubles.extend(troubles);
         self.lines.push(Line {
             kernel: kernel.to_owned(),
             version: version.to_owned(),
@@ -39,7 +42,7 @@ impl Summary {
             executable: what.to_owned(),
             tally: Tally::SKIPPED,
             skips: vec![skip],
-            output: Vec::new(),
+            troubles: Vec::new(),
         };
         self.add(kernel, "-", report);
     }
@@ -75,6 +78,12 @@ impl Summary {
         }
         for (kernel, skip) in &self.skips {
             println!("  {kernel}: {}: {}", skip.test, skip.reason);
+        }
+        if !self.troubles.is_empty() {
+            println!("\ntroubles:");
+        }
+        for trouble in &self.troubles {
+            println!("  {trouble}");
         }
         println!("\n{}", self.total());
     }

@@ -4,6 +4,7 @@
 use std::{
     path::{Path, PathBuf},
     process::Command,
+    sync::Mutex,
 };
 
 use anyhow::{Context as _, Result, bail};
@@ -106,6 +107,9 @@ impl Suite {
 
 /// The address of the archive with this label, as the machine's own sources name it.
 fn mirror(label: &str) -> Result<String> {
+    // Two machines may be made at a time, and only one apt may write the lists.
+    static ALONE: Mutex<()> = Mutex::new(());
+    let _alone = ALONE.lock();
     let filter = format!("Label: {label}");
     let ask = || {
         process::stdout(Command::new("apt-get").args(["indextargets", "--format", "$(REPO_URI)", &filter]))

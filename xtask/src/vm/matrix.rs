@@ -13,10 +13,7 @@ use anyhow::{Context as _, Result, ensure};
 use super::{Machine, Packed, Row, boot::boot, fetch};
 use crate::{
     executables::LiveSet,
-    test::{
-        live::{self, Place, Reader, Report},
-        tally::Tally,
-    },
+    test::live::{self, Place, Reader, Report},
     tree,
 };
 
@@ -80,14 +77,8 @@ fn one(row: Row, plan: &Plan<'_>, files: &[Packed]) -> RowResult {
         Err(error) => return RowResult { row, version: "-".into(), reports: Err(format!("{error:#}")) },
     };
     println!("{row}: booting {}", kernel.version);
-    let reports = tests(&kernel, plan, files).unwrap_or_else(|error| {
-        vec![Report {
-            executable: "machine".into(),
-            tally: Tally::FAILED,
-            output: vec![format!("{error:#}")],
-            ..Report::default()
-        }]
-    });
+    let reports = tests(&kernel, plan, files)
+        .unwrap_or_else(|error| vec![Report::failed("machine", format!("{error:#}"))]);
     RowResult { row, version: kernel.version, reports: Ok(reports) }
 }
 
@@ -96,8 +87,14 @@ fn tests(kernel: &fetch::Kernel, plan: &Plan<'_>, files: &[Packed]) -> Result<Ve
     if plan.object.is_some() {
         environment.push(("PORTSCOPE_BPF_OBJECT".to_owned(), OBJECT.to_owned()));
     }
-    let place =
-        Place { row: kernel.row.name(), programs: "/bin", scratch: "/tmp", environment: &environment };
+    let place = Place {
+        row: kernel.row.name(),
+        programs: "/bin",
+        scratch: "/tmp",
+        // An executable that hangs is ended before the machine is, so that the others have their turn.
+        patience: plan.timeout.as_secs() * 4 / 5,
+        environment: &environment,
+    };
     let paths: Vec<_> =
         plan.set.tests.iter().map(|test| (test.name.clone(), format!("/tests/{}", test.name))).collect();
     let mut files = files.to_vec();
@@ -114,24 +111,21 @@ fn tests(kernel: &fetch::Kernel, plan: &Plan<'_>, files: &[Packed]) -> Result<Ve
     };
     let mut reader = Reader::default();
     let outcome = boot(kernel, &machine, &mut |line| {
-        if let Some(report) = reader.take(line) {
-            report.announce(kernel.row.name());
+        if let Some(shown) = reader.take(line) {
+            println!("{} | {shown}", kernel.row);
         }
     })?;
-    keep_log(kernel.row, &outcome.lines, &outcome.dmesg)?;
+    let log = keep_log(kernel.row, &outcome.lines, &outcome.dmesg)?;
     let mut reports = reader.finish(&plan.set.tests);
-    let mut trouble: Vec<String> =
-        outcome.complaints.iter().map(|line| format!("kernel complaint: {line}")).collect();
-    if outcome.status.is_none() {
-        trouble.push(outcome.no_status());
+    if let Some(first) = outcome.complaints.first() {
+        let more = outcome.complaints.len() - 1;
+        reports.push(Report::failed(
+            "kernel log",
+            format!("{first} (and {more} more lines; see {})", log.display()),
+        ));
     }
-    if !trouble.is_empty() {
-        reports.push(Report {
-            executable: "kernel log".into(),
-            tally: Tally::FAILED,
-            output: trouble,
-            ..Report::default()
-        });
+    if outcome.status.is_none() {
+        reports.push(Report::failed("machine", outcome.no_status()));
     }
     Ok(reports)
 }
@@ -155,8 +149,9 @@ fn files(plan: &Plan<'_>) -> Result<Vec<Packed>> {
     Ok(files)
 }
 
-fn keep_log(row: Row, lines: &[String], dmesg: &[String]) -> Result<()> {
+fn keep_log(row: Row, lines: &[String], dmesg: &[String]) -> Result<PathBuf> {
     let path = tree::target("vm").join(format!("{row}.log"));
     let log = format!("{}\n--- kernel log ---\n{}\n", lines.join("\n"), dmesg.join("\n"));
-    fs::write(&path, log).with_context(|| format!("cannot write {}", path.display()))
+    fs::write(&path, log).with_context(|| format!("cannot write {}", path.display()))?;
+    Ok(path)
 }

@@ -129,8 +129,7 @@ impl<'a> Endpoint<'a> {
                 Call::allocation(Site::Listen, family, Ok(self.port))
             }
             (0, Err(error)) => Call::allocation(Site::Listen, family, Err(error)),
-            (port, Err(error)) => Call::explicit(Site::Listen, family, Err(error), port, "in_use"),
-            (_, Ok(())) => return Ok(()),
+            (port, answer) => Call::explicit(Site::Listen, family, answer.map(|()| port), port, "in_use"),
         };
         self.tell(Call { local: Some(local), ..call })?;
         answer
@@ -218,15 +217,15 @@ impl<'a> Endpoint<'a> {
             None | Some(Errno::INPROGRESS | Errno::CONNREFUSED) => {}
             Some(error) => return Err(error),
         }
-        if before != 0 {
-            return Ok(());
-        }
         let after = self.name_now()?;
         // A refused socket has lost its address, not its name.
         let is_open = call_errno != Some(Errno::CONNREFUSED);
-        self.port = if is_open { after.port() } else { 0 };
+        self.port = if is_open || self.is_named { after.port() } else { 0 };
         let local = if is_open { Some(after) } else { self.bound_ip() };
-        let call = Call::allocation(Site::Connect, family, Ok(after.port()));
+        let call = match before {
+            0 => Call::allocation(Site::Connect, family, Ok(after.port())),
+            port => Call::explicit(Site::Connect, family, Ok(port), port, "tuple_busy"),
+        };
         self.tell(Call { local, remote: Some(to), afterwards: call_errno, ..call })
     }
 

@@ -40,14 +40,16 @@ impl Stage {
         })
     }
 
-    /// The next port that nobody was asked for yet, outside the range.
+    /// The next port that nobody was asked for yet, outside the range where it leaves any.
     pub(crate) fn spare_port(&self) -> u16 {
-        loop {
-            let port = self.spare.fetch_add(1, Ordering::Relaxed).max(1024);
+        let mut port = 0;
+        for _ in 0..u16::MAX {
+            port = self.spare.fetch_add(1, Ordering::Relaxed).max(1024);
             if !(self.range[0]..=self.range[1]).contains(&port) {
-                return port;
+                break;
             }
         }
+        port
     }
 
     /// A listener on a port outside the range. Ports that others hold are tried, and told, on the way.

@@ -44,10 +44,10 @@ enum Walk {
 
 impl Walk {
     fn of(event: &Event, site: Site, rules: &SearchRules<'_>) -> Option<Self> {
-        match (event.protocol, site) {
+        match (event.protocol(), site) {
             (Protocol::Tcp | Protocol::Dccp, Site::Connect) => {
                 // Without a look at the options the socket may have a range of its own.
-                let own_range = match event.options {
+                let own_range = match event.options() {
                     Some(options) => options.contains(Options::PORT_RANGE),
                     None if rules.range_takes_every_port => return None,
                     None => false,
@@ -69,13 +69,13 @@ impl Search {
     /// Derives what the search of an allocation went through; all none for other events.
     #[must_use]
     pub fn of(event: &Event, rules: &SearchRules<'_>) -> Self {
-        let (Kind::Allocation(site), Some(range)) = (event.kind, event.range) else {
+        let (Kind::Allocation(site), Some(range)) = (event.kind(), event.range()) else {
             return Self::default();
         };
         let Some(walk) = Walk::of(event, site, rules) else {
             return Self::default();
         };
-        match event.result {
+        match event.result() {
             Outcome::Ok => Self::found(event, walk, range, rules),
             // Without that cause the search may have been given up half way, for want of memory.
             Outcome::Failed { .. } if event.cause() == Some(Cause::Exhausted) => {
@@ -86,7 +86,7 @@ impl Search {
     }
 
     fn found(event: &Event, walk: Walk, range: PortRange, rules: &SearchRules<'_>) -> Self {
-        let Some(port) = event.local_port.filter(|port| range.contains(port.get())) else {
+        let Some(port) = event.local_port().filter(|port| range.contains(port.get())) else {
             return Self::default();
         };
         let same_parity = (port.get() ^ range.low()) & 1 == 0;
@@ -98,7 +98,7 @@ impl Search {
                     .and_then(|start| examined(start, port.get(), range, step, rules.reserved));
                 Self {
                     candidates: seen.map(|seen| seen.candidates),
-                    candidates_exact: seen.map(|_| event.exact),
+                    candidates_exact: seen.map(|_| event.exact()),
                     collisions: seen.and_then(|seen| seen.collisions(true)),
                     crossed_half: (halves && step == Step::Parity).then_some(!same_parity),
                 }
@@ -116,9 +116,9 @@ impl Search {
             Walk::Scattered => Step::Every,
         };
         // Every start gives the same number of candidates.
-        let any = examined_in_vain(event.search_start.unwrap_or(0), range, step, rules.reserved);
+        let any = examined_in_vain(event.search_start().unwrap_or(0), range, step, rules.reserved);
         let start_matters = step == Step::Parity && ports & 1 == 1 && ports > 3;
-        let start_known = event.search_start.is_some() && matches!(walk, Walk::Connect(_));
+        let start_known = event.search_start().is_some() && matches!(walk, Walk::Connect(_));
         let collisions = if start_matters && !start_known {
             rules.reserved.and_then(|reserved| all_but_one(range, reserved))
         } else {

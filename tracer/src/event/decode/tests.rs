@@ -89,13 +89,13 @@ fn every_field_of_a_full_record_arrives() {
 #[test]
 fn what_is_not_present_is_none() {
     let event = event(&Record { present: 0, options: 0, ..full() });
-    assert_eq!((event.local_addr, event.remote_addr, event.remote_port), (None, None, None));
+    assert_eq!((event.local_addr(), event.remote_addr(), event.remote_port()), (None, None, None));
     assert_eq!(
-        (event.uid, event.comm, event.start, event.cgroup_id, event.netns),
+        (event.uid(), event.comm(), event.start(), event.cgroup_id(), event.netns()),
         (None, None, None, None, None)
     );
-    assert_eq!((event.search_ns, event.search_start, event.range, event.options), (None, None, None, None));
-    assert_eq!((event.kernel_socket, event.time_wait_reused), (None, None));
+    assert_eq!((event.search_ns(), event.search_start(), event.range(), event.options()), (None, None, None, None));
+    assert_eq!((event.kernel_socket(), event.time_wait_reused()), (None, None));
 }
 
 #[test]
@@ -113,7 +113,7 @@ fn a_failure_is_told_from_a_success_with_and_without_its_errno() {
         let event = event(&Record { error, local_port, present, ..full() });
         assert_eq!((event.failed(), event.errno()), (failed, errno), "{error} {local_port} {seen}");
         assert_eq!(event.cause(), errno.map(|_| Cause::Exhausted));
-        assert!(!failed || event.local_port.is_none());
+        assert!(!failed || event.local_port().is_none());
     }
 }
 
@@ -128,16 +128,16 @@ fn v4_mapped_addresses_become_ipv4_and_so_does_the_wildcard_beside_them() {
     ];
     for (local_addr, remote_addr, family, local, remote) in table {
         let event = event(&Record { family: 6, local_addr, remote_addr, ..full() });
-        assert_eq!((event.family, event.local_addr, event.remote_addr), (family, addr(local), addr(remote)));
+        assert_eq!((event.family(), event.local_addr(), event.remote_addr()), (family, addr(local), addr(remote)));
     }
 }
 
 #[test]
 fn a_wildcard_peer_without_a_port_is_no_peer() {
     let nobody = event(&Record { remote_addr: [0; 16], remote_port: 0, ..full() });
-    assert_eq!((nobody.remote_addr, nobody.remote_port), (None, None));
+    assert_eq!((nobody.remote_addr(), nobody.remote_port()), (None, None));
     let port_zero = event(&Record { remote_port: 0, ..full() });
-    assert_eq!((port_zero.remote_addr, port_zero.remote_port), (addr("10.0.0.9"), None));
+    assert_eq!((port_zero.remote_addr(), port_zero.remote_port()), (addr("10.0.0.9"), None));
 }
 
 #[test]
@@ -146,17 +146,17 @@ fn a_release_carries_its_hold_and_never_fails() {
         [(6, ReleaseState::TimeWait), (7, ReleaseState::Closed), (9, ReleaseState::Unknown(9))]
     {
         let event = event(&Record { kind: kind::RELEASE, state, error: 99, local_port: 0, ..full() });
-        assert_eq!((event.kind, event.result), (Kind::Release(expected), Outcome::Ok));
-        assert_eq!((event.held_ns, event.search_ns), (Some(2230 << 10), None));
+        assert_eq!((event.kind(), event.result()), (Kind::Release(expected), Outcome::Ok));
+        assert_eq!((event.held_ns(), event.search_ns()), (Some(2230 << 10), None));
     }
     let longest = event(&Record { kind: kind::RELEASE, search_ns: u32::MAX, ..full() });
-    assert_eq!(longest.held_ns, Some(u64::from(u32::MAX) * 1024));
+    assert_eq!(longest.held_ns(), Some(u64::from(u32::MAX) * 1024));
 }
 
 #[test]
 fn unknown_numbers_are_kept_or_refused_by_name() {
     let odd = event(&Record { family: 9, protocol: 41, ..full() });
-    assert_eq!((odd.family, odd.protocol, odd.local_addr), (Family::Unknown(9), Protocol::Unknown(41), None));
+    assert_eq!((odd.family(), odd.protocol(), odd.local_addr()), (Family::Unknown(9), Protocol::Unknown(41), None));
     assert_eq!(decode(Record { kind: 8, ..full() }.as_bytes()), Err(DecodeError::Kind(8)));
 }
 
@@ -189,16 +189,16 @@ proptest! {
         let mut record = Record::read_from_bytes(bytes.as_bytes()).unwrap();
         record.kind = kind;
         let event = event(&record);
-        prop_assert_eq!(event.mono.0, record.mono_ns);
-        prop_assert_eq!((event.pid.0, event.tid.0), (record.pid, record.tid));
+        prop_assert_eq!(event.mono().0, record.mono_ns);
+        prop_assert_eq!((event.pid().0, event.tid().0), (record.pid, record.tid));
         if !event.failed() {
-            prop_assert_eq!(event.local_port.map_or(0, Port::get), record.local_port);
+            prop_assert_eq!(event.local_port().map_or(0, Port::get), record.local_port);
         }
-        prop_assert_eq!(event.requested_port.map_or(0, Port::get), record.requested_port);
-        prop_assert_eq!(event.self_test, record.flags & flags::SELF_TEST != 0);
+        prop_assert_eq!(event.requested_port().map_or(0, Port::get), record.requested_port);
+        prop_assert_eq!(event.self_test(), record.flags & flags::SELF_TEST != 0);
         let class = if record.present & present::ERROR == 0 { 255 } else { record.error };
         prop_assert_eq!(event.failed(), class != 0 && kind != kind::RELEASE);
-        if let Some(range) = event.range {
+        if let Some(range) = event.range() {
             prop_assert_eq!((range.low(), range.high()), (record.range_low, record.range_high));
         }
     }

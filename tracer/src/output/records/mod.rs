@@ -5,7 +5,7 @@
 mod choice;
 mod frame;
 
-use schemars::JsonSchema;
+use schemars::{JsonSchema, generate::SchemaSettings};
 use serde::{Deserialize, Serialize};
 
 pub use choice::{Choice, ExplicitBind, FamilyName, Holder, Release, ReleaseStateName, ResultName};
@@ -35,5 +35,5 @@ pub enum TraceRecord {
 /// The JSON Schema of a trace line, as it is committed.
 #[must_use]
 pub fn schema() -> schemars::Schema {
-    schemars::generate::SchemaSettings::draft2020_12().into_generator().into_root_schema_for::<TraceRecord>()
+    SchemaSettings::draft2020_12().for_serialize().into_generator().into_root_schema_for::<TraceRecord>()
 }

@@ -61,7 +61,7 @@ const fn right(title: &'static str, width: usize) -> Column {
 
 const TIME: Column = left("TIME", 12);
 const PID: Column = right("PID", 6);
-const COMM: Column = left("COMM", 11);
+const COMM: Column = left("COMM", 10);
 const NETNS: Column = left("NETNS", 10);
 const PROTO: Column = left("PROTO", 5);
 const SITE: Column = left("SITE", 8);
@@ -69,7 +69,7 @@ const LADDR: Column = left("LADDR", 12);
 const LPORT: Column = right("LPORT", 5);
 const RADDR: Column = left("RADDR", 12);
 const RPORT: Column = right("RPORT", 5);
-const RET: Column = left("RET", 9);
+const RET: Column = left("RET", 8);
 const US: Column = right("US", 6);
 const COLL: Column = right("COLL", 5);
 const OPTS: Column = left("OPTS", 4);
@@ -94,15 +94,15 @@ impl TextOutput {
     fn usual(&mut self, seen: &Observation<'_>, out: &mut Vec<u8>) {
         let event = seen.event;
         self.scratch.clear();
-        self.columns.time.write(event.mono, seen.utc, &mut self.scratch);
+        self.columns.time.write(event.mono(), seen.utc, &mut self.scratch);
         let mut row = Row::new(out);
         row.cell(TIME, &String::from_utf8_lossy(&self.scratch), false);
-        row.cell(PID, &event.pid.0.to_string(), false);
+        row.cell(PID, &event.pid().0.to_string(), false);
         row.cell(COMM, &trace::comm(seen), false);
         if self.columns.netns {
             row.cell(NETNS, &trace::netns(event), false);
         }
-        row.cell(PROTO, event.protocol.name(), false);
+        row.cell(PROTO, event.protocol().name(), false);
         row.cell(SITE, trace::site(event), false);
         row.cell(LADDR, &trace::local_addr(event), false);
         row.cell(LPORT, &trace::local_port(event), false);

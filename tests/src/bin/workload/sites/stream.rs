@@ -18,6 +18,7 @@ pub(super) fn all(stage: &Stage, ground: Ground) -> Result<()> {
     binds(stage, ground, tcp)?;
     let (listener, port) = stage.listener(ground)?;
     let to = ground.at(port.port());
+    late_bind(stage, ground, &listener, to)?;
     reconnect(stage, ground, &listener, to)?;
     fastopen(stage, ground, &listener, to)?;
     own_range(stage, ground, &listener, to)
@@ -40,10 +41,6 @@ pub(super) fn plain(stage: &Stage, ground: Ground, transport: Transport) -> Resu
     let mut bound = open("bind(0), then connect: one choice", &[])?;
     bound.bind(ground.at(0))?;
     bound.connect(to)?;
-    drop(listener.accept()?);
-    let mut late = open("bind without a port, then connect", &[SocketOption::BindAddressNoPort])?;
-    late.bind(ground.at(0))?;
-    late.connect(to)?;
     drop(listener.accept()?);
 
     open("listen without a port", &[])?.listen()?;
@@ -69,6 +66,16 @@ fn binds(stage: &Stage, ground: Ground, transport: Transport) -> Result<()> {
     open("bind(0) with SO_REUSEADDR", &[SocketOption::ReuseAddr])?.bind(ground.at(0))?;
     open("bind(0) with SO_REUSEPORT", &[SocketOption::ReusePort])?.bind(ground.at(0))?;
     open("bind(0) with IP_FREEBIND", &[SocketOption::Freebind])?.bind(ground.at(0))?;
+    Ok(())
+}
+
+/// The address is bound first, the port is chosen at connect. MPTCP of 6.1 does not know the option.
+fn late_bind(stage: &Stage, ground: Ground, listener: &Endpoint<'_>, to: SocketAddr) -> Result<()> {
+    let name = "bind without a port, then connect";
+    let mut late = Endpoint::open(stage, name, ground, Transport::Tcp, &[SocketOption::BindAddressNoPort])?;
+    late.bind(ground.at(0))?;
+    late.connect(to)?;
+    drop(listener.accept()?);
     Ok(())
 }
 

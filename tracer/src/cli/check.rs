@@ -1,0 +1,140 @@
+//! `portscope check`: what this kernel lets us see.
+
+use std::fmt::Write as _;
+
+use serde::Serialize;
+
+use super::{
+    Failure,
+    exit::say,
+    options::{Format, KernelOptions, Loudness, format},
+};
+use crate::{
+    kernel::{
+        self, Backend, Settings,
+        armed::Trial,
+        hooks::{Hook, Role, Verdict},
+    },
+    output::{escape, records::HookState},
+    pipeline::hook_state,
+};
+
+/// Options of `check`.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// Try every backend, and tell hook by hook what this kernel makes of it
+    #[arg(long, required = true)]
+    hooks: bool,
+    /// Output format: text, json
+    #[arg(short, long, value_name = "FORMAT", default_value = "text", value_parser = format)]
+    output: Format,
+    #[command(flatten)]
+    loudness: Loudness,
+    #[command(flatten)]
+    kernel: KernelOptions,
+}
+
+/// Runs it.
+pub(super) fn run(args: &Args) -> Result<(), Failure> {
+    args.loudness.start_log();
+    let settings = Settings {
+        btf: args.kernel.btf.clone(),
+        buffer_bytes: args.kernel.buffer,
+        releases: true,
+        ..Settings::default()
+    };
+    let trials = kernel::armed::survey(&settings)?;
+    match args.output {
+        Format::Text => say(&text(&trials, args.loudness.verbose > 0)),
+        Format::Json => say(&json(&trials)?),
+        Format::Csv => Err(Failure::usage("check has no csv: there are text and json")),
+    }
+}
+
+/// The document of `check --hooks -o json`.
+#[derive(Serialize)]
+struct Document {
+    #[serde(rename = "type")]
+    kind: &'static str,
+    schema: u32,
+    kernel: String,
+    backends: Vec<BackendState>,
+}
+
+#[derive(Serialize)]
+struct BackendState {
+    name: &'static str,
+    usable: bool,
+    reason: Option<String>,
+    hooks: Vec<HookState>,
+}
+
+fn json(trials: &[Trial]) -> Result<String, Failure> {
+    let document = Document {
+        kind: "hooks",
+        schema: crate::output::records::SCHEMA,
+        kernel: release(),
+        backends: trials.iter().map(state).collect(),
+    };
+    let mut text =
+        serde_json::to_string_pretty(&document).map_err(|error| Failure::new(error.to_string()))?;
+    text.push('\n');
+    Ok(text)
+}
+
+fn release() -> String {
+    rustix::system::uname().release().to_string_lossy().into_owned()
+}
+
+fn state(trial: &Trial) -> BackendState {
+    let (reason, hooks) = match &trial.outcome {
+        Ok(hooks) => (None, hooks.iter().map(|(hook, verdict)| hook_state(hook, verdict)).collect()),
+        Err(refusal) => (Some(refusal.to_string()), Vec::new()),
+    };
+    BackendState { name: trial.backend.name(), usable: trial.outcome.is_ok(), reason, hooks }
+}
+
+fn text(trials: &[Trial], verbose: bool) -> String {
+    let mut out = String::new();
+    let best = trials.iter().find(|trial| trial.outcome.is_ok()).map(|trial| trial.backend);
+    let headline = match best {
+        Some(Backend::Fentry) => "everything is visible".to_owned(),
+        Some(Backend::Kprobe) => "everything is visible; exits can be missed under contention".to_owned(),
+        Some(Backend::Tracepoint) => {
+            format!("not visible: {}", Backend::Tracepoint.blind_fields().join(", "))
+        }
+        None => "no backend runs on this kernel".to_owned(),
+    };
+    let name = best.map_or("BLIND", Backend::name);
+    line(&mut out, &format!("{name}  {headline}  ({})", release()));
+    for trial in trials {
+        match &trial.outcome {
+            Ok(hooks) => {
+                let attached = hooks.iter().filter(|(_, verdict)| *verdict == Verdict::Attached).count();
+                let told = format!("{:<11} works: {attached} of {} hooks", trial.backend.name(), hooks.len());
+                line(&mut out, &told);
+                for (hook, verdict) in hooks.iter().filter(|(_, verdict)| verbose || *verdict != Verdict::Attached) {
+                    line(&mut out, &hook_line(hook, verdict));
+                }
+            }
+            Err(refusal) => {
+                line(&mut out, &format!("{:<11} no: {}", trial.backend.name(), escape(&refusal.to_string())));
+            }
+        }
+    }
+    out
+}
+
+fn hook_line(hook: &Hook, verdict: &Verdict) -> String {
+    let why = if let Verdict::Not(refusal) = verdict { format!(": {refusal}") } else { String::new() };
+    let lost = match hook.role {
+        Role::Optional(lost) | Role::Release(lost) if *verdict != Verdict::Attached => format!("; not seen: {lost}"),
+        _ => String::new(),
+    };
+    escape(&format!("  {:<15} {} at {}{why}{lost}", hook.program, verdict.word(), hook.target.place())).into_owned()
+}
+
+fn line(out: &mut String, text: &str) {
+    let written = writeln!(out, "{text}");
+    debug_assert!(written.is_ok(), "a string takes everything");
+}

@@ -1,0 +1,107 @@
+//! Options that several commands share.
+
+use std::{io::IsTerminal as _, path::PathBuf};
+
+use clap::{Args, ValueEnum};
+
+use super::words;
+use crate::kernel::{Choice, settings::DEFAULT_BUFFER_BYTES};
+
+/// How to watch the kernel.
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Kernel")]
+pub(super) struct KernelOptions {
+    /// How to watch: auto, fentry, kprobe, tracepoint
+    #[arg(long, value_name = "BACKEND", default_value = "auto", value_parser = backend)]
+    pub(super) backend: Choice,
+    /// Size of the ring between kernel and reader, a power of two
+    #[arg(long, value_name = "SIZE", default_value = "4MiB", value_parser = words::buffer)]
+    pub(super) buffer: u32,
+    /// Type information of the running kernel, where it has none of its own
+    #[arg(long, value_name = "FILE")]
+    pub(super) btf: Option<PathBuf>,
+}
+
+impl Default for KernelOptions {
+    fn default() -> Self {
+        Self { backend: Choice::Auto, buffer: DEFAULT_BUFFER_BYTES, btf: None }
+    }
+}
+
+fn backend(word: &str) -> Result<Choice, String> {
+    word.parse().map_err(|error: crate::kernel::backend::UnknownBackend| error.to_string())
+}
+
+/// How much to say on stderr.
+#[derive(Args, Clone, Copy, Debug, Default)]
+pub(super) struct Loudness {
+    /// Say more on stderr (twice: what the loader does)
+    #[arg(short, long, action = clap::ArgAction::Count)]
+    pub(super) verbose: u8,
+    /// Say nothing on stderr but errors, and print no summary
+    #[arg(short, long)]
+    pub(super) quiet: bool,
+}
+
+impl Loudness {
+    /// Starts the log.
+    pub(super) fn start_log(self) {
+        let level = match self.verbose {
+            0 => log::LevelFilter::Error,
+            1 => log::LevelFilter::Info,
+            _ => log::LevelFilter::Debug,
+        };
+        let started = env_logger::Builder::new().filter_module("portscope", level).try_init();
+        drop(started);
+    }
+}
+
+/// When to use colour.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(super) enum Color {
+    /// On a terminal, unless NO_COLOR is set
+    #[default]
+    Auto,
+    /// Always
+    Always,
+    /// Never
+    Never,
+}
+
+impl Color {
+    /// Whether to use it on standard output.
+    pub(super) fn on_stdout(self) -> bool {
+        match self {
+            Self::Always => true,
+            Self::Never => false,
+            Self::Auto => {
+                std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()) && std::io::stdout().is_terminal()
+            }
+        }
+    }
+}
+
+/// A format of output.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Format {
+    /// Columns for people.
+    #[default]
+    Text,
+    /// JSON Lines, or one document.
+    Json,
+    /// Comma-separated values.
+    Csv,
+}
+
+/// Reads a format; a word that looks like a file name gets a hint.
+pub(super) fn format(word: &str) -> Result<Format, String> {
+    match word {
+        "text" => Ok(Format::Text),
+        "json" => Ok(Format::Json),
+        "csv" => Ok(Format::Csv),
+        _ if word.contains(['/', '.']) => {
+            Err(format!("-o takes a format (text, json, csv); to write to the file '{word}' use -w {word}"))
+        }
+        _ => Err("there are text, json and csv".to_owned()),
+    }
+}

@@ -1,0 +1,275 @@
+//! `portscope trace`: one line an event.
+
+use std::{
+    fs::{self, File, OpenOptions},
+    io::{self, Write as _},
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use super::{
+    Failure,
+    exit::{complain, reason},
+    filters::Filters,
+    options::{Color, Format, KernelOptions, Loudness, format},
+    words,
+};
+use crate::{
+    enrich::{Processes, TimeColumn, monotonic_now},
+    kernel::{self, Armed, Backend, Settings, facts::Facts},
+    output::{Columns, CsvOutput, Field, JsonOutput, TextOutput, TraceOutput},
+    pipeline::{self, Accounts, FrameFacts, Limits, Observer, Outlet, PipelineError, Shown, Spaces},
+};
+
+/// Options of `trace`.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// Stop after this long (30s, 500ms, 5m)
+    #[arg(short, long, value_name = "TIME", value_parser = words::duration)]
+    duration: Option<Duration>,
+    /// Stop after this many events
+    #[arg(short, long, value_name = "N")]
+    count: Option<u64>,
+    /// Show failures only
+    #[arg(short = 'x', short_alias = 'E', long)]
+    failed: bool,
+    /// Show explicit binds that succeed, too (those that fail are always shown)
+    #[arg(long)]
+    explicit: bool,
+    /// Show when each port becomes free again
+    #[arg(long)]
+    releases: bool,
+    /// Show no events, only the counts of each process at the end
+    #[arg(long)]
+    summary_only: bool,
+    /// Output format: text, json (JSON Lines), csv
+    #[arg(short, long, value_name = "FORMAT", default_value = "text", value_parser = format)]
+    output: Format,
+    /// Show these fields instead of the usual ones (comma list)
+    #[arg(long, value_name = "FIELDS")]
+    fields: Option<String>,
+    /// Write to this file instead of standard output
+    #[arg(short, long, value_name = "FILE")]
+    write: Option<PathBuf>,
+    /// Colour
+    #[arg(long, value_enum, default_value_t)]
+    color: Color,
+    /// Show times in UTC
+    #[arg(long)]
+    utc: bool,
+    /// Show seconds since the start instead of the time of day
+    #[arg(short = 't', long, conflicts_with = "utc")]
+    relative: bool,
+    #[command(flatten)]
+    loudness: Loudness,
+    #[command(flatten)]
+    filters: Filters,
+    #[command(flatten)]
+    kernel: KernelOptions,
+    /// Create this file when the hooks are armed
+    #[arg(long, value_name = "FILE", hide = true)]
+    ready_file: Option<PathBuf>,
+}
+
+/// Runs it.
+pub(super) fn run(args: &Args) -> Result<(), Failure> {
+    args.loudness.start_log();
+    let fields = args.fields.as_deref().map(Field::parse_list).transpose().map_err(|error| Failure::usage(error.to_string()))?;
+    let settings = settings(args)?;
+    let mut place = Place::open(args.write.as_deref())?;
+    let mut armed = kernel::arm(&settings)?;
+    let mut spaces = Spaces::new(Path::new("/proc"), armed.range_takes_every_port());
+    let (namespaces, configs) = spaces.survey().map_err(|error| Failure::new(error.to_string()))?;
+    let frame = FrameFacts {
+        filters: args.filters.told(args.failed),
+        namespaces,
+        configs,
+        buffer_bytes: u64::from(settings.buffer_bytes),
+    };
+    if !args.loudness.quiet {
+        tell_backend(&armed);
+    }
+    let mut output = output(args, fields, frame.namespaces.list.len() > 1);
+    let shown = Shown {
+        container: args.filters.container().map(str::to_owned),
+        count_only: args.summary_only,
+        misses: armed.backend() == Backend::Kprobe,
+    };
+    let limits = Limits { events: args.count };
+    let mut observer =
+        Observer::new(output.as_mut(), Processes::new(Path::new("/proc")), spaces, shown, limits);
+    let mut text = Vec::new();
+    if !args.summary_only || args.output == Format::Json {
+        let header = pipeline::header(&armed, &frame);
+        observer.output().header(&header, &mut text).map_err(|error| Failure::new(error.to_string()))?;
+        place.flush(&mut text).map_err(|error| place.failure(&error))?;
+    }
+    announce(args.ready_file.as_deref())?;
+    let ended = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::new(format!("cannot start the event loop: {}", reason(&error))))?
+        .block_on(pipeline::run(&mut armed, &mut observer, &mut place, args.duration, interim))
+        .map_err(|error| failure(&place, error))?;
+    log::info!("ended: {ended:?}");
+    finish(args, &armed, &mut observer, &mut place)
+}
+
+fn settings(args: &Args) -> Result<Settings, Failure> {
+    let facts = Facts::read()?;
+    Ok(Settings {
+        backend: args.kernel.backend,
+        btf: args.kernel.btf.clone(),
+        buffer_bytes: args.kernel.buffer,
+        explicit: args.explicit,
+        releases: args.releases,
+        count_only: args.summary_only,
+        filter: args.filters.in_kernel(args.failed, facts.cgroup2.as_deref())?,
+    })
+}
+
+/// Says which backend runs, and what it cannot see: no silent downgrade.
+fn tell_backend(armed: &Armed) {
+    for (backend, refusal) in armed.refused() {
+        log::info!("{backend}: {refusal}");
+    }
+    let better: Vec<&str> = armed.refused().iter().map(|(backend, _)| backend.name()).collect();
+    let unseen = armed.unavailable();
+    if better.is_empty() && unseen.is_empty() {
+        log::info!("tracing with {}", armed.backend());
+        return;
+    }
+    let mut line = format!("tracing with {}", armed.backend());
+    if !better.is_empty() {
+        line.push_str(&format!(" ({} not possible here: portscope check --hooks)", better.join(", ")));
+    }
+    if !unseen.is_empty() {
+        line.push_str(&format!("; not seen: {}", unseen.join(", ")));
+    }
+    complain(&line);
+}
+
+fn output(args: &Args, fields: Option<Vec<Field>>, many_namespaces: bool) -> Box<dyn TraceOutput> {
+    match (args.output, fields) {
+        (Format::Json, Some(fields)) => Box::new(JsonOutput::with_fields(fields)),
+        (Format::Json, None) => Box::new(JsonOutput::new()),
+        (Format::Csv, Some(fields)) => Box::new(CsvOutput::with_fields(fields)),
+        (Format::Csv, None) => Box::new(CsvOutput::new()),
+        (Format::Text, fields) => {
+            let time = if args.relative {
+                TimeColumn::since(monotonic_now())
+            } else if args.utc {
+                TimeColumn::utc()
+            } else {
+                TimeColumn::local()
+            };
+            let color = args.write.is_none() && args.color.on_stdout();
+            Box::new(TextOutput::new(Columns { time, netns: many_namespaces, color, fields }))
+        }
+    }
+}
+
+fn announce(ready_file: Option<&Path>) -> Result<(), Failure> {
+    let Some(path) = ready_file else { return Ok(()) };
+    fs::write(path, b"armed\n")
+        .map_err(|error| Failure::new(format!("cannot write {}: {}", path.display(), reason(&error))))
+}
+
+fn interim(accounts: &Accounts) {
+    complain(&account_line(accounts));
+}
+
+fn account_line(accounts: &Accounts) -> String {
+    let Accounts { seen, emitted, filtered, lost, .. } = accounts;
+    format!("seen {seen} = emitted {emitted} + filtered {filtered} + lost {lost}")
+}
+
+fn finish(args: &Args, armed: &Armed, observer: &mut Observer<'_>, place: &mut Place) -> Result<(), Failure> {
+    let counts = armed.counts()?;
+    let accounts = observer.accounts(&counts);
+    let tallies = armed.tallies()?;
+    let footer = pipeline::footer(
+        &accounts,
+        &counts,
+        if args.summary_only && args.output != Format::Json { &[] } else { &tallies },
+        observer.undecodable(),
+    );
+    let mut text = Vec::new();
+    if args.summary_only && args.output == Format::Text {
+        text.extend_from_slice(pipeline::per_process(&tallies).as_bytes());
+    }
+    if !(args.loudness.quiet && args.output == Format::Text) {
+        observer.output().footer(&footer, &mut text).map_err(|error| Failure::new(error.to_string()))?;
+    }
+    place.flush(&mut text).map_err(|error| place.failure(&error))?;
+    place.close()?;
+    if accounts.astray != 0 {
+        complain(&format!(
+            "the accounts do not close: {} events that the kernel half passed were neither read nor lost; \
+             please report this",
+            accounts.astray
+        ));
+    }
+    Ok(())
+}
+
+fn failure(place: &Place, error: PipelineError) -> Failure {
+    match error {
+        PipelineError::Write(error) => place.failure(&error),
+        PipelineError::Kernel(error) => error.into(),
+        PipelineError::Wait(error) => Failure::new(format!("cannot wait for events: {}", reason(&error))),
+    }
+}
+
+/// Where the trace is written.
+enum Place {
+    Stdout,
+    File { file: File, path: PathBuf },
+}
+
+impl Place {
+    fn open(path: Option<&Path>) -> Result<Self, Failure> {
+        let Some(path) = path.filter(|path| *path != Path::new("-")) else { return Ok(Self::Stdout) };
+        let file = OpenOptions::new().write(true).create(true).truncate(true).open(path);
+        match file {
+            Ok(file) => Ok(Self::File { file, path: path.to_owned() }),
+            Err(error) => Err(Failure::new(format!("cannot write {}: {}", path.display(), reason(&error)))),
+        }
+    }
+
+    fn failure(&self, error: &io::Error) -> Failure {
+        match self {
+            Self::Stdout => Failure::write("standard output", error),
+            Self::File { path, .. } => {
+                let failed = Failure::write(&path.display().to_string(), error);
+                if error.kind() == io::ErrorKind::StorageFull {
+                    failed.hint("the disk is full: give -w a place with room, or filter what is traced")
+                } else {
+                    failed
+                }
+            }
+        }
+    }
+
+    fn close(&mut self) -> Result<(), Failure> {
+        match self {
+            Self::Stdout => io::stdout().flush().map_err(|error| self.failure(&error)),
+            Self::File { .. } => Ok(()),
+        }
+    }
+}
+
+impl Outlet for Place {
+    fn flush(&mut self, gathered: &mut Vec<u8>) -> io::Result<()> {
+        let written = match self {
+            _ if gathered.is_empty() => Ok(()),
+            Self::Stdout => {
+                let mut stdout = io::stdout().lock();
+                stdout.write_all(gathered).and_then(|()| stdout.flush())
+            }
+            Self::File { file, .. } => file.write_all(gathered),
+        };
+        gathered.clear();
+        written
+    }
+}

@@ -1,0 +1,162 @@
+//! The processes that were seen lately.
+
+use std::{
+    collections::HashMap,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use rustc_hash::FxHashMap;
+
+use crate::enrich::{Cgroup, Process, proc::ProcessDir};
+use crate::event::{Comm, Event, MonoNs};
+
+/// Processes that are remembered; the oldest is forgotten for the next.
+pub const MOST_PROCESSES: usize = 16_384;
+/// Texts of `/proc/PID/cgroup` that are kept to be shared.
+const MOST_CGROUPS: usize = 4_096;
+/// How long a process without a known start is believed to be the same one: its number may be reused.
+const TRUST_NS: u64 = 5_000_000_000;
+/// A process that renames itself again and again is read again no more often.
+const RENAME_NS: u64 = 100_000_000;
+
+/// What is known of the processes behind events, read from `/proc` at the first event of each.
+///
+/// An event of a known process costs one look-up. A process that is gone before it was read keeps what its
+/// event tells.
+#[derive(Debug)]
+pub struct Processes {
+    root: PathBuf,
+    capacity: usize,
+    places: FxHashMap<u64, usize>,
+    /// A ring in order of age: the next place is the oldest once the ring is full.
+    entries: Vec<Entry>,
+    next: usize,
+    cgroups: HashMap<String, Arc<Cgroup>>,
+    nobody: Process,
+}
+
+#[derive(Debug)]
+struct Entry {
+    key: u64,
+    read_at: MonoNs,
+    /// Name of the first thread.
+    leader: Option<Comm>,
+    process: Process,
+}
+
+impl Entry {
+    fn is_fresh(&self, event: &Event) -> bool {
+        let age_ns = event.mono().since(self.read_at);
+        let same_name = !event.by_leader()
+            || event.comm().is_none()
+            || event.comm() == self.leader
+            // Old kernels leave the rest of a longer name behind the NUL.
+            || event.comm().zip(self.leader).is_some_and(|(one, other)| one.bytes() == other.bytes());
+        (same_name || (self.leader.is_some() && age_ns < RENAME_NS))
+            && (event.start().is_some() || age_ns < TRUST_NS)
+    }
+}
+
+/// The number and the start of a process.
+fn key(event: &Event) -> u64 {
+    u64::from(event.pid().0) << 32 | u64::from(event.start().map_or(0, |start| start.0))
+}
+
+impl Processes {
+    /// None is known yet; `root` is `/proc`, or what stands for it.
+    #[must_use]
+    pub fn new(root: &Path) -> Self {
+        Self::with_capacity(root, MOST_PROCESSES)
+    }
+
+    /// As [`Processes::new`], remembering at most `capacity`.
+    #[must_use]
+    pub fn with_capacity(root: &Path, capacity: usize) -> Self {
+        Self {
+            root: root.to_owned(),
+            capacity: capacity.max(1),
+            places: FxHashMap::default(),
+            entries: Vec::new(),
+            next: 0,
+            cgroups: HashMap::new(),
+            nobody: Process::unknown(),
+        }
+    }
+
+    /// How many are remembered.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Whether none is.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// The process of an event.
+    pub fn of(&mut self, event: &Event) -> &Process {
+        let key = key(event);
+        let known = self.places.get(&key).copied();
+        let place = match known.and_then(|place| Some((place, self.entries.get(place)?))) {
+            Some((place, entry)) if entry.is_fresh(event) => place,
+            Some((place, _)) => self.read_again(place, event),
+            None => self.read(key, event),
+        };
+        self.entries.get(place).map_or(&self.nobody, |entry| &entry.process)
+    }
+
+    fn read(&mut self, key: u64, event: &Event) -> usize {
+        let (leader, process) = self.ask(event, None);
+        let entry = Entry { key, read_at: event.mono(), leader, process };
+        let place = self.next;
+        if let Some(oldest) = self.entries.get_mut(place) {
+            self.places.remove(&oldest.key);
+            *oldest = entry;
+        } else {
+            self.entries.push(entry);
+        }
+        self.places.insert(key, place);
+        self.next = place.saturating_add(1).checked_rem(self.capacity).unwrap_or(0);
+        place
+    }
+
+    fn read_again(&mut self, place: usize, event: &Event) -> usize {
+        let before = self.entries.get(place).and_then(|entry| entry.process.shared_cgroup());
+        let (leader, process) = self.ask(event, before);
+        if let Some(entry) = self.entries.get_mut(place) {
+            *entry = Entry { key: entry.key, read_at: event.mono(), leader, process };
+        }
+        place
+    }
+
+    /// Reads what `/proc` tells; of a process that is gone, what its event tells.
+    fn ask(&mut self, event: &Event, before: Option<Arc<Cgroup>>) -> (Option<Comm>, Process) {
+        let dir = ProcessDir::open(&self.root, event.pid(), event.start());
+        let told = event.comm().filter(|_| event.by_leader());
+        let leader = told.or_else(|| dir.as_ref()?.comm());
+        let exe = dir.as_ref().and_then(ProcessDir::exe);
+        let cgroup = dir.as_ref().and_then(ProcessDir::cgroup).map(|text| self.cgroup(text)).or(before);
+        let comm = leader.as_ref().map(Comm::lossy);
+        (leader, Process::new(comm.as_deref(), exe.as_deref(), cgroup))
+    }
+
+    fn cgroup(&mut self, text: String) -> Arc<Cgroup> {
+        if let Some(known) = self.cgroups.get(&text) {
+            return Arc::clone(known);
+        }
+        if self.cgroups.len() >= MOST_CGROUPS {
+            self.cgroups.retain(|_, cgroup| Arc::strong_count(cgroup) > 1);
+        }
+        let cgroup = Arc::new(Cgroup::parse(&text));
+        if self.cgroups.len() < MOST_CGROUPS {
+            self.cgroups.insert(text, Arc::clone(&cgroup));
+        }
+        cgroup
+    }
+}
+
+#[cfg(test)]
+mod tests;

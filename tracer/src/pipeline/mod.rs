@@ -1,0 +1,152 @@
+//! The one loop that wires the rooms: ring → decode → enrich → output.
+
+mod accounts;
+mod frame;
+mod observer;
+mod spaces;
+mod summary;
+
+use std::{
+    io,
+    os::fd::{AsFd as _, AsRawFd as _},
+    time::{Duration, Instant},
+};
+
+pub use accounts::Accounts;
+pub use frame::{FrameFacts, footer, header, hook_state};
+pub use observer::{Limits, Observer, Shown};
+pub use spaces::Spaces;
+pub use summary::per_process;
+use tokio::{
+    io::{Interest, unix::AsyncFd},
+    signal::unix::{Signal, SignalKind, signal},
+    time::MissedTickBehavior,
+};
+
+use crate::kernel::{Armed, KernelError};
+
+/// How long an event waits at most before it is read.
+const POLL: Duration = Duration::from_millis(50);
+
+/// Why a trace ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// It was asked to.
+    Asked,
+    /// The time or the number of events was reached.
+    Limit,
+    /// It was asked twice: at once.
+    AtOnce,
+}
+
+/// What can go wrong while the loop runs.
+#[derive(Debug, thiserror::Error)]
+pub enum PipelineError {
+    /// Output cannot be written.
+    #[error("cannot write: {0}")]
+    Write(#[source] io::Error),
+    /// The event loop cannot be set up.
+    #[error("cannot wait for events: {0}")]
+    Wait(#[source] io::Error),
+    /// The kernel half failed.
+    #[error(transparent)]
+    Kernel(#[from] KernelError),
+}
+
+/// Where bytes go.
+pub trait Outlet {
+    /// Writes everything that was gathered, and forgets it.
+    ///
+    /// # Errors
+    ///
+    /// As the file or terminal behind it.
+    fn flush(&mut self, gathered: &mut Vec<u8>) -> io::Result<()>;
+}
+
+/// Signals that end a trace, or ask for an interim word.
+struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+    interim: Signal,
+}
+
+impl Signals {
+    fn new() -> io::Result<Self> {
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+            interim: signal(SignalKind::user_defined1())?,
+        })
+    }
+}
+
+/// Reads the ring until the duration is over, the limit of events is reached, or a signal comes. Then stops
+/// the kernel half and reads what is left, so that the accounts close.
+///
+/// # Errors
+///
+/// Output that cannot be written, or a kernel half that fails.
+pub async fn run(
+    armed: &mut Armed,
+    observer: &mut Observer<'_>,
+    outlet: &mut impl Outlet,
+    duration: Option<Duration>,
+    mut interim: impl FnMut(&Accounts),
+) -> Result<Ended, PipelineError> {
+    let mut signals = Signals::new().map_err(PipelineError::Wait)?;
+    let ring = armed.as_fd().try_clone_to_owned().map_err(PipelineError::Wait)?;
+    log::debug!("ring at descriptor {}", ring.as_raw_fd());
+    // Registered edge-triggered: the kernel half wakes it when the ring fills faster than we poll.
+    #[expect(deprecated, reason = "its successor is unsafe for descriptors that may be replaced; ours is owned")]
+    let ring = AsyncFd::with_interest(ring, Interest::READABLE).map_err(PipelineError::Wait)?;
+    let mut poll = tokio::time::interval(POLL);
+    poll.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let until = duration.map(|duration| tokio::time::Instant::from_std(Instant::now() + duration));
+    let mut gathered = Vec::new();
+    let ended = loop {
+        tokio::select! {
+            _ = poll.tick() => {}
+            ready = ring.readable() => ready.map_err(PipelineError::Wait)?.clear_ready(),
+            () = at(until) => break Ended::Limit,
+            _ = signals.interrupt.recv() => break Ended::Asked,
+            _ = signals.terminate.recv() => break Ended::Asked,
+            _ = signals.interim.recv() => interim(&observer.accounts(&armed.counts()?)),
+        }
+        drain(armed, observer, outlet, &mut gathered)?;
+        if observer.is_full() {
+            break Ended::Limit;
+        }
+    };
+    armed.stop()?;
+    drain(armed, observer, outlet, &mut gathered)?;
+    Ok(ended)
+}
+
+async fn at(until: Option<tokio::time::Instant>) {
+    match until {
+        Some(until) => tokio::time::sleep_until(until).await,
+        None => std::future::pending().await,
+    }
+}
+
+fn drain(
+    armed: &mut Armed,
+    observer: &mut Observer<'_>,
+    outlet: &mut impl Outlet,
+    gathered: &mut Vec<u8>,
+) -> Result<(), PipelineError> {
+    /// Gathered bytes are passed on at this size, so that a burst takes no more memory than that.
+    const PORTION: usize = 256 * 1024;
+    let mut failed = None;
+    observer.begin_batch();
+    armed.drain(|record| {
+        observer.take(record, gathered);
+        if gathered.len() >= PORTION && failed.is_none() {
+            failed = outlet.flush(gathered).err();
+        }
+    });
+    match failed {
+        Some(error) => Err(PipelineError::Write(error)),
+        None => outlet.flush(gathered).map_err(PipelineError::Write),
+    }
+}

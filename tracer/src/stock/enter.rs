@@ -1,0 +1,100 @@
+//! Going into a network namespace, on a thread that is not used for anything else.
+
+use std::{
+    fs::File,
+    io,
+    os::fd::AsFd as _,
+    panic,
+    path::{Path, PathBuf},
+    thread,
+};
+
+use rustix::{
+    fs::fstat,
+    thread::{LinkNameSpaceType, move_into_link_name_space},
+};
+
+use super::StockError;
+use crate::event::{NetnsId, Pid};
+
+/// A network namespace held open: it cannot vanish, and its number cannot be given to another.
+#[derive(Debug)]
+pub struct Netns {
+    file: File,
+    path: PathBuf,
+    id: NetnsId,
+}
+
+impl Netns {
+    /// Opens `/proc/PID/ns/net`, a file of `/run/netns`, or the like.
+    pub fn open(path: &Path) -> Result<Self, StockError> {
+        let failed = |source| StockError::Read { path: path.to_owned(), source };
+        let file = File::open(path).map_err(failed)?;
+        let inode = fstat(&file).map_err(|errno| failed(errno.into()))?.st_ino;
+        let id = u32::try_from(inode).ok().and_then(NetnsId::new);
+        let id = id.ok_or_else(|| StockError::Enter { path: path.to_owned(), source: not_a_namespace() })?;
+        Ok(Self { file, path: path.to_owned(), id })
+    }
+
+    /// Opens the namespace of a process.
+    pub fn of_process(proc_root: &Path, pid: Pid) -> Result<Self, StockError> {
+        Self::open(&proc_root.join(pid.0.to_string()).join("ns/net"))
+    }
+
+    /// Its inode number.
+    #[must_use]
+    pub const fn id(&self) -> NetnsId {
+        self.id
+    }
+
+    pub(super) const fn file(&self) -> &File {
+        &self.file
+    }
+
+    /// Does the work with a thread inside. Our own namespace takes no rights, and no thread.
+    pub fn inside<T: Send>(&self, work: impl FnOnce() -> T + Send) -> Result<T, StockError> {
+        if Self::open(Path::new("/proc/thread-self/ns/net")).is_ok_and(|own| own.id == self.id) {
+            return Ok(work());
+        }
+        let entered = thread::scope(|scope| {
+            let inner = || {
+                move_into_link_name_space(self.file.as_fd(), Some(LinkNameSpaceType::Network))?;
+                Ok::<T, rustix::io::Errno>(work())
+            };
+            let spawned = thread::Builder::new().name("netns".into()).spawn_scoped(scope, inner);
+            let thread = spawned.map_err(|source| StockError::Thread { path: self.path.clone(), source })?;
+            Ok::<_, StockError>(thread.join())
+        })?;
+        match entered {
+            Ok(done) => {
+                done.map_err(|errno| StockError::Enter { path: self.path.clone(), source: errno.into() })
+            }
+            // The work panicked: so do we, as if it had run here.
+            Err(panicked) => panic::resume_unwind(panicked),
+        }
+    }
+}
+
+fn not_a_namespace() -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidInput, "not a namespace")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn our_own_namespace_needs_no_rights() {
+        let own = Netns::of_process(Path::new("/proc"), Pid(std::process::id())).unwrap();
+        assert_eq!(own.inside(|| 5).unwrap(), 5);
+    }
+
+    #[test]
+    fn what_is_no_namespace_is_refused_with_a_hint() {
+        let file = Netns::open(Path::new("/proc/self/stat"));
+        let refused = file.and_then(|file| file.inside(|| 5)).unwrap_err();
+        assert!(matches!(refused, StockError::Enter { .. }), "{refused:?}");
+        let missing = Netns::open(Path::new("/nowhere/at/all")).unwrap_err();
+        assert!(missing.to_string().contains("/nowhere/at/all") && missing.hint().is_some());
+    }
+}
