@@ -16,7 +16,7 @@ use portscope::{
 fn stages(criterion: &mut Criterion) {
     let records = flood::records();
     let events: Vec<Event> = records.iter().flat_map(|record| decode(record)).collect();
-    let reserved = Reserved::from_ports(40_000..40_100);
+    let reserved = Reserved::default();
     let rules = SearchRules { reserved: Some(&reserved), ..SearchRules::default() };
     let mut processes = Processes::new(Path::new("/nowhere"));
     let mut group = criterion.benchmark_group("event");

@@ -24,13 +24,18 @@ fn main() {
     let rounds: u32 = arguments.next().and_then(|rounds| rounds.parse().ok()).unwrap_or(1);
     let records = flood::records();
     let events: Vec<Event> = records.iter().flat_map(|record| decode(record)).collect();
-    let reserved = Reserved::from_ports(40_000..40_100);
+    let reserved = Reserved::default();
     let rules = SearchRules { reserved: Some(&reserved), ..SearchRules::default() };
     let mut processes = Processes::new(Path::new("/nowhere"));
     for _ in 0..rounds {
         match stage.as_str() {
-            "decode" => records.iter().for_each(|record| drop(black_box(decode(record)))),
-            "search" => events.iter().for_each(|event| drop(black_box(Search::of(event, &rules)))),
+            "decode" => records.iter().for_each(|record| keep(decode(record))),
+            "search" => events.iter().for_each(|event| keep(Search::of(event, &rules))),
+            "search-reserved" => {
+                let some = Reserved::from_ports(40_000..40_100);
+                let rules = SearchRules { reserved: Some(&some), ..rules };
+                events.iter().for_each(|event| keep(Search::of(event, &rules)));
+            }
             "process" => events.iter().for_each(|event| {
                 black_box(processes.of(event));
             }),
@@ -43,6 +48,10 @@ fn main() {
             _ => {}
         }
     }
+}
+
+fn keep<T>(value: T) {
+    black_box(value);
 }
 
 fn write(

@@ -8,8 +8,8 @@ use std::{
 use tracer_ebpf::abi::{flags, present};
 
 use super::{
-    Cause, CgroupId, Comm, Errno, Event, Family, Kind, MonoNs, NetnsId, Options, Outcome, Pid, Port, PortRange,
-    Protocol, SocketId, StartTime, Tid, Uid,
+    Cause, CgroupId, Comm, Errno, Event, Family, Kind, MonoNs, NetnsId, Options, Outcome, Pid, Port,
+    PortRange, Protocol, SocketId, StartTime, Tid, Uid,
 };
 
 impl Event {
@@ -97,7 +97,11 @@ impl Event {
     #[must_use]
     #[inline]
     pub const fn local_addr(&self) -> Option<IpAddr> {
-        if self.seen(present::LOCAL_ADDR) { address(self.record.family, self.record.local_addr) } else { None }
+        if self.seen(present::LOCAL_ADDR) {
+            address(self.record.family, self.record.local_addr)
+        } else {
+            None
+        }
     }
 
     /// The port chosen, or held by a socket whose port was only checked; none where the choice failed.
@@ -225,7 +229,11 @@ impl Event {
     #[must_use]
     #[inline]
     pub const fn range(&self) -> Option<PortRange> {
-        if self.seen(present::RANGE) { PortRange::new(self.record.range_low, self.record.range_high) } else { None }
+        if self.seen(present::RANGE) {
+            PortRange::new(self.record.range_low, self.record.range_high)
+        } else {
+            None
+        }
     }
 
     /// Socket options, as far as they were seen.

@@ -74,13 +74,13 @@ impl Reserved {
         if self.total == 0 || last < first {
             return 0;
         }
-        let (from, to) = (self.up_to(u32::from(first)), self.up_to(u32::from(last).saturating_add(1)));
-        let (even, odd) = (to.0.saturating_sub(from.0), to.1.saturating_sub(from.1));
-        match stride {
-            Stride::Every => even.saturating_add(odd),
-            Stride::Second if first & 1 == 0 => even,
-            Stride::Second => odd,
-        }
+        let class = match stride {
+            Stride::Every => !0,
+            Stride::Second if first & 1 == 0 => EVEN,
+            Stride::Second => ODD,
+        };
+        let before_end = self.below(u32::from(last).wrapping_add(1), class);
+        before_end.saturating_sub(self.below(u32::from(first), class))
     }
 
     /// The stretches of ports, first and last included, in rising order.
@@ -110,15 +110,18 @@ impl Reserved {
         None
     }
 
-    /// Even and odd ones below `port`, which may be 65,536.
-    fn up_to(&self, port: u32) -> (u32, u32) {
+    /// Those below `port`, which may be 65,536, of a class of bits within each word.
+    fn below(&self, port: u32, class: u64) -> u32 {
         let index = usize::try_from(port >> 6).unwrap_or(WORDS);
         let (even, odd) = self.before.get(index).copied().unwrap_or((0, 0));
-        let below = self.bits.get(index).copied().unwrap_or(0) & !u64::MAX.wrapping_shl(port & 63);
-        (
-            u32::from(even).saturating_add((below & EVEN).count_ones()),
-            u32::from(odd).saturating_add((below & ODD).count_ones()),
-        )
+        let word = self.bits.get(index).copied().unwrap_or(0);
+        let here = (word & class & !u64::MAX.wrapping_shl(port & 63)).count_ones();
+        let before = match class {
+            EVEN => u32::from(even),
+            ODD => u32::from(odd),
+            _ => u32::from(even).wrapping_add(u32::from(odd)),
+        };
+        before.wrapping_add(here)
     }
 }
 

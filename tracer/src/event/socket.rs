@@ -104,7 +104,7 @@ impl PortRange {
     /// How many ports it has: 1 to 65,536.
     #[must_use]
     pub fn count(self) -> u32 {
-        u32::from(self.high.saturating_sub(self.low)).saturating_add(1)
+        u32::from(self.high.wrapping_sub(self.low)).wrapping_add(1)
     }
 
     /// Whether the port lies in it.

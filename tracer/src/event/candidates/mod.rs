@@ -94,7 +94,7 @@ impl Search {
         match walk {
             Walk::Connect(step) => {
                 let seen = event
-                    .search_start
+                    .search_start()
                     .and_then(|start| examined(start, port.get(), range, step, rules.reserved));
                 Self {
                     candidates: seen.map(|seen| seen.candidates),

@@ -30,6 +30,9 @@ impl Examined {
 }
 
 /// One round through the offsets `bottom`, `bottom + stride`, … `top` from `low`, beginning at `first`.
+///
+/// All lie within 0 to 65,536, and `bottom` ≤ `first` ≤ `top`: sums and differences of them do not wrap where
+/// `wrapping` is written.
 #[derive(Clone, Copy)]
 struct Pass {
     bottom: u32,
@@ -39,32 +42,38 @@ struct Pass {
 }
 
 impl Pass {
-    fn steps(self, distance: u32) -> u32 {
+    const fn steps(self, distance: u32) -> u32 {
         match self.stride {
             Stride::Every => distance,
             Stride::Second => distance >> 1,
         }
     }
 
-    fn count(self) -> u32 {
-        self.steps(self.top.saturating_sub(self.bottom)).saturating_add(1)
+    const fn count(self) -> u32 {
+        self.steps(self.top.wrapping_sub(self.bottom)).wrapping_add(1)
     }
 
     /// How many it looks at until it meets this offset, which counts; none if it never does.
-    fn until(self, offset: u32) -> Option<u32> {
-        let inside = (self.bottom..=self.top).contains(&offset);
-        if !inside || (self.stride == Stride::Second && (offset ^ self.bottom) & 1 == 1) {
+    const fn until(self, offset: u32) -> Option<u32> {
+        let inside = self.bottom <= offset && offset <= self.top;
+        if !inside || (matches!(self.stride, Stride::Second) && (offset ^ self.bottom) & 1 == 1) {
             return None;
         }
-        let round = if offset < self.first { self.count() } else { 0 };
-        let ahead = self.steps(offset).saturating_add(round).checked_sub(self.steps(self.first))?;
-        Some(ahead.saturating_add(1))
+        Some(if offset >= self.first {
+            self.steps(offset.wrapping_sub(self.first)).wrapping_add(1)
+        } else {
+            let left_out = self.steps(self.first.wrapping_sub(offset)).wrapping_sub(1);
+            self.count().wrapping_sub(left_out)
+        })
     }
 
     /// Reserved ports among those it looks at until it meets this offset.
     fn reserved_until(self, offset: u32, low: u16, reserved: &Reserved) -> u32 {
+        if reserved.is_empty() {
+            return 0;
+        }
         let count = |from: u32, to: u32| {
-            let port = |offset: u32| u16::try_from(u32::from(low).saturating_add(offset)).ok();
+            let port = |offset: u32| u16::try_from(u32::from(low).wrapping_add(offset)).ok();
             match (port(from), port(to)) {
                 (Some(from), Some(to)) => reserved.count(from, to, self.stride),
                 _ => 0,
@@ -73,7 +82,7 @@ impl Pass {
         if offset >= self.first {
             count(self.first, offset)
         } else {
-            count(self.first, self.top).saturating_add(count(self.bottom, offset))
+            count(self.first, self.top).wrapping_add(count(self.bottom, offset))
         }
     }
 
@@ -86,28 +95,21 @@ impl Pass {
 ///
 /// With parity and an odd number of ports it looks at all but one: at offset 0 if the first round begins
 /// there, else at the last offset in its place.
+#[inline]
 fn passes(start: u32, range: PortRange, step: Step) -> (Pass, Option<Pass>) {
     let ports = range.count();
-    let last = ports.saturating_sub(1);
-    if step == Step::Every {
+    let last = ports.wrapping_sub(1);
+    if step == Step::Every || ports == 1 {
         let first = start.checked_rem(ports).unwrap_or(0);
         return (Pass { bottom: 0, top: last, first, stride: Stride::Every }, None);
     }
-    if ports == 1 {
-        return (Pass { bottom: 0, top: 0, first: 0, stride: Stride::Second }, None);
-    }
     let even_ports = ports & !1;
     let first = start.checked_rem(even_ports).unwrap_or(0) & !1;
-    let (bottom, top) =
-        if ports & 1 == 1 && first != 0 { (2, last) } else { (0, even_ports.saturating_sub(2)) };
+    let end = even_ports.wrapping_sub(1);
+    let (bottom, top) = if ports & 1 == 1 && first != 0 { (2, last) } else { (0, end & !1) };
     (
         Pass { bottom, top, first, stride: Stride::Second },
-        Some(Pass {
-            bottom: 1,
-            top: even_ports.saturating_sub(1),
-            first: first.saturating_add(1),
-            stride: Stride::Second,
-        }),
+        Some(Pass { bottom: 1, top: end, first: first | 1, stride: Stride::Second }),
     )
 }
 
@@ -131,9 +133,9 @@ pub fn examined(
     }
     let other = other?;
     Some(Examined {
-        candidates: pass.count().saturating_add(other.until(offset)?),
+        candidates: pass.count().wrapping_add(other.until(offset)?),
         reserved: reserved.map(|set| {
-            pass.reserved(range.low(), set).saturating_add(other.reserved_until(offset, range.low(), set))
+            pass.reserved(range.low(), set).wrapping_add(other.reserved_until(offset, range.low(), set))
         }),
     })
 }
@@ -146,9 +148,9 @@ pub fn examined_in_vain(start: u32, range: PortRange, step: Step, reserved: Opti
     let (pass, other) = passes(start, range, step);
     let low = range.low();
     Examined {
-        candidates: pass.count().saturating_add(other.map_or(0, Pass::count)),
+        candidates: pass.count().wrapping_add(other.map_or(0, Pass::count)),
         reserved: reserved.map(|set| {
-            pass.reserved(low, set).saturating_add(other.map_or(0, |other| other.reserved(low, set)))
+            pass.reserved(low, set).wrapping_add(other.map_or(0, |other| other.reserved(low, set)))
         }),
     }
 }

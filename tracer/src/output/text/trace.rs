@@ -99,8 +99,12 @@ pub(super) fn options(event: &Event) -> Cow<'static, str> {
     if let Kind::Release(state) = event.kind() {
         return held(event.held_ns(), state.name().unwrap_or(UNSEEN)).into();
     }
-    let mut letters: String =
-        event.options().iter().flat_map(|options| options.iter()).filter_map(|option| option.letter).collect();
+    let mut letters: String = event
+        .options()
+        .iter()
+        .flat_map(|options| options.iter())
+        .filter_map(|option| option.letter)
+        .collect();
     let more = [
         (event.kernel_socket() == Some(true), 'K'),
         (event.time_wait_reused() == Some(true), 'T'),
