@@ -14,10 +14,14 @@ pub const SLOTS: &str = "SLOTS";
 pub const SPILL: &str = "SPILL";
 /// Array of in-flight system calls, by thread (tracepoint backend).
 pub const PENDING: &str = "PENDING";
+/// Hash of inodes of datagram sockets that were bound automatically (tracepoint backend).
+pub const AUTOBOUND: &str = "AUTOBOUND";
 /// Array of search counters, one an entry of the kernel's `table_perturb`.
 pub const PERTURB: &str = "PERTURB";
 /// Hash of live sockets whose port the kernel chose (releases).
 pub const LIVE: &str = "LIVE";
+/// Hash of processes whose first thread was named already.
+pub const LEADERS: &str = "LEADERS";
 /// Hash of process ids to show.
 pub const FILTER_PIDS: &str = "FILTER_PIDS";
 /// Hash of user ids to show.
@@ -32,7 +36,7 @@ pub const CONFIG_GLOBAL: &str = "CONFIG";
 pub const OFFSETS_GLOBAL: &str = "OFFSETS";
 
 /// Every map.
-pub const MAPS: [&str; 13] = [
-    EVENTS, COUNTERS, TALLY, CONTROL, SLOTS, SPILL, PENDING, PERTURB, LIVE, FILTER_PIDS, FILTER_UIDS,
+pub const MAPS: [&str; 15] = [
+    EVENTS, COUNTERS, TALLY, CONTROL, SLOTS, SPILL, PENDING, AUTOBOUND, PERTURB, LIVE, LEADERS, FILTER_PIDS, FILTER_UIDS,
     FILTER_NETNS, FILTER_REMOTE,
 ];

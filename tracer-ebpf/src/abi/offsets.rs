@@ -172,6 +172,8 @@ field_offsets! {
     byte file_inode Tracepoint [("file", "f_inode", Bytes(8))];
     /// Type and permission bits of an inode.
     byte inode_mode Tracepoint [("inode", "i_mode", Bytes(2))];
+    /// Number of an inode.
+    byte inode_number Tracepoint [("inode", "i_ino", Bytes(8))];
     /// The kernel's view of a socket.
     byte socket_sk Tracepoint [("socket", "sk", Bytes(8))];
     /// Socket of a cgroup address hook.

@@ -149,6 +149,9 @@ pub mod flags {
     pub const TIME_WAIT_REUSED: u8 = 1 << 2;
     /// No other search on the same table entry overlapped: the derived number of candidates is exact.
     pub const CANDIDATES_EXACT: u8 = 1 << 3;
+    /// No event: the name of the first thread of a process whose other threads will follow. Only `pid`,
+    /// `start` and `comm` hold anything; it is counted nowhere.
+    pub const LEADER_NAME: u8 = 1 << 4;
 }
 
 macro_rules! layout {

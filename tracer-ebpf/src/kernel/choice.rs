@@ -302,7 +302,7 @@ fn no_entry() {
 }
 
 #[inline(always)]
-fn read_failed() {
+pub(crate) fn read_failed() {
     if let Some(counters) = Counters::here() {
         counters.read_failed();
     }

@@ -4,13 +4,15 @@ use core::ptr;
 
 use aya_ebpf::bindings::{BPF_NOEXIST, BPF_RB_AVAIL_DATA, BPF_RB_FORCE_WAKEUP, BPF_RB_NO_WAKEUP};
 use tracer_ebpf::abi::{
-    Control, Mode, Protocol, Record, ResultClass, TallyKey, TallyValue, cell, flags, present, tune,
+    Control, Mode, Protocol, Record, ResultClass, TallyKey, TallyValue, cell, flags, kind, present, tune,
 };
 
 use super::{
+    choice::{blank, bytes, read_failed},
     filter,
     globals::{CONFIG, frozen, tuned},
-    maps::{Counters, EVENTS, TALLY, add},
+    maps::{Counters, EVENTS, LEADERS, TALLY, add},
+    task::leader_comm,
 };
 
 /// Bytes that a record takes in the ring, its header included.
@@ -58,7 +60,12 @@ fn count_and_push(record: &Record, counters: Counters) {
     counters.event(cell);
     if tuned(tune::COUNT_ONLY) {
         tally(record, cell, counters);
-    } else if !push(record) {
+        return;
+    }
+    if record.pid != record.tid && record.kind != kind::RELEASE {
+        name_leader(record);
+    }
+    if !push(record) {
         counters.lost();
         tally(record, cell, counters);
     }
@@ -78,6 +85,31 @@ fn push(record: &Record) -> bool {
     let wakeup = if beyond < WAKE_WINDOW { BPF_RB_FORCE_WAKEUP } else { BPF_RB_NO_WAKEUP };
     entry.submit(u64::from(wakeup));
     true
+}
+
+/// A record has room for the name of its thread alone. The name of the process is that of its first thread:
+/// it goes ahead in a record of its own, once a process, before anybody can look and find it gone.
+#[inline(always)]
+fn name_leader(event: &Record) {
+    // SAFETY: the value is copied at once, and a wrong one only costs a record.
+    if unsafe { LEADERS.get(&event.pid) }.copied() == Some(event.start) {
+        return;
+    }
+    let Some(comm) = leader_comm() else { return };
+    let Some(mut entry) = EVENTS.reserve::<Record>(0) else { return };
+    let name = blank(&mut entry);
+    name.mono_ns = event.mono_ns;
+    name.pid = event.pid;
+    name.tid = event.pid;
+    name.start = event.start;
+    name.comm = bytes(comm);
+    name.present = present::COMM | event.present & present::START;
+    name.flags = flags::LEADER_NAME;
+    entry.submit(u64::from(BPF_RB_NO_WAKEUP));
+    // A table that is full forgets who was named longest ago; a failure repeats the name.
+    if LEADERS.insert(&event.pid, &event.start, 0).is_err() {
+        read_failed();
+    }
 }
 
 /// Counts an event that the ring does not carry under its process.

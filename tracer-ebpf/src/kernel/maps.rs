@@ -3,7 +3,7 @@
 use aya_ebpf::{
     helpers::generated::bpf_get_smp_processor_id,
     macros::map,
-    maps::{Array, HashMap, LpmTrie, RingBuf},
+    maps::{Array, HashMap, LpmTrie, LruHashMap, RingBuf},
 };
 use tracer_ebpf::abi::{CELLS, Control, CpuCounters, Mode, Record, RemoteKey, TallyKey, TallyValue};
 
@@ -35,12 +35,18 @@ pub(crate) static SPILL: HashMap<u32, Slot> = HashMap::with_max_entries(1024, 0)
 /// System calls under way, by thread (tracepoint backend).
 #[map]
 pub(crate) static PENDING: Array<Pending> = Array::with_max_entries(SLOT_COUNT, 0);
+/// Port of each datagram socket that was seen to be bound automatically, by inode (tracepoint backend).
+#[map]
+pub(crate) static AUTOBOUND: LruHashMap<u64, u16> = LruHashMap::with_max_entries(8192, 0);
 /// Searches by entry of `table_perturb`: started in the upper half, in flight in the lower.
 #[map]
 pub(crate) static PERTURB: Array<u64> = Array::with_max_entries(PERTURB_COUNT, 0);
 /// Sockets and TIME_WAITs that hold a port the kernel chose.
 #[map]
 pub(crate) static LIVE: HashMap<u64, Record> = HashMap::with_max_entries(131_072, 1);
+/// Start of each process whose first thread was named already.
+#[map]
+pub(crate) static LEADERS: LruHashMap<u32, u32> = LruHashMap::with_max_entries(8192, 0);
 /// Process ids to show.
 #[map]
 pub(crate) static FILTER_PIDS: HashMap<u32, u8> = HashMap::with_max_entries(1024, 0);

@@ -12,12 +12,13 @@ use tracer_ebpf::abi::{Record, filter::CGROUP, kind, present, tune};
 
 use super::{
     choice::{self, blank, fill_identity, fill_socket},
+    descriptor::{self, Found},
     emit::emit,
     fields::{Fields as _, Probed},
     filter,
     globals::{CONFIG, frozen, offset, tuned},
     live, maps,
-    maps::{PENDING, SLOT_COUNT},
+    maps::{AUTOBOUND, PENDING, SLOT_COUNT},
     sock::{self, ProbedSock, Socket as _},
     task,
 };
@@ -31,6 +32,8 @@ const REFUSED: u8 = 2;
 
 /// `EAGAIN`.
 const EAGAIN: i32 = 11;
+/// `EDESTADDRREQ`.
+const EDESTADDRREQ: i32 = 89;
 
 /// What a thread is doing.
 #[repr(C)]
@@ -40,6 +43,8 @@ pub(crate) struct Pending {
     pub(crate) record: Record,
     /// Address of the socket.
     pub(crate) sock: u64,
+    /// Its inode, where it was found by its descriptor.
+    pub(crate) inode: u64,
     /// When the choice began, `CLOCK_MONOTONIC`.
     pub(crate) entered_ns: u64,
     /// Owner.
@@ -54,8 +59,12 @@ pub(crate) struct Pending {
     pub(crate) in_cgroup: u8,
     /// 1 when the record's local address was noted at the beginning and stays.
     pub(crate) local_fixed: u8,
+    /// 1 inside a send without an address.
+    pub(crate) nameless: u8,
     /// Always 0.
-    pub(crate) reserved: [u8; 6],
+    pub(crate) reserved: u8,
+    /// Descriptor of that send.
+    pub(crate) fd: u32,
 }
 
 /// The slot of a thread.
@@ -88,6 +97,35 @@ pub(crate) fn enter_syscall() {
         slot.tid = ids.tid;
         slot.stage = IDLE;
         slot.in_syscall = 1;
+        slot.nameless = 0;
+    }
+}
+
+/// A send without an address begins. An unbound socket is bound automatically even so, before the send
+/// fails for want of a peer: only then is it looked at ([`leave`]).
+#[inline(always)]
+pub(crate) fn enter_nameless_send(fd: u64) {
+    let Some((_, ids)) = choice::admitted() else { return };
+    if let Some(slot) = slot(ids.tid) {
+        slot.tid = ids.tid;
+        slot.stage = IDLE;
+        slot.in_syscall = 1;
+        slot.nameless = 1;
+        slot.fd = fd as u32;
+    }
+}
+
+/// A connect or send begins on the socket behind a descriptor: an unbound datagram socket will be bound
+/// automatically.
+#[inline(always)]
+pub(crate) fn begin_datagram(fd: u64) {
+    if choice::admitted().is_none() {
+        return;
+    }
+    if let Some(found) = descriptor::datagram(fd)
+        && sock::port_of(&found.socket) == 0
+    {
+        begin_autobind(&found);
     }
 }
 
@@ -101,6 +139,8 @@ pub(crate) struct Beginning {
     pub(crate) requested: u16,
     /// Address that the caller named (network order, IPv6 as such), and the address family.
     pub(crate) local: Option<([u8; 16], u8)>,
+    /// Inode of the socket, where it was found by its descriptor.
+    pub(crate) inode: u64,
 }
 
 /// A choice begins on the running thread.
@@ -113,6 +153,7 @@ pub(crate) fn begin(at: &Beginning) {
     }
     slot.tid = ids.tid;
     slot.sock = at.sock;
+    slot.inode = at.inode;
     slot.stage = SEARCHING;
     slot.sport = Probed(at.sock as *const u8).read(offset!(inet_sport)).unwrap_or(0);
     slot.in_cgroup = 1;
@@ -139,14 +180,15 @@ pub(crate) fn begin(at: &Beginning) {
 /// An unbound datagram socket is about to be bound automatically. The choice comes before the route, so the
 /// local address is what the socket is bound to now: a wildcard, most of the time.
 #[inline(always)]
-pub(crate) fn begin_autobind(socket: &Probed) {
-    let Some(fetched) = ProbedSock::fetch(socket.0) else { return };
+fn begin_autobind(found: &Found) {
+    let Some(fetched) = ProbedSock::fetch(found.socket.0) else { return };
     let at = sock::addresses(fetched.common(), false);
     begin(&Beginning {
         sock: fetched.address(),
         kind: kind::AUTOBIND,
         requested: 0,
         local: Some((choice::bytes(at.local), at.family)),
+        inode: found.inode.read(offset!(inode_number)).unwrap_or(0),
     });
 }
 
@@ -194,6 +236,9 @@ pub(crate) fn leave(ret: i64) {
     if stage == REFUSED {
         return finish_described(slot, Some(errno), Some(0));
     }
+    if stage == IDLE && slot.nameless != 0 && (errno == EDESTADDRREQ || errno == EAGAIN) {
+        return leave_nameless_send(slot, errno);
+    }
     if stage != SEARCHING {
         return;
     }
@@ -208,6 +253,28 @@ pub(crate) fn leave(ret: i64) {
         kind::CONNECT if port != 0 => finish(slot, Some(0), Some(port)),
         _ => {}
     }
+}
+
+/// A send without an address has failed: with a port that was not seen before, it has bound its socket
+/// automatically; without one, that is what failed.
+#[inline(always)]
+fn leave_nameless_send(slot: &mut Pending, errno: i32) {
+    let Some(found) = descriptor::datagram(u64::from(slot.fd)) else { return };
+    let port = sock::port_of(&found.socket);
+    let inode: u64 = found.inode.read(offset!(inode_number)).unwrap_or(0);
+    let bound = errno == EDESTADDRREQ
+        && port != 0
+        && !descriptor::is_port_locked(&found.socket)
+        // SAFETY: the value is copied at once; in the entry of another inode it would differ in its port.
+        && unsafe { AUTOBOUND.get(&inode) }.copied() != Some(port);
+    if !bound && !(errno == EAGAIN && port == 0) {
+        return;
+    }
+    begin_autobind(&found);
+    slot.stage = IDLE;
+    // The choice was over before it was looked at: its time is not known.
+    slot.entered_ns = 0;
+    finish(slot, Some(if bound { 0 } else { errno }), Some(port));
 }
 
 /// Completes the record: `errno` is `None` where it could not be seen, `port` `None` to ask the socket.
@@ -240,15 +307,26 @@ fn finish_described(slot: &mut Pending, errno: Option<i32>, port: Option<u16>) {
     if fixed && errno == Some(0) && !tuned(tune::EXPLICIT) {
         return;
     }
-    record.present |= present::LOCAL_ADDR | present::SEARCH_NS | present::SEARCH_UPPER;
-    let took = record.mono_ns.wrapping_sub(slot.entered_ns);
-    record.search_ns = u32::try_from(took).unwrap_or(u32::MAX);
+    record.present |= present::LOCAL_ADDR;
+    if slot.entered_ns != 0 {
+        record.present |= present::SEARCH_NS | present::SEARCH_UPPER;
+        let took = record.mono_ns.wrapping_sub(slot.entered_ns);
+        record.search_ns = u32::try_from(took).unwrap_or(u32::MAX);
+    }
     if let Some(errno) = errno {
         record.error = errno as u8;
         record.present |= present::ERROR;
     }
     if let Some(port) = port {
         record.local_port = port;
+    }
+    if record.kind == kind::AUTOBIND && errno == Some(0) {
+        let (inode, port) = (slot.inode, record.local_port);
+        if AUTOBOUND.insert(&inode, &port, 0).is_err()
+            && let Some(counters) = maps::Counters::here()
+        {
+            counters.live_full();
+        }
     }
     let in_cgroup = slot.in_cgroup != 0;
     let shown = emit(record, control, || in_cgroup);

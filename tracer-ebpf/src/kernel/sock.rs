@@ -15,7 +15,7 @@ const TCP_LISTEN: u8 = 10;
 /// `IPPROTO_TCP`.
 const IPPROTO_TCP: u8 = 6;
 /// `SOCK_BINDPORT_LOCK`, include/net/sock.h.
-const BINDPORT_LOCK: u8 = 8;
+pub(crate) const BINDPORT_LOCK: u8 = 8;
 /// Words that take in `struct sock_common` up to and with both IPv6 addresses.
 const COMMON_WORDS: usize = 11;
 

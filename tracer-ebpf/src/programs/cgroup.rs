@@ -15,15 +15,13 @@ use crate::kernel::{
     fields::{Fields as _, Probed},
     globals::offset,
     pending::{self, Beginning},
-    release, sock,
+    release,
 };
 
 /// `BPF_SOCK_OPS_TCP_CONNECT_CB`, include/uapi/linux/bpf.h.
 const TCP_CONNECT_CB: u32 = 3;
 /// `BPF_SOCK_OPS_TCP_LISTEN_CB`.
 const TCP_LISTEN_CB: u32 = 11;
-/// `SOCK_DGRAM`.
-const SOCK_DGRAM: u32 = 2;
 
 /// The socket behind a hook's context: the kernel's structure starts with it.
 #[inline(always)]
@@ -38,7 +36,7 @@ fn bind(ctx: &SockAddrContext, local: [u8; 16], family: u8) {
     let port = unsafe { (*ctx.sock_addr).user_port };
     let requested = u16::from_be(port as u16);
     let kind = if requested == 0 { kind::BIND } else { kind::FIXED_BIND };
-    pending::begin(&Beginning { sock, kind, requested, local: Some((local, family)) });
+    pending::begin(&Beginning { sock, kind, requested, local: Some((local, family)), inode: 0 });
 }
 
 /// bind of an IPv4 socket.
@@ -64,33 +62,6 @@ fn cg_bind6(ctx: SockAddrContext) -> i32 {
         bind(&ctx, from_words(words), 6);
     }
     1
-}
-
-/// connect of an IPv4 socket, before an unbound datagram socket is bound automatically.
-#[cgroup_sock_addr(connect4)]
-fn cg_connect4(ctx: SockAddrContext) -> i32 {
-    connect(&ctx);
-    1
-}
-
-/// connect of an IPv6 socket.
-#[cgroup_sock_addr(connect6)]
-fn cg_connect6(ctx: SockAddrContext) -> i32 {
-    connect(&ctx);
-    1
-}
-
-#[inline(always)]
-fn connect(ctx: &SockAddrContext) {
-    // SAFETY: the context is valid for the run of the program.
-    if unsafe { (*ctx.sock_addr).type_ } != SOCK_DGRAM {
-        return;
-    }
-    let Some(sock) = socket(ctx.as_ptr().cast_const().cast(), offset!(sock_addr_sk)) else { return };
-    let socket = Probed(sock as *const u8);
-    if sock::port_of(&socket) == 0 {
-        pending::begin_autobind(&socket);
-    }
 }
 
 /// bind of an IPv4 socket has succeeded.

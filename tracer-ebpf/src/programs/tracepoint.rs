@@ -5,14 +5,13 @@
 //! named here. Neither sees what io_uring does, and 32-bit callers are not seen.
 
 use aya_ebpf::{
-    helpers::{bpf_probe_read_user, generated::bpf_get_current_task},
+    helpers::bpf_probe_read_user,
     macros::{raw_tracepoint, tracepoint},
     programs::{RawTracePointContext, TracePointContext},
 };
 use tracer_ebpf::abi::kind;
 
 use crate::kernel::{
-    choice,
     fields::{Fields as _, Probed},
     globals::offset,
     pending::{self, Beginning},
@@ -63,7 +62,7 @@ fn begin(socket: &Probed, chosen: u8, fixed: u8) {
     }
     let requested = sock::port_of(socket);
     let kind = if requested == 0 { chosen } else { fixed };
-    pending::begin(&Beginning { sock: socket.0 as u64, kind, requested, local: None });
+    pending::begin(&Beginning { sock: socket.0 as u64, kind, requested, local: None, inode: 0 });
 }
 
 /// `tcp_destroy_sock(sk)`: a TCP socket goes, and with it a port that it held without connecting.
@@ -84,10 +83,19 @@ fn arg(ctx: &TracePointContext, n: usize) -> u64 {
     unsafe { ctx.read_at(ARGS + 8 * n) }.unwrap_or(0)
 }
 
-/// connect, bind and listen begin.
+/// bind and listen begin.
 #[tracepoint]
 fn tp_enter(_ctx: TracePointContext) -> u32 {
     pending::enter_syscall();
+    0
+}
+
+/// connect begins: an unbound datagram socket is bound automatically. (The cgroup hook of connect would be
+/// cheaper, but UDP-Lite does not call it.)
+#[tracepoint]
+fn tp_enter_connect(ctx: TracePointContext) -> u32 {
+    pending::enter_syscall();
+    pending::begin_datagram(arg(&ctx, 0));
     0
 }
 
@@ -116,47 +124,11 @@ fn tp_exit(ctx: TracePointContext) -> u32 {
 
 #[inline(always)]
 fn enter_send(fd: u64, name: u64) {
-    // Without an address the socket is connected, so bound already, or the call fails.
     if name == 0 {
-        return;
+        // A connected socket, TCP most of the time: nothing is looked at before it fails.
+        pending::enter_nameless_send(fd);
+    } else {
+        pending::enter_syscall();
+        pending::begin_datagram(fd);
     }
-    pending::enter_syscall();
-    let Some(sock) = socket_of(fd) else { return };
-    let socket = Probed(sock as *const u8);
-    let datagram = matches!(socket.read::<u16>(offset!(sk_protocol)), Some(1 | 17 | 58 | 136))
-        && socket.read::<u16>(offset!(sk_type)) == Some(2);
-    if datagram && sock::port_of(&socket) == 0 {
-        pending::begin_autobind(&socket);
-    }
-}
-
-/// The socket behind a descriptor of the running task.
-#[inline(always)]
-fn socket_of(fd: u64) -> Option<u64> {
-    const S_IFMT: u16 = 0o170_000;
-    const S_IFSOCK: u16 = 0o140_000;
-    choice::admitted()?;
-    // SAFETY: the helper has no preconditions.
-    let task = Probed(unsafe { bpf_get_current_task() } as *const u8);
-    let files = follow(task, offset!(task_files))?;
-    let table = follow(files, offset!(files_fdt))?;
-    let size: u32 = table.read(offset!(fdt_max))?;
-    if fd >= u64::from(size) {
-        return None;
-    }
-    let slots = follow(table, offset!(fdt_fd))?;
-    let slot = Probed(slots.0.wrapping_add(fd as usize * 8));
-    let file = follow(slot, 0)?;
-    let mode: u16 = follow(file, offset!(file_inode))?.read(offset!(inode_mode))?;
-    if mode & S_IFMT != S_IFSOCK {
-        return None;
-    }
-    let sock: u64 = follow(file, offset!(file_private))?.read(offset!(socket_sk))?;
-    (sock != 0).then_some(sock)
-}
-
-#[inline(always)]
-fn follow(from: Probed, offset: u32) -> Option<Probed> {
-    let to: u64 = from.read(offset)?;
-    (to != 0).then_some(Probed(to as *const u8))
 }

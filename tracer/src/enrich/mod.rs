@@ -4,6 +4,7 @@
 
 mod cgroup;
 mod clock;
+mod digits;
 mod proc;
 mod process;
 mod processes;
@@ -12,6 +13,7 @@ mod timestamp;
 
 pub use cgroup::{Cgroup, container_of, unit_of};
 pub use clock::{Clock, UtcNs, monotonic_now};
+pub(crate) use digits::{ascii, eight_digits};
 pub use process::Process;
 pub use processes::{MOST_PROCESSES, Processes};
 pub(crate) use quote::{is_plain, misleads, push_json_string};

@@ -2,12 +2,12 @@
 
 use jiff::{Timestamp, tz::TimeZone};
 
-use super::UtcNs;
+use super::{UtcNs, ascii, eight_digits};
 use crate::event::MonoNs;
 
 const NS_PER_S: i64 = 1_000_000_000;
 
-/// Writes RFC 3339 times in UTC to the nanosecond: 30 bytes, `2026-11-22T12:00:00.123456789Z`.
+/// Formats RFC 3339 times in UTC to the nanosecond: 30 bytes, `2026-11-22T12:00:00.123456789Z`.
 #[derive(Clone, Debug, Default)]
 pub struct Rfc3339 {
     /// The second that `prefix` is of.
@@ -23,26 +23,32 @@ impl Rfc3339 {
         Self { second: None, prefix: [0; 20] }
     }
 
-    /// Appends the time.
-    pub fn write(&mut self, time: UtcNs, out: &mut Vec<u8>) {
+    /// The bytes of the time, all ASCII.
+    #[inline]
+    pub fn format(&mut self, time: UtcNs) -> [u8; 30] {
         let second = time.0.div_euclid(NS_PER_S);
         if self.second != Some(second) {
-            self.prefix = calendar(second, &TimeZone::UTC, "%Y-%m-%dT%H:%M:%S.");
-            self.second = Some(second);
+            self.begin(second);
         }
+        let ns = time.0.rem_euclid(NS_PER_S).unsigned_abs();
         let mut text = [b'Z'; 30];
         let (prefix, rest) = text.split_at_mut(20);
         prefix.copy_from_slice(&self.prefix);
-        digits(time.0.rem_euclid(NS_PER_S).unsigned_abs(), rest.split_at_mut(9).0);
-        out.extend_from_slice(&text);
+        rest[..8].copy_from_slice(&ascii(eight_digits(ns / 10)));
+        rest[8] = b'0' + (ns % 10) as u8;
+        text
+    }
+
+    #[cold]
+    fn begin(&mut self, second: i64) {
+        self.prefix = calendar(second, &TimeZone::UTC, "%Y-%m-%dT%H:%M:%S.");
+        self.second = Some(second);
     }
 
     /// The time as a text of its own.
     #[must_use]
     pub fn text(time: UtcNs) -> String {
-        let mut out = Vec::with_capacity(30);
-        Self::default().write(time, &mut out);
-        String::from_utf8_lossy(&out).into_owned()
+        String::from_utf8_lossy(&Self::default().format(time)).into_owned()
     }
 }
 
@@ -171,9 +177,8 @@ mod tests {
         fn a_cached_second_never_shows_in_another(times in proptest::collection::vec(0_i64..4_000_000_000, 1..20)) {
             let mut cached = Rfc3339::default();
             for time in times {
-                let mut out = Vec::new();
-                cached.write(UtcNs(time), &mut out);
-                prop_assert_eq!(String::from_utf8(out).unwrap(), Rfc3339::text(UtcNs(time)));
+                let written = cached.format(UtcNs(time));
+                prop_assert_eq!(String::from_utf8(written.to_vec()).unwrap(), Rfc3339::text(UtcNs(time)));
             }
         }
 

@@ -286,6 +286,13 @@ impl Event {
     pub const fn self_test(&self) -> bool {
         self.flag(flags::SELF_TEST)
     }
+
+    /// No event: it names the first thread of a process whose other threads will follow.
+    #[must_use]
+    #[inline]
+    pub const fn names_leader(&self) -> bool {
+        self.flag(flags::LEADER_NAME)
+    }
 }
 
 #[inline]

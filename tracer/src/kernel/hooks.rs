@@ -201,14 +201,10 @@ const TRACEPOINT: &[Hook] = &[
     required("tp_set_state", Target::RawTracepoint("inet_sock_set_state")),
     required("cg_bind4", Target::Cgroup),
     required("cg_bind6", Target::Cgroup),
-    required("cg_connect4", Target::Cgroup),
-    required("cg_connect6", Target::Cgroup),
     required("tp_enter_sendto", Target::Syscalls(&["sys_enter_sendto"])),
     required("tp_enter_sendmsg", Target::Syscalls(&["sys_enter_sendmsg", "sys_enter_sendmmsg"])),
-    required(
-        "tp_enter",
-        Target::Syscalls(&["sys_enter_connect", "sys_enter_bind", "sys_enter_listen"]),
-    ),
+    required("tp_enter_connect", Target::Syscalls(&["sys_enter_connect"])),
+    required("tp_enter", Target::Syscalls(&["sys_enter_bind", "sys_enter_listen"])),
 ];
 
 /// The hooks of a backend in the order in which they are attached: exits before entries, so that no entry

@@ -1,10 +1,9 @@
 //! CSV (RFC 4180, lines ended by a line feed): one header row, one row an event, null as nothing.
 
-use std::{borrow::Cow, io::Write as _, net::IpAddr};
+use std::{borrow::Cow, io::Write as _};
 
 use super::{
     Field, Observation, OutputError, TraceOutput,
-    json::{hex, ipv4},
     records::{Footer, Header},
     value::Value,
 };
@@ -72,26 +71,16 @@ pub(super) fn plain(clock: &mut Rfc3339, value: Value<'_>, out: &mut Vec<u8>) {
         Value::Number(number) | Value::BigNumber(number) => write!(out, "{number}"),
         Value::Word(word) => out.write_all(word.as_bytes()),
         Value::Text(text) => out.write_all(text.as_bytes()),
-        Value::Addr(IpAddr::V6(addr)) => write!(out, "{addr}"),
+        Value::Addr(addr) => write!(out, "{addr}"),
+        Value::Hex(number) => write!(out, "{number:x}"),
         Value::Errno(errno) => write!(out, "{errno}"),
         Value::Range(range) => write!(out, "{}-{}", range.low(), range.high()),
-        Value::Hex(number) => {
-            hex(out, number);
-            Ok(())
-        }
-        Value::Addr(IpAddr::V4(addr)) => {
-            ipv4(out, addr);
-            Ok(())
-        }
         Value::Options(options) if options.is_empty() => out.write_all(b"none"),
         Value::Options(options) => {
             let names: Vec<&str> = options.iter().map(|option| option.name).collect();
             out.write_all(names.join(" ").as_bytes())
         }
-        Value::Time(time) => {
-            clock.write(time, out);
-            Ok(())
-        }
+        Value::Time(time) => out.write_all(&clock.format(time)),
     };
 }
 

@@ -63,6 +63,11 @@ impl<'a> Observer<'a> {
     pub fn take(&mut self, record: &[u8], out: &mut Vec<u8>) {
         let event = match decode(record) {
             Ok(event) if event.self_test() => return,
+            Ok(event) if event.names_leader() => {
+                // Learnt by being asked for: its thread is the first, so its name is the process's.
+                self.processes.of(&event);
+                return;
+            }
             Ok(event) => event,
             Err(error) => {
                 log::debug!("{error}");

@@ -1,161 +1,276 @@
-//! The lines of single events, all fields.
+//! A line in the making: pieces of JSON written by hand into a buffer. A serializer takes six times as long.
 
-use super::piece::{addr, boolean, comm, errno, hex, number, options, range, word};
-use crate::{
-    enrich::Rfc3339,
-    event::{CgroupId, Event, Kind, NetnsId, Port, ReleaseState, Site, SocketId, Uid},
-    output::{
-        Observation,
-        value::{record_type, result_name},
-    },
+use std::{
+    io::Write as _,
+    mem,
+    net::{IpAddr, Ipv4Addr},
 };
 
-/// A line is seldom longer.
-const USUAL_BYTES: usize = 1024;
+use super::digits::{OCTETS, hex_digits};
+use crate::{
+    enrich::{ascii, eight_digits, is_plain, push_json_string},
+    event::{Comm, Errno, Options, PortRange},
+};
 
-/// Appends the line of an event.
-pub(super) fn write(clock: &mut Rfc3339, seen: &Observation<'_>, out: &mut Vec<u8>) {
-    out.reserve(USUAL_BYTES);
-    match seen.event.kind() {
-        Kind::Allocation(site) | Kind::Explicit(site) => choice(clock, seen, site, out),
-        Kind::Release(state) => release(clock, seen, state, out),
-    }
-    out.extend_from_slice(b"}\n");
+/// What is left of a buffer, and whether something did not fit into it.
+pub(super) struct Line<'a> {
+    rest: &'a mut [u8],
+    size: usize,
+    full: bool,
 }
 
-fn choice(clock: &mut Rfc3339, seen: &Observation<'_>, site: Site, out: &mut Vec<u8>) {
-    let (event, search, process) = (seen.event, &seen.search, seen.process);
-    head(clock, seen, out);
-    out.extend_from_slice(b",\"site\":");
-    word(out, Some(site.name()));
-    out.extend_from_slice(b",\"result\":");
-    word(out, Some(result_name(event.result())));
-    out.extend_from_slice(b",\"error\":");
-    errno(out, event.errno());
-    out.extend_from_slice(b",\"cause\":");
-    word(out, event.cause().map(crate::event::Cause::name));
-    out.extend_from_slice(b",\"proto\":");
-    word(out, Some(event.protocol().name()));
-    out.extend_from_slice(b",\"family\":");
-    word(out, event.family().name());
-    task(event, out);
-    out.extend_from_slice(b",\"uid\":");
-    number(out, event.uid().map(|Uid(uid)| uid));
-    out.push(b',');
-    out.extend_from_slice(process.json_comm().as_bytes());
-    out.extend_from_slice(b",\"thread_comm\":");
-    comm(out, event.comm());
-    out.push(b',');
-    out.extend_from_slice(process.json_exe().as_bytes());
-    out.extend_from_slice(b",\"netns\":");
-    number(out, event.netns().map(NetnsId::get));
-    match event.cgroup_id().map(CgroupId::get) {
-        Some(id) => {
-            out.extend_from_slice(b",\"cgroup_id\":\"");
-            number(out, Some(id));
-            out.extend_from_slice(b"\",");
+impl<'a> Line<'a> {
+    /// Begins a line at the start of a buffer.
+    pub(super) fn new(buffer: &'a mut [u8]) -> Self {
+        let size = buffer.len();
+        Self { rest: buffer, size, full: false }
+    }
+
+    /// How many bytes were written, unless the buffer was too small.
+    pub(super) const fn length(&self) -> Option<usize> {
+        if self.full { None } else { Some(self.size - self.rest.len()) }
+    }
+
+    #[inline]
+    fn put_bytes(&mut self, bytes: &[u8]) {
+        match mem::take(&mut self.rest).split_at_mut_checked(bytes.len()) {
+            Some((room, rest)) => {
+                room.copy_from_slice(bytes);
+                self.rest = rest;
+            }
+            None => self.full = true,
         }
-        None => out.extend_from_slice(b",\"cgroup_id\":null,"),
     }
-    out.extend_from_slice(process.json_unit_container().as_bytes());
-    out.extend_from_slice(b",\"kernel_socket\":");
-    boolean(out, event.kernel_socket());
-    local(event, out);
-    out.extend_from_slice(b",\"requested_port\":");
-    number(out, Some(event.requested_port().map_or(0, Port::get)));
-    remote(event, out);
-    out.extend_from_slice(b",\"search_ns\":");
-    number(out, event.search_ns());
-    out.extend_from_slice(b",\"search_exact\":");
-    boolean(out, event.search_ns().map(|_| !event.search_upper_bound()));
-    out.extend_from_slice(b",\"candidates\":");
-    number(out, search.candidates);
-    out.extend_from_slice(b",\"candidates_exact\":");
-    boolean(out, search.candidates_exact);
-    out.extend_from_slice(b",\"collisions\":");
-    number(out, search.collisions);
-    out.extend_from_slice(b",\"crossed_half\":");
-    boolean(out, search.crossed_half);
-    out.extend_from_slice(b",\"range\":");
-    range(out, event.range());
-    out.extend_from_slice(b",\"options\":");
-    options(out, event.options());
-    out.extend_from_slice(b",\"time_wait_reused\":");
-    boolean(out, event.time_wait_reused());
-    socket(event, out);
-    if event.kind() == Kind::Explicit(Site::Bind) {
-        out.extend_from_slice(b",\"holders\":");
-        holders(seen, out);
+
+    /// Appends a text as it is.
+    #[inline]
+    pub(super) fn put(&mut self, text: &str) {
+        self.put_bytes(text.as_bytes());
     }
-}
 
-fn release(clock: &mut Rfc3339, seen: &Observation<'_>, state: ReleaseState, out: &mut Vec<u8>) {
-    let event = seen.event;
-    head(clock, seen, out);
-    out.extend_from_slice(b",\"state\":");
-    word(out, state.name());
-    out.extend_from_slice(b",\"held_us\":");
-    number(out, event.held_ns().map(|held| held / 1000));
-    out.extend_from_slice(b",\"proto\":");
-    word(out, Some(event.protocol().name()));
-    out.extend_from_slice(b",\"family\":");
-    word(out, event.family().name());
-    task(event, out);
-    out.push(b',');
-    out.extend_from_slice(seen.process.json_comm().as_bytes());
-    out.extend_from_slice(b",\"netns\":");
-    number(out, event.netns().map(NetnsId::get));
-    local(event, out);
-    remote(event, out);
-    socket(event, out);
-}
+    /// Appends as many bytes as there are.
+    #[inline]
+    pub(super) fn put_array<const N: usize>(&mut self, bytes: [u8; N]) {
+        self.put_some(bytes, N);
+    }
 
-fn head(clock: &mut Rfc3339, seen: &Observation<'_>, out: &mut Vec<u8>) {
-    out.extend_from_slice(b"{\"type\":");
-    word(out, Some(record_type(seen.event.kind())));
-    out.extend_from_slice(b",\"ts\":\"");
-    clock.write(seen.utc, out);
-    out.extend_from_slice(b"\",\"mono_us\":");
-    number(out, Some(seen.event.mono().0 / 1000));
-}
-
-fn task(event: &Event, out: &mut Vec<u8>) {
-    out.extend_from_slice(b",\"pid\":");
-    number(out, Some(event.pid().0));
-    out.extend_from_slice(b",\"tid\":");
-    number(out, Some(event.tid().0));
-}
-
-fn local(event: &Event, out: &mut Vec<u8>) {
-    out.extend_from_slice(b",\"local_addr\":");
-    addr(out, event.local_addr());
-    out.extend_from_slice(b",\"local_port\":");
-    number(out, event.local_port().map(Port::get));
-}
-
-fn remote(event: &Event, out: &mut Vec<u8>) {
-    out.extend_from_slice(b",\"remote_addr\":");
-    addr(out, event.remote_addr());
-    out.extend_from_slice(b",\"remote_port\":");
-    number(out, event.remote_port().map(Port::get));
-}
-
-fn socket(event: &Event, out: &mut Vec<u8>) {
-    match event.socket().map(SocketId::get) {
-        Some(id) => {
-            out.extend_from_slice(b",\"socket\":\"");
-            hex(out, id);
-            out.push(b'"');
+    /// Appends the first bytes of an array. It is copied whole: what is too much is written over later.
+    #[inline]
+    fn put_some<const N: usize>(&mut self, bytes: [u8; N], count: usize) {
+        let rest = mem::take(&mut self.rest);
+        if let Some(room) = rest.first_chunk_mut::<N>() {
+            *room = bytes;
         }
-        None => out.extend_from_slice(b",\"socket\":null"),
+        match rest.get_mut(count..) {
+            Some(rest) if rest.len() + count >= N => self.rest = rest,
+            _ => self.full = true,
+        }
+    }
+
+    /// Appends a number, or `null`.
+    #[inline]
+    pub(super) fn number(&mut self, number: Option<impl Into<u64>>) {
+        match number {
+            Some(number) => self.decimal(number.into()),
+            None => self.put("null"),
+        }
+    }
+
+    /// Appends a number.
+    pub(super) fn decimal(&mut self, number: u64) {
+        const EIGHT: u64 = 100_000_000;
+        if number < EIGHT {
+            let digits = eight_digits(number);
+            let zeros = digits.trailing_zeros().min(56) & 56;
+            self.put_some(ascii(digits >> zeros), 8 - (zeros / 8) as usize);
+        } else {
+            self.decimal(number / EIGHT);
+            self.put_array(ascii(eight_digits(number % EIGHT)));
+        }
+    }
+
+    /// Appends `true`, `false` or `null`.
+    pub(super) fn boolean(&mut self, answer: Option<bool>) {
+        self.put(match answer {
+            Some(true) => "true",
+            Some(false) => "false",
+            None => "null",
+        });
+    }
+
+    /// Appends a word that needs no escapes as a string, or `null`.
+    pub(super) fn word(&mut self, word: Option<&str>) {
+        match word {
+            Some(word) => {
+                self.put("\"");
+                self.put(word);
+                self.put("\"");
+            }
+            None => self.put("null"),
+        }
+    }
+
+    /// Appends any text as a string.
+    #[cold]
+    pub(super) fn string(&mut self, text: &str) {
+        let mut quoted = Vec::new();
+        push_json_string(&mut quoted, text);
+        self.put_bytes(&quoted);
+    }
+
+    /// Appends the name of an errno as a string, or `null`.
+    pub(super) fn errno(&mut self, errno: Option<Errno>) {
+        match errno {
+            Some(errno) if errno.name().is_none() => self.word(Some(&errno.to_string())),
+            errno => self.word(errno.and_then(Errno::name)),
+        }
+    }
+
+    /// Appends a thread's name as a string, or `null`.
+    #[inline]
+    pub(super) fn comm(&mut self, comm: Option<Comm>) {
+        match comm {
+            None => self.put("null"),
+            // Every byte is looked at, so that it can be done at once; a NUL ends the name.
+            Some(comm) if comm.0.map(|byte| is_plain(byte) || byte == 0) == [true; 16] => {
+                self.put("\"");
+                self.put_some(comm.0, comm.bytes().len());
+                self.put("\"");
+            }
+            Some(comm) => self.string(&comm.lossy()),
+        }
+    }
+
+    /// Appends an address as a string, or `null`.
+    #[inline]
+    pub(super) fn addr(&mut self, addr: Option<IpAddr>) {
+        match addr {
+            None => self.put("null"),
+            Some(IpAddr::V4(addr)) => self.ipv4(addr),
+            Some(IpAddr::V6(addr)) => {
+                let mut text = Vec::with_capacity(48);
+                // Writing to a vector cannot fail.
+                let _infallible = write!(text, "\"{addr}\"");
+                self.put_bytes(&text);
+            }
+        }
+    }
+
+    fn ipv4(&mut self, addr: Ipv4Addr) {
+        let [a, b, c, d] = addr.octets();
+        self.put("\"");
+        for octet in [a, b, c] {
+            let (digits, count) = OCTETS[usize::from(octet)];
+            self.put_some(digits, count + 1);
+        }
+        let (digits, count) = OCTETS[usize::from(d)];
+        self.put_some(digits, count);
+        self.put("\"");
+    }
+
+    /// Appends a range as a list of two ports, or `null`.
+    pub(super) fn range(&mut self, range: Option<PortRange>) {
+        let Some(range) = range else {
+            return self.put("null");
+        };
+        self.put("[");
+        self.decimal(range.low().into());
+        self.put(",");
+        self.decimal(range.high().into());
+        self.put("]");
+    }
+
+    /// Appends the names of options as a list, or `null`.
+    pub(super) fn options(&mut self, options: Option<Options>) {
+        match options {
+            None => self.put("null"),
+            Some(options) if options.is_empty() => self.put("[]"),
+            Some(options) => {
+                let mut before = "[";
+                for option in options.iter() {
+                    self.put(before);
+                    self.word(Some(option.name));
+                    before = ",";
+                }
+                self.put("]");
+            }
+        }
+    }
+
+    /// Appends a number in hexadecimal digits as a string.
+    pub(super) fn hex(&mut self, number: u64) {
+        let zeros = (number | 1).leading_zeros() / 4;
+        let shifted = number << (zeros * 4);
+        let (first, last) = ((shifted >> 32) as u32, shifted as u32);
+        let count = 16 - zeros as usize;
+        self.put("\"");
+        self.put_some(hex_digits(first), count.min(8));
+        self.put_some(hex_digits(last), count.saturating_sub(8));
+        self.put("\"");
+    }
+
+    /// Appends a value as a serializer writes it, or `null` where it cannot.
+    pub(super) fn serialize(&mut self, value: &impl serde::Serialize) {
+        match serde_json::to_vec(value) {
+            Ok(bytes) => self.put_bytes(&bytes),
+            Err(_) => self.put("null"),
+        }
     }
 }
 
-/// Rare: only failed binds have holders, so a serializer will do.
-fn holders(seen: &Observation<'_>, out: &mut Vec<u8>) {
-    let start = out.len();
-    if serde_json::to_writer(&mut *out, &seen.holders).is_err() {
-        out.truncate(start);
-        out.extend_from_slice(b"null");
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn written(write: impl FnOnce(&mut Line<'_>)) -> String {
+        let mut buffer = [b'?'; 128];
+        let mut line = Line::new(&mut buffer);
+        write(&mut line);
+        let length = line.length().unwrap();
+        String::from_utf8(buffer[..length].to_vec()).unwrap()
+    }
+
+    #[test]
+    fn numbers_of_every_length_are_written() {
+        for power in 0..20 {
+            for number in [10_u64.pow(power), 10_u64.pow(power) - 1, 10_u64.pow(power) + 1] {
+                assert_eq!(written(|line| line.decimal(number)), number.to_string());
+            }
+        }
+        assert_eq!(written(|line| line.decimal(u64::MAX)), u64::MAX.to_string());
+    }
+
+    #[test]
+    fn a_line_that_outgrows_its_buffer_says_so() {
+        let mut buffer = [0; 10];
+        for (text, fits) in [("0123456789", true), ("0123456789a", false)] {
+            let mut line = Line::new(&mut buffer);
+            line.put(text);
+            assert_eq!(line.length().is_some(), fits);
+        }
+        let mut line = Line::new(&mut buffer);
+        line.put("012345678");
+        line.put_some([0; 8], 1);
+        line.put("");
+        assert_eq!(line.length(), None);
+    }
+
+    proptest! {
+        #[test]
+        fn everything_is_written_as_the_library_writes_it(
+            four in any::<u32>(), number in any::<u64>(), shift in 0_u32..64, comm in any::<[u8; 16]>(),
+            plain in "[ -~]{0,16}",
+        ) {
+            let (addr, number) = (Ipv4Addr::from_bits(four), number >> shift);
+            prop_assert_eq!(written(|line| line.addr(Some(addr.into()))), format!("\"{addr}\""));
+            prop_assert_eq!(written(|line| line.hex(number)), format!("\"{number:x}\""));
+            prop_assert_eq!(written(|line| line.decimal(number)), number.to_string());
+            for comm in [Comm(comm), Comm::from_name(plain.as_bytes())] {
+                let read: String = serde_json::from_str(&written(|line| line.comm(Some(comm)))).unwrap();
+                prop_assert_eq!(read, comm.lossy());
+            }
+        }
     }
 }

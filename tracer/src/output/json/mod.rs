@@ -1,12 +1,12 @@
 //! JSON Lines: one object a line, a header first, a footer last.
 
+mod digits;
+mod event;
 mod line;
-mod piece;
 mod select;
 
+use line::Line;
 use serde::Serialize;
-
-pub(super) use piece::{hex, ipv4};
 
 use super::{
     Field, Observation, OutputError, TraceOutput,
@@ -14,10 +14,15 @@ use super::{
 };
 use crate::enrich::Rfc3339;
 
+/// Few lines are longer.
+const USUAL_BYTES: usize = 2048;
+
 /// Writes a trace as JSON Lines.
 #[derive(Clone, Debug, Default)]
 pub struct JsonOutput {
     clock: Rfc3339,
+    /// Where lines are made; it grows to the longest.
+    buffer: Vec<u8>,
     fields: Option<Vec<Field>>,
 }
 
@@ -31,7 +36,7 @@ impl JsonOutput {
     /// The type and these fields, in this order.
     #[must_use]
     pub fn with_fields(fields: Vec<Field>) -> Self {
-        Self { clock: Rfc3339::default(), fields: Some(fields) }
+        Self { fields: Some(fields), ..Self::default() }
     }
 }
 
@@ -41,9 +46,19 @@ impl TraceOutput for JsonOutput {
     }
 
     fn event(&mut self, seen: &Observation<'_>, out: &mut Vec<u8>) {
-        match &self.fields {
-            None => line::write(&mut self.clock, seen, out),
-            Some(fields) => select::write(&mut self.clock, fields, seen, out),
+        loop {
+            let mut line = Line::new(&mut self.buffer);
+            match &self.fields {
+                None => event::write(&mut line, &mut self.clock, seen),
+                Some(fields) => select::write(&mut line, &mut self.clock, fields, seen),
+            }
+            if let Some(length) = line.length() {
+                out.extend_from_slice(self.buffer.get(..length).unwrap_or_default());
+                return;
+            }
+            // The names that others choose have an end, and so has this.
+            let size = self.buffer.len().saturating_mul(2).max(USUAL_BYTES);
+            self.buffer.resize(size, 0);
         }
     }
 

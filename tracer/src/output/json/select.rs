@@ -1,49 +1,45 @@
 //! The lines of single events, chosen fields only.
 
-use super::piece;
+use super::line::Line;
 use crate::{
-    enrich::{Rfc3339, push_json_string},
+    enrich::Rfc3339,
     output::{Field, Observation, value::Value},
 };
 
-/// Appends the line of an event: its type, then the fields in the order given.
-pub(super) fn write(clock: &mut Rfc3339, fields: &[Field], seen: &Observation<'_>, out: &mut Vec<u8>) {
-    out.extend_from_slice(b"{\"type\":");
-    value(clock, Value::of(Field::Type, seen), out);
+/// Writes the line of an event: its type, then the fields in the order given.
+pub(super) fn write(line: &mut Line<'_>, clock: &mut Rfc3339, fields: &[Field], seen: &Observation<'_>) {
+    line.put("{\"type\":");
+    value(line, clock, Value::of(Field::Type, seen));
     for field in fields.iter().filter(|field| **field != Field::Type) {
-        out.push(b',');
-        piece::word(out, Some(field.name()));
-        out.push(b':');
-        value(clock, Value::of(*field, seen), out);
+        line.put(",\"");
+        line.put(field.name());
+        line.put("\":");
+        value(line, clock, Value::of(*field, seen));
     }
-    out.extend_from_slice(b"}\n");
+    line.put("}\n");
 }
 
-fn value(clock: &mut Rfc3339, value: Value<'_>, out: &mut Vec<u8>) {
+fn value(line: &mut Line<'_>, clock: &mut Rfc3339, value: Value<'_>) {
     match value {
-        Value::Null => out.extend_from_slice(b"null"),
-        Value::Bool(answer) => piece::boolean(out, Some(answer)),
-        Value::Number(number) => piece::number(out, Some(number)),
+        Value::Null => line.put("null"),
+        Value::Bool(answer) => line.boolean(Some(answer)),
+        Value::Number(number) => line.decimal(number),
         Value::BigNumber(number) => {
-            out.push(b'"');
-            piece::number(out, Some(number));
-            out.push(b'"');
+            line.put("\"");
+            line.decimal(number);
+            line.put("\"");
         }
-        Value::Hex(number) => {
-            out.push(b'"');
-            piece::hex(out, number);
-            out.push(b'"');
-        }
-        Value::Word(word) => piece::word(out, Some(word)),
-        Value::Text(text) => push_json_string(out, &text),
-        Value::Addr(addr) => piece::addr(out, Some(addr)),
-        Value::Errno(errno) => piece::errno(out, Some(errno)),
-        Value::Range(range) => piece::range(out, Some(range)),
-        Value::Options(options) => piece::options(out, Some(options)),
+        Value::Hex(number) => line.hex(number),
+        Value::Word(word) => line.word(Some(word)),
+        Value::Text(text) => line.string(&text),
+        Value::Addr(addr) => line.addr(Some(addr)),
+        Value::Errno(errno) => line.errno(Some(errno)),
+        Value::Range(range) => line.range(Some(range)),
+        Value::Options(options) => line.options(Some(options)),
         Value::Time(time) => {
-            out.push(b'"');
-            clock.write(time, out);
-            out.push(b'"');
+            line.put("\"");
+            line.put_array(clock.format(time));
+            line.put("\"");
         }
     }
 }
