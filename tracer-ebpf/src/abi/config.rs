@@ -151,6 +151,8 @@ pub struct Control {
     pub self_pid: u32,
     /// The kernel's `table_perturb` array: filled in by the first program that runs.
     pub perturb: u64,
+    /// When the reader was last woken for a new process, `CLOCK_MONOTONIC`.
+    pub woken_ns: u64,
 }
 
 /// Values of [`Control::mode`].
@@ -167,4 +169,4 @@ pub enum Mode {
 
 const _: () = assert!(size_of::<Config>() == 40 + size_of::<FilterConfig>());
 const _: () = assert!(size_of::<FilterConfig>() == 40 + 8 * MAX_RANGES + 32 * MAX_NAMES);
-const _: () = assert!(size_of::<Control>() == 16);
+const _: () = assert!(size_of::<Control>() == 24);

@@ -20,6 +20,8 @@ pub const AUTOBOUND: &str = "AUTOBOUND";
 pub const PERTURB: &str = "PERTURB";
 /// Hash of live sockets whose port the kernel chose (releases).
 pub const LIVE: &str = "LIVE";
+/// Array of processes that were seen lately.
+pub const RECENT: &str = "RECENT";
 /// Hash of processes whose first thread was named already.
 pub const LEADERS: &str = "LEADERS";
 /// Hash of process ids to show.
@@ -36,7 +38,7 @@ pub const CONFIG_GLOBAL: &str = "CONFIG";
 pub const OFFSETS_GLOBAL: &str = "OFFSETS";
 
 /// Every map.
-pub const MAPS: [&str; 15] = [
-    EVENTS, COUNTERS, TALLY, CONTROL, SLOTS, SPILL, PENDING, AUTOBOUND, PERTURB, LIVE, LEADERS, FILTER_PIDS, FILTER_UIDS,
+pub const MAPS: [&str; 16] = [
+    EVENTS, COUNTERS, TALLY, CONTROL, SLOTS, SPILL, PENDING, AUTOBOUND, PERTURB, LIVE, RECENT, LEADERS, FILTER_PIDS, FILTER_UIDS,
     FILTER_NETNS, FILTER_REMOTE,
 ];

@@ -11,7 +11,7 @@ use super::{
     choice::{blank, bytes, read_failed},
     filter,
     globals::{CONFIG, frozen, tuned},
-    maps::{Counters, EVENTS, LEADERS, TALLY, add},
+    maps::{Counters, EVENTS, LEADERS, RECENT, SLOT_COUNT, TALLY, add},
     task::leader_comm,
 };
 
@@ -21,6 +21,9 @@ const RECORD_BYTES: u64 = size_of::<Record>() as u64 + 8;
 /// both miss its exact edge.
 const WAKE_WINDOW: u64 = 4 * RECORD_BYTES;
 
+/// The reader is woken for new processes no more often than this: a wake-up costs more than an event.
+const WAKE_PAUSE_NS: u64 = 1_000_000;
+
 /// Counts a record and passes it on; true when it passed the filters. `in_cgroup` answers the cgroup
 /// filter, and is asked only then.
 #[inline(always)]
@@ -29,7 +32,7 @@ pub(crate) fn emit(record: &mut Record, control: *mut Control, in_cgroup: impl F
     let mode = unsafe { (*control).mode };
     if mode == Mode::SelfTest as u32 {
         record.flags |= flags::SELF_TEST;
-        push(record);
+        push(record, control);
         return false;
     }
     let Some(counters) = Counters::here() else { return false };
@@ -37,7 +40,7 @@ pub(crate) fn emit(record: &mut Record, control: *mut Control, in_cgroup: impl F
         counters.filtered();
         return false;
     }
-    count_and_push(record, counters);
+    count_and_push(record, control, counters);
     true
 }
 
@@ -49,12 +52,12 @@ pub(crate) fn emit_release(record: &mut Record, control: *mut Control) {
     if unsafe { (*control).mode } == Mode::Run as u32
         && let Some(counters) = Counters::here()
     {
-        count_and_push(record, counters);
+        count_and_push(record, control, counters);
     }
 }
 
 #[inline(always)]
-fn count_and_push(record: &Record, counters: Counters) {
+fn count_and_push(record: &Record, control: *mut Control, counters: Counters) {
     let errno = if record.present & present::ERROR != 0 { record.error } else { u8::MAX };
     let cell = cell(record.kind, Protocol::of(record.protocol), ResultClass::of(errno));
     counters.event(cell);
@@ -65,7 +68,7 @@ fn count_and_push(record: &Record, counters: Counters) {
     if record.pid != record.tid && record.kind != kind::RELEASE {
         name_leader(record);
     }
-    if !push(record) {
+    if !push(record, control) {
         counters.lost();
         tally(record, cell, counters);
     }
@@ -74,16 +77,40 @@ fn count_and_push(record: &Record, counters: Counters) {
 /// Writes a record to the ring; false when it is full.
 ///
 /// Nobody is woken by an event: the reader looks every few milliseconds, and is woken only when the ring
-/// fills faster than that.
+/// fills faster than that, or for a process that may be gone when it looks.
 #[inline(always)]
-fn push(record: &Record) -> bool {
+fn push(record: &Record, control: *mut Control) -> bool {
     let Some(mut entry) = EVENTS.reserve::<Record>(0) else { return false };
     // SAFETY: the entry is memory of the ring, of the size and alignment of a record.
     unsafe { ptr::write(entry.as_mut_ptr(), *record) };
     let waiting = EVENTS.query(u64::from(BPF_RB_AVAIL_DATA));
     let beyond = waiting.wrapping_sub(frozen(&CONFIG.wake_bytes));
-    let wakeup = if beyond < WAKE_WINDOW { BPF_RB_FORCE_WAKEUP } else { BPF_RB_NO_WAKEUP };
+    let wake = beyond < WAKE_WINDOW || is_new(record, control);
+    let wakeup = if wake { BPF_RB_FORCE_WAKEUP } else { BPF_RB_NO_WAKEUP };
     entry.submit(u64::from(wakeup));
+    true
+}
+
+/// Whether this is the first event of a process for a while, and the reader was not woken just now.
+#[inline(always)]
+fn is_new(record: &Record, control: *mut Control) -> bool {
+    if record.kind == kind::RELEASE {
+        return false;
+    }
+    let identity = u64::from(record.pid) << 32 | u64::from(record.start);
+    let Some(seen) = RECENT.get_ptr_mut(record.pid & (SLOT_COUNT - 1)) else { return false };
+    // SAFETY: the pointer is the non-null result of a map lookup.
+    if unsafe { *seen } == identity {
+        return false;
+    }
+    // SAFETY: as above; a write that another CPU overwrites costs one wake-up.
+    unsafe { *seen = identity };
+    // SAFETY: the pointer is the non-null result of a map lookup.
+    let control = unsafe { &mut *control };
+    if record.mono_ns.wrapping_sub(control.woken_ns) < WAKE_PAUSE_NS {
+        return false;
+    }
+    control.woken_ns = record.mono_ns;
     true
 }
 

@@ -44,6 +44,9 @@ pub(crate) static PERTURB: Array<u64> = Array::with_max_entries(PERTURB_COUNT, 0
 /// Sockets and TIME_WAITs that hold a port the kernel chose.
 #[map]
 pub(crate) static LIVE: HashMap<u64, Record> = HashMap::with_max_entries(131_072, 1);
+/// Processes that were seen lately, by id: id in the upper half, start in the lower.
+#[map]
+pub(crate) static RECENT: Array<u64> = Array::with_max_entries(SLOT_COUNT, 0);
 /// Start of each process whose first thread was named already.
 #[map]
 pub(crate) static LEADERS: LruHashMap<u32, u32> = LruHashMap::with_max_entries(8192, 0);

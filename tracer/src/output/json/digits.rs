@@ -19,11 +19,11 @@ const fn octets() -> [([u8; 4], usize); 256] {
     table
 }
 
-/// The eight hexadecimal digits of a number.
+/// The eight hexadecimal digits of a number below 2^32.
 #[inline]
-pub(super) fn hex_digits(number: u32) -> [u8; 8] {
+pub(super) const fn hex_digits(number: u64) -> [u8; 8] {
     // One nibble a byte, the first digit lowest: halves, quarters, eighths.
-    let spread = u64::from(number.swap_bytes());
+    let spread = number.swap_bytes() >> 32;
     let spread = (spread | spread << 16) & 0x0000_ffff_0000_ffff;
     let spread = (spread | spread << 8) & 0x00ff_00ff_00ff_00ff;
     let spread = (spread >> 4 | spread << 8) & 0x0f0f_0f0f_0f0f_0f0f;

@@ -13,11 +13,12 @@ use crate::{
 /// Writes a member whose value is true, false or null.
 macro_rules! answer {
     ($line:ident, $key:literal, $answer:expr) => {
-        $line.put(match $answer {
-            Some(true) => concat!(",\"", $key, "\":true"),
-            Some(false) => concat!(",\"", $key, "\":false"),
-            None => concat!(",\"", $key, "\":null"),
-        })
+        // One call a text: then its length is known when it is compiled, and no call is left.
+        match $answer {
+            Some(true) => $line.put(concat!(",\"", $key, "\":true")),
+            Some(false) => $line.put(concat!(",\"", $key, "\":false")),
+            None => $line.put(concat!(",\"", $key, "\":null")),
+        }
     };
 }
 
@@ -49,12 +50,12 @@ pub(super) fn write(line: &mut Line<'_>, clock: &mut Rfc3339, seen: &Observation
 fn choice(line: &mut Line<'_>, clock: &mut Rfc3339, seen: &Observation<'_>, site: Site) {
     let (event, process) = (seen.event, seen.process);
     time(line, clock, seen);
-    line.put(match site {
-        Site::Connect => ",\"site\":\"connect\"",
-        Site::Bind => ",\"site\":\"bind\"",
-        Site::Listen => ",\"site\":\"listen\"",
-        Site::Autobind => ",\"site\":\"autobind\"",
-    });
+    match site {
+        Site::Connect => line.put(",\"site\":\"connect\""),
+        Site::Bind => line.put(",\"site\":\"bind\""),
+        Site::Listen => line.put(",\"site\":\"listen\""),
+        Site::Autobind => line.put(",\"site\":\"autobind\""),
+    }
     result(line, event);
     socket_kind(line, event);
     task(line, event);
@@ -144,11 +145,11 @@ fn socket_kind(line: &mut Line<'_>, event: &Event) {
             line.word(Some(other.name()));
         }
     }
-    line.put(match event.family() {
-        Family::V4 => ",\"family\":\"ipv4\"",
-        Family::V6 => ",\"family\":\"ipv6\"",
-        Family::Unknown(_) => ",\"family\":null",
-    });
+    match event.family() {
+        Family::V4 => line.put(",\"family\":\"ipv4\""),
+        Family::V6 => line.put(",\"family\":\"ipv6\""),
+        Family::Unknown(_) => line.put(",\"family\":null"),
+    }
 }
 
 #[inline]

@@ -8,7 +8,7 @@ use std::{
 
 use super::digits::{OCTETS, hex_digits};
 use crate::{
-    enrich::{ascii, eight_digits, is_plain, push_json_string},
+    enrich::{ascii, eight_digits, push_json_string},
     event::{Comm, Errno, Options, PortRange},
 };
 
@@ -79,9 +79,11 @@ impl<'a> Line<'a> {
     /// Appends a number.
     pub(super) fn decimal(&mut self, number: u64) {
         const EIGHT: u64 = 100_000_000;
-        if number < EIGHT {
+        if number < 10 {
+            self.put_array([b'0' | (number & 15) as u8]);
+        } else if number < EIGHT {
             let digits = eight_digits(number);
-            let zeros = digits.trailing_zeros().min(56) & 56;
+            let zeros = digits.trailing_zeros() & !7;
             self.put_some(ascii(digits >> zeros), 8 - (zeros / 8) as usize);
         } else {
             self.decimal(number / EIGHT);
@@ -131,8 +133,7 @@ impl<'a> Line<'a> {
     pub(super) fn comm(&mut self, comm: Option<Comm>) {
         match comm {
             None => self.put("null"),
-            // Every byte is looked at, so that it can be done at once; a NUL ends the name.
-            Some(comm) if comm.0.map(|byte| is_plain(byte) || byte == 0) == [true; 16] => {
+            Some(comm) if is_plain_or_nul(u128::from_le_bytes(comm.0)) => {
                 self.put("\"");
                 self.put_some(comm.0, comm.bytes().len());
                 self.put("\"");
@@ -201,11 +202,10 @@ impl<'a> Line<'a> {
     pub(super) fn hex(&mut self, number: u64) {
         let zeros = (number | 1).leading_zeros() / 4;
         let shifted = number << (zeros * 4);
-        let (first, last) = ((shifted >> 32) as u32, shifted as u32);
         let count = 16 - zeros as usize;
         self.put("\"");
-        self.put_some(hex_digits(first), count.min(8));
-        self.put_some(hex_digits(last), count.saturating_sub(8));
+        self.put_some(hex_digits(shifted >> 32), count.min(8));
+        self.put_some(hex_digits(shifted & 0xffff_ffff), count.saturating_sub(8));
         self.put("\"");
     }
 
@@ -218,11 +218,30 @@ impl<'a> Line<'a> {
     }
 }
 
+/// Whether each of 16 bytes is NUL or a character that [`crate::enrich::is_plain`], all at once.
+#[inline]
+const fn is_plain_or_nul(bytes: u128) -> bool {
+    const ONES: u128 = u128::from_le_bytes([1; 16]);
+    const HIGH: u128 = ONES << 7;
+    // The high bit of each byte that is NUL becomes a blank.
+    let nuls = !(((bytes & !HIGH) + !HIGH) | bytes) & HIGH;
+    let text = bytes | nuls >> 2;
+    let (quotes, slashes) = (text ^ ONES * (b'"' as u128), text ^ ONES * (b'\\' as u128));
+    // Below a blank, DEL, above ASCII, a quote, a backslash: the lowest such byte always shows.
+    let bad = text.wrapping_sub(ONES * (b' ' as u128))
+        | text.wrapping_add(ONES)
+        | text
+        | (quotes.wrapping_sub(ONES) & !quotes)
+        | (slashes.wrapping_sub(ONES) & !slashes);
+    bad & HIGH == 0
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::enrich::is_plain;
 
     fn written(write: impl FnOnce(&mut Line<'_>)) -> String {
         let mut buffer = [b'?'; 128];
@@ -255,6 +274,22 @@ mod tests {
         line.put_some([0; 8], 1);
         line.put("");
         assert_eq!(line.length(), None);
+    }
+
+    #[test]
+    fn every_byte_is_plain_or_not_at_every_place() {
+        for (byte, place) in (0..=255_u8).flat_map(|byte| (0..16).map(move |place| (byte, place))) {
+            for others in [0, b'a', b' ', b'~'] {
+                let mut bytes = [others; 16];
+                bytes[place] = byte;
+                let plain = is_plain(byte) || byte == 0;
+                assert_eq!(
+                    is_plain_or_nul(u128::from_le_bytes(bytes)),
+                    plain,
+                    "{byte} at {place} of {others}"
+                );
+            }
+        }
     }
 
     proptest! {
