@@ -127,8 +127,10 @@ field_offsets! {
     /// `IP_FREEBIND`.
     bit freebind Optional [
         ("inet_sock", "freebind", Bits), ("inet_sock", "inet_flags", FlagBit("INET_FLAGS_FREEBIND"))];
-    /// `IP_LOCAL_PORT_RANGE`: low port in the low half, high port in the high half.
-    byte socket_range Optional [("inet_sock", "local_port_range", Bytes(4))];
+    /// First port of `IP_LOCAL_PORT_RANGE`.
+    byte socket_range_low Optional [("inet_sock", "local_port_range", Pair(0))];
+    /// Last port of `IP_LOCAL_PORT_RANGE`.
+    byte socket_range_high Optional [("inet_sock", "local_port_range", Pair(1))];
     /// Local port of the last bind or connect, network order; may be stale.
     byte inet_sport Tracepoint [("inet_sock", "inet_sport", Bytes(2))];
     /// The socket is an MPTCP subflow.

@@ -173,8 +173,8 @@ fn inet(fields: &impl Fields, tcp: bool) -> Inet {
         let mptcp = tcp && fields.bit(offset!(is_mptcp)) == Some(true);
         if mptcp { found | option::MPTCP } else { found }
     });
-    let range: u32 = fields.read(offset!(socket_range)).unwrap_or(0);
-    Inet { options, range: (range as u16, (range >> 16) as u16) }
+    let range = fields.pair(offset!(socket_range_low), offset!(socket_range_high)).unwrap_or((0, 0));
+    Inet { options, range }
 }
 
 /// Both bits lie within four bytes on every kernel, `freebind` first.

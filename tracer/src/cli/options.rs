@@ -51,7 +51,7 @@ impl Loudness {
             1 => log::LevelFilter::Info,
             _ => log::LevelFilter::Debug,
         };
-        let started = env_logger::Builder::new().filter_module("portscope", level).try_init();
+        let started = env_logger::Builder::new().filter_module("portscope", level).format_timestamp_millis().try_init();
         drop(started);
     }
 }

@@ -105,7 +105,9 @@ impl Host {
             return Err(KernelError::NotPermitted { missing: facts.missing_capabilities.join(", ") });
         }
         raise_memlock();
+        log::debug!("facts are read");
         let types = KernelTypes::read(settings.btf.as_deref(), &FUNCTIONS)?;
+        log::debug!("types are read");
         let btf = if facts.has_btf { Btf::from_sys_fs().ok() } else { None };
         Ok(Self { facts, types, btf, object: object::bytes()?, socket_key: random_key()? })
     }
@@ -126,15 +128,21 @@ impl Host {
                 buffer_bytes: settings.buffer_bytes,
                 btf: self.btf.as_ref(),
             };
+            log::debug!("{backend}: trying");
             let mut ebpf = attach::create(&parts, &self.facts)?;
+            log::debug!("{backend}: maps are made");
             fill_filters(&mut ebpf, settings)?;
             let tried = attach::with_tracefs(|| attach::attach_all(&mut ebpf, &plan.hooks, parts.btf, &self.facts));
             match tried {
-                Ok(()) => return self.test(ebpf, backend, plan, config.tune),
+                Ok(()) => {
+                    log::debug!("{backend}: hooks are attached");
+                    return self.test(ebpf, backend, plan, config.tune);
+                }
                 Err(failed) => {
                     drop(ebpf);
                     log::debug!("{backend}: {}: {}", failed.hook.program, failed.refusal);
-                    if let Some(less) = demand_less(tuning) {
+                    let rejected = matches!(failed.refusal, Refusal::Rejected(_));
+                    if let Some(less) = demand_less(tuning).filter(|_| rejected) {
                         tuning = less;
                     } else if failed.hook.role == Role::Required {
                         return Ok(Err(failed.refusal));
@@ -192,6 +200,7 @@ impl Host {
             return Ok(Err(Refusal::Silent(told)));
         }
         armed.learn(&learnt)?;
+        log::debug!("{backend}: tested");
         Ok(Ok(armed))
     }
 }

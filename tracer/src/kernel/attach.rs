@@ -136,10 +136,29 @@ fn pick<'a>(names: &[&'a str], facts: &Facts) -> &'a str {
 
 #[expect(clippy::needless_pass_by_value, reason = "it stands in map_err")]
 fn refused(error: ProgramError) -> Refusal {
-    Refusal::Refused(chain(&error))
+    match &error {
+        ProgramError::LoadError { io_error, verifier_log } => {
+            let log = verifier_log.to_string();
+            log::debug!("{log}");
+            let reason = io_error.to_string();
+            let reason = reason.split(" (os error").next().unwrap_or_default();
+            match last_words(&log) {
+                Some(words) => Refusal::Rejected(format!("the kernel does not load it: {reason} ({words})")),
+                None => Refusal::Refused(format!("the kernel does not load it: {reason}")),
+            }
+        }
+        _ => Refusal::Refused(chain(&error)),
+    }
 }
 
-/// An error and its causes, the verifier's log cut to its end, where the reason stands.
+/// What the verifier said last before its statistics: the reason, most of the time.
+fn last_words(log: &str) -> Option<&str> {
+    const STATISTICS: [&str; 3] = ["verification time", "stack depth", "processed "];
+    let told = |line: &&str| !line.is_empty() && !STATISTICS.iter().any(|start| line.starts_with(start));
+    log.lines().map(str::trim).rfind(told)
+}
+
+/// An error and its causes.
 fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
@@ -150,14 +169,7 @@ fn chain(error: &dyn std::error::Error) -> String {
         }
         cause = inner.source();
     }
-    log::debug!("{text}");
-    let lines: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
-    match lines.as_slice() {
-        [] => text,
-        [all @ ..] if all.len() <= 3 => all.join("; "),
-        [first, .., before, last] => format!("{first} … {before}; {last}"),
-        _ => text,
-    }
+    text
 }
 
 /// Runs `work` where tracefs is mounted at its usual place: here if it is, else on a thread with a mount

@@ -72,6 +72,8 @@ pub enum Refusal {
     Missing(String),
     /// The kernel refused to load or attach it.
     Refused(String),
+    /// The verifier found fault with the program: another version of it may pass.
+    Rejected(String),
     /// It was attached, and saw nothing of what it should have seen.
     Silent(String),
 }
@@ -79,7 +81,7 @@ pub enum Refusal {
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Missing(what) | Self::Refused(what) | Self::Silent(what) => f.write_str(what),
+            Self::Missing(what) | Self::Refused(what) | Self::Rejected(what) | Self::Silent(what) => f.write_str(what),
         }
     }
 }
@@ -103,7 +105,7 @@ impl Verdict {
             Self::Attached => "attached",
             Self::NotWanted => "not wanted",
             Self::Not(Refusal::Missing(_)) => "unsupported",
-            Self::Not(Refusal::Refused(_)) => "refused",
+            Self::Not(Refusal::Refused(_) | Refusal::Rejected(_)) => "refused",
             Self::Not(Refusal::Silent(_)) => "silent",
         }
     }

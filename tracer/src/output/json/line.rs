@@ -226,7 +226,7 @@ const fn is_plain_or_nul(bytes: u128) -> bool {
     // The high bit of each byte that is NUL becomes a blank.
     let nuls = !(((bytes & !HIGH) + !HIGH) | bytes) & HIGH;
     let text = bytes | nuls >> 2;
-    let (quotes, slashes) = (text ^ ONES * (b'"' as u128), text ^ ONES * (b'\\' as u128));
+    let (quotes, slashes) = (text ^ (ONES * b'"' as u128), text ^ (ONES * b'\\' as u128));
     // Below a blank, DEL, above ASCII, a quote, a backslash: the lowest such byte always shows.
     let bad = text.wrapping_sub(ONES * (b' ' as u128))
         | text.wrapping_add(ONES)
