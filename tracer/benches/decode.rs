@@ -1,6 +1,5 @@
 //! Events per second: decoded, understood, looked up, written.
 #![forbid(unsafe_code)]
-#![expect(missing_docs, reason = "criterion makes the functions")]
 
 mod flood;
 

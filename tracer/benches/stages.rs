@@ -34,7 +34,9 @@ fn main() {
             "search-reserved" => {
                 let some = Reserved::from_ports(40_000..40_100);
                 let rules = SearchRules { reserved: Some(&some), ..rules };
-                events.iter().for_each(|event| keep(Search::of(event, &rules)));
+                for event in &events {
+                    keep(Search::of(event, &rules));
+                }
             }
             "process" => events.iter().for_each(|event| {
                 black_box(processes.of(event));

@@ -7,10 +7,12 @@ use std::{
 
 use anyhow::{Context as _, Result};
 
-/// The workspace folder.
+/// The workspace folder: that of the `cargo run` that started us, because work trees may share a target folder
+/// and then also this executable.
 pub(crate) fn root() -> PathBuf {
-    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
-    here.parent().unwrap_or(here).to_path_buf()
+    let built = || env!("CARGO_MANIFEST_DIR").into();
+    let here = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").unwrap_or_else(built));
+    here.parent().unwrap_or(&here).to_path_buf()
 }
 
 /// A path below the workspace's own `target` folder, whatever `CARGO_TARGET_DIR` says: the BPF tools, the

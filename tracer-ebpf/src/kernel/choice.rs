@@ -171,15 +171,27 @@ fn record<S: Socket>(
 /// bytes in BPF.
 #[inline(always)]
 pub(crate) fn blank(storage: &mut MaybeUninit<Record>) -> &mut Record {
-    let words = storage.as_mut_ptr().cast::<u64>();
+    let record = storage.as_mut_ptr();
+    // SAFETY: the pointer comes from a reference.
+    unsafe { clear(record) };
+    // SAFETY: every byte was written, and any bytes make a record.
+    unsafe { storage.assume_init_mut() }
+}
+
+/// Writes zeros over a record.
+///
+/// # Safety
+///
+/// `record` points to memory of a record's size and alignment.
+#[inline(always)]
+pub(crate) unsafe fn clear(record: *mut Record) {
+    let words = record.cast::<u64>();
     for index in 0..size_of::<Record>() / 8 {
         // SAFETY: the index is below the number of words of a record, whose alignment is that of a word.
         let word = unsafe { words.add(index) };
         // SAFETY: as above.
         unsafe { ptr::write_volatile(word, 0) };
     }
-    // SAFETY: every byte was written, and any bytes make a record.
-    unsafe { storage.assume_init_mut() }
 }
 
 /// Records that a socket or a TIME_WAIT gives its port back.

@@ -5,13 +5,11 @@
 //! state ([`refused`]); the end of the system call brings the errno ([`leave`]). The time between is an
 //! upper bound of the search.
 
-use core::mem::MaybeUninit;
-
 use aya_ebpf::helpers::generated::bpf_get_current_task;
 use tracer_ebpf::abi::{Record, filter::CGROUP, kind, present, tune};
 
 use super::{
-    choice::{self, blank, fill_identity, fill_socket},
+    choice::{self, clear, fill_identity, fill_socket},
     descriptor::{self, Found},
     emit::emit,
     fields::{Fields as _, Probed},
@@ -160,8 +158,10 @@ pub(crate) fn begin(at: &Beginning) {
     if frozen(&CONFIG.filter.active) & CGROUP != 0 {
         slot.in_cgroup = u8::from(filter::task_in_cgroup());
     }
-    let mut storage = MaybeUninit::uninit();
-    let record = blank(&mut storage);
+    // In place: a record on the stack would be too much for the deepest chain of calls.
+    // SAFETY: the pointer comes from a reference.
+    unsafe { clear(&raw mut slot.record) };
+    let record = &mut slot.record;
     record.pid = ids.pid;
     record.tid = ids.tid;
     record.kind = at.kind;
@@ -173,7 +173,6 @@ pub(crate) fn begin(at: &Beginning) {
         slot.local_fixed = 1;
     }
     fill_identity(record, &task::identity());
-    slot.record = *record;
     slot.entered_ns = choice::now();
 }
 

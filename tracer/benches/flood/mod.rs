@@ -20,7 +20,7 @@ fn record(index: u32) -> Record {
     remote_addr[..4].copy_from_slice(&[10, 20, c, d]);
     let mut local_addr = [0; 16];
     local_addr[..4].copy_from_slice(&[10, 0, 3, 14]);
-    let failed = index % 50 == 0;
+    let failed = index.is_multiple_of(50);
     let step = u16::try_from(index * 2 % 28_000).unwrap_or(0);
     Record {
         mono_ns: 81_895_158_000_123 + u64::from(index) * 20_011,
@@ -39,7 +39,7 @@ fn record(index: u32) -> Record {
         remote_port: 5432,
         range_low: 32_768,
         range_high: 60_999,
-        options: if index % 10 == 0 { option::REUSEADDR } else { 0 },
+        options: if index.is_multiple_of(10) { option::REUSEADDR } else { 0 },
         present: !present::SEARCH_UPPER,
         error: if failed { 99 } else { 0 },
         kind: kind::CONNECT,

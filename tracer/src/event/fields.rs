@@ -8,12 +8,11 @@ use std::{
 use tracer_ebpf::abi::{flags, present};
 
 use super::{
-    Cause, CgroupId, Comm, Errno, Event, Family, Kind, MonoNs, NetnsId, Options, Outcome, Pid, Port,
-    PortRange, Protocol, SocketId, StartTime, Tid, Uid,
+    Cause, Errno, Event, Family, Kind, MonoNs, NetnsId, Options, Outcome, Port, PortRange, Protocol, SocketId,
 };
 
 impl Event {
-    const fn seen(&self, bit: u16) -> bool {
+    pub(super) const fn seen(&self, bit: u16) -> bool {
         self.record.present & bit != 0
     }
 
@@ -139,55 +138,6 @@ impl Event {
     #[inline]
     pub const fn remote_port(&self) -> Option<Port> {
         if self.seen(present::REMOTE) { Port::new(self.record.remote_port) } else { None }
-    }
-
-    /// The process that asked; of a release, the one that had asked.
-    #[must_use]
-    #[inline]
-    pub const fn pid(&self) -> Pid {
-        Pid(self.record.pid)
-    }
-
-    /// The thread that asked; of a release, the one that had asked.
-    #[must_use]
-    #[inline]
-    pub const fn tid(&self) -> Tid {
-        Tid(self.record.tid)
-    }
-
-    /// Whether that thread is the first of its process, whose name is the process's.
-    #[must_use]
-    #[inline]
-    pub const fn by_leader(&self) -> bool {
-        self.record.pid == self.record.tid
-    }
-
-    /// Real user id of that thread.
-    #[must_use]
-    #[inline]
-    pub const fn uid(&self) -> Option<Uid> {
-        if self.seen(present::UID) { Some(Uid(self.record.uid)) } else { None }
-    }
-
-    /// Name of that thread.
-    #[must_use]
-    #[inline]
-    pub const fn comm(&self) -> Option<Comm> {
-        if self.seen(present::COMM) { Some(Comm(self.record.comm)) } else { None }
-    }
-
-    /// Start of the process, which tells it from an earlier one of the same number.
-    #[must_use]
-    #[inline]
-    pub const fn start(&self) -> Option<StartTime> {
-        if self.seen(present::START) { Some(StartTime(self.record.start)) } else { None }
-    }
-
-    /// Cgroup of that thread, version 2 hierarchy.
-    #[must_use]
-    #[inline]
-    pub const fn cgroup_id(&self) -> Option<CgroupId> {
-        if self.seen(present::CGROUP) { CgroupId::new(self.record.cgroup_id) } else { None }
     }
 
     /// Network namespace of the socket.

@@ -7,6 +7,7 @@
     warn(clippy::indexing_slicing, clippy::arithmetic_side_effects, clippy::as_conversions)
 )]
 
+mod asker;
 mod candidates;
 mod comm;
 mod decode;

@@ -26,7 +26,7 @@ const NSFS: u32 = 0x6e73_6673;
 pub struct Namespace {
     /// Its inode number.
     pub id: NetnsId,
-    /// `host` for that of process 1, else its name under [`NAMED`], if it has one.
+    /// `host` for the one that the host started in, else its name under [`NAMED`], if it has one.
     pub name: Option<String>,
     /// The first process in it; none where only its name keeps it.
     pub pid: Option<Pid>,
@@ -63,7 +63,7 @@ pub fn namespaces(proc_root: &Path, named_dir: &Path) -> Result<Namespaces, Stoc
     let mut all = Namespaces::default();
     scan_processes(proc_root, &mut found, &mut all)?;
     let names = scan_names(named_dir, &mut found);
-    let host = link_of(proc_root, Pid(1));
+    let host = host_of(proc_root);
     for (id, namespace) in &mut found {
         namespace.name = if host == Some(*id) { Some("host".into()) } else { names.get(id).cloned() };
     }
@@ -127,6 +127,16 @@ fn link_of(root: &Path, pid: Pid) -> Option<NetnsId> {
     parse_link(fs::read_link(link_path(root, pid)).ok()?.to_str()?)
 }
 
+/// The namespace that the host started in: that of process 1, or, where that may not be looked at, of the
+/// kernel's own first thread.
+fn host_of(root: &Path) -> Option<NetnsId> {
+    let kernel = || {
+        let comm = fs::read(root.join("2/comm")).ok()?;
+        (comm.trim_ascii() == b"kthreadd").then(|| link_of(root, Pid(2)))?
+    };
+    link_of(root, Pid(1)).or_else(kernel)
+}
+
 /// Reads `net:[4026531840]`.
 fn parse_link(text: &str) -> Option<NetnsId> {
     NetnsId::new(text.strip_prefix("net:[")?.strip_suffix(']')?.parse().ok()?)
@@ -169,6 +179,12 @@ mod tests {
         symlink("/proc/self/ns/net", named.join("blue")).unwrap();
         symlink("/proc/self/ns/net", named.join("azure")).unwrap();
         let all = namespaces(&proc, &named).unwrap();
+        fs::remove_dir_all(proc.join("1")).unwrap();
+        assert_eq!(host_of(&proc), None);
+        fs::create_dir_all(proc.join("2/ns")).unwrap();
+        fs::write(proc.join("2/comm"), "kthreadd\n").unwrap();
+        symlink("net:[13]", proc.join("2/ns/net")).unwrap();
+        assert_eq!(host_of(&proc), NetnsId::new(13));
         fs::remove_dir_all(&root).unwrap();
         let labels: Vec<String> = all.list.iter().map(Namespace::label).collect();
         assert_eq!(labels, ["host", "pid 3", "azure"]);

@@ -1,6 +1,8 @@
 //! Live tests: one script runs all test executables in order, here or in a guest, and what it prints is read
 //! back as results.
 
+use std::time::Duration;
+
 use super::tally::{Skip, Tally};
 use crate::executables::Executable;
 
@@ -16,13 +18,15 @@ pub(crate) struct Place<'a> {
     pub(crate) scratch: &'a str,
     /// Seconds until a test executable is killed.
     pub(crate) patience: u64,
+    /// More arguments for the test executables, as words of the shell.
+    pub(crate) arguments: &'a str,
     /// Assignments for the tests' environment beyond the usual.
     pub(crate) environment: &'a [(String, String)],
 }
 
 /// A shell script that runs test executables, given as (name, path).
 pub(crate) fn script(place: &Place<'_>, tests: &[(String, String)]) -> String {
-    let Place { row, programs, scratch, patience, environment } = place;
+    let Place { row, programs, scratch, patience, arguments, environment } = place;
     let usual = format!(
         "export PORTSCOPE_BIN={programs}/portscope PORTSCOPE_WORKLOAD={programs}/workload\n\
          export PORTSCOPE_KERNEL_ROW={row} PORTSCOPE_SKIP_LEDGER={scratch}/skips RUST_BACKTRACE=1\n"
@@ -32,7 +36,7 @@ pub(crate) fn script(place: &Place<'_>, tests: &[(String, String)]) -> String {
         format!(
             "echo '{MARK} begin {name}'\n\
              : >{scratch}/skips\n\
-             timeout -s KILL {patience} {path} --test-threads=1 2>&1\n\
+             timeout -s KILL {patience} {path} --test-threads=1 {arguments} 2>&1\n\
              status=$?\n\
              echo '{MARK} skips'\n\
              cat {scratch}/skips\n\
@@ -53,6 +57,8 @@ pub(crate) struct Report {
     pub(crate) skips: Vec<Skip>,
     /// What went wrong beyond single tests.
     pub(crate) troubles: Vec<String>,
+    /// How long each test took.
+    pub(crate) times: Vec<(String, Duration)>,
 }
 
 impl Report {
@@ -74,6 +80,10 @@ impl Report {
 pub(crate) struct Reader {
     reports: Vec<Report>,
     state: State,
+    /// When the last line came.
+    last: Duration,
+    /// The tests of the current executable, counted one by one, until libtest gives its sum.
+    singles: Option<Tally>,
 }
 
 #[derive(Default, PartialEq)]
@@ -85,23 +95,31 @@ enum State {
 }
 
 impl Reader {
-    /// Takes a line, and returns what to show of it.
-    pub(crate) fn take(&mut self, line: &str) -> Option<String> {
-        let Some((before, word)) = line.split_once(MARK) else { return self.text(line) };
+    /// Takes a line that came at a time, and returns what to show of it.
+    pub(crate) fn take(&mut self, line: &str, at: Duration) -> Option<String> {
+        let took = at.saturating_sub(self.last);
+        self.last = at;
+        let Some((before, word)) = line.split_once(MARK) else { return self.text(line, took) };
         if !before.is_empty() {
-            self.text(before);
+            self.text(before, took);
         }
         self.mark(word.trim())
     }
 
-    fn text(&mut self, line: &str) -> Option<String> {
+    fn text(&mut self, line: &str, took: Duration) -> Option<String> {
         let report = self.reports.last_mut()?;
         match self.state {
             State::Between => None,
             State::Output => {
-                report.tally += Tally::of_libtest(line).unwrap_or_default();
                 report.skips.extend(Skip::of_libtest(&report.executable, line));
-                Some(line.to_owned())
+                if let Some(sum) = Tally::of_libtest(line) {
+                    report.tally += sum;
+                    self.singles = None;
+                }
+                let Some((test, tally)) = Tally::of_test(line) else { return Some(line.to_owned()) };
+                self.singles = self.singles.map(|singles| singles + tally);
+                report.times.push((format!("{}::{test}", report.executable), took));
+                Some(format!("{:6.1} s {line}", took.as_secs_f64()))
             }
             State::Ledger => {
                 let skip = Skip::of_ledger(&report.executable, line)?;
@@ -118,13 +136,17 @@ impl Reader {
     fn mark(&mut self, word: &str) -> Option<String> {
         if let Some(name) = word.strip_prefix("begin ") {
             self.reports.push(Report { executable: name.to_owned(), ..Report::default() });
+            self.singles = Some(Tally::default());
             self.state = State::Output;
-        } else if word == "skips" {
+            return None;
+        }
+        let report = self.reports.last_mut()?;
+        if word == "skips" {
             self.state = State::Ledger;
+            report.tally += self.singles.unwrap_or_default();
         } else if let Some(status) = word.strip_prefix("end ") {
             self.state = State::Between;
-            let report = self.reports.last_mut()?;
-            if status != "0" && report.tally.failed == 0 {
+            if self.singles.is_some() || (status != "0" && report.tally.failed == 0) {
                 report.fail(format!("the test executable ended with status {status}"));
             }
             return Some(format!("{}: {}", report.executable, report.tally));
@@ -137,6 +159,7 @@ impl Reader {
         if self.state != State::Between
             && let Some(report) = self.reports.last_mut()
         {
+            report.tally += self.singles.unwrap_or_default();
             report.fail("the test executable did not end".to_owned());
         }
         for test in tests {
@@ -156,7 +179,7 @@ mod tests {
     fn read(lines: &[&str], tests: &[&str]) -> Vec<Report> {
         let mut reader = Reader::default();
         for line in lines {
-            reader.take(line);
+            reader.take(line, Duration::ZERO);
         }
         let tests: Vec<_> =
             tests.iter().map(|name| Executable { name: (*name).into(), path: "/x".into() }).collect();
@@ -172,6 +195,13 @@ mod tests {
         let reports = read(&[&begin, result, &skips, "one\tno kprobes", &end], &["parity"]);
         assert_eq!(reports[0].tally, Tally { passed: 2, failed: 0, skipped: 1 });
         assert_eq!(reports[0].skips[0].reason, "no kprobes");
+    }
+
+    #[test]
+    fn tests_before_a_crash_are_counted() {
+        let [begin, skips, end] = ["begin a", "skips", "end 137"].map(|word| format!("{MARK} {word}"));
+        let reports = read(&[&begin, "test one ... ok", "test two ... FAILED", &skips, &end], &["a"]);
+        assert_eq!(reports[0].tally, Tally { passed: 1, failed: 2, skipped: 0 });
     }
 
     #[test]

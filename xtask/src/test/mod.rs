@@ -9,6 +9,7 @@ use std::{
     io::{BufRead as _, BufReader},
     path::{Path, PathBuf},
     process::{Command, ExitCode, Stdio},
+    time::Instant,
 };
 
 use anyhow::{Context as _, Result};
@@ -52,7 +53,7 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
             if options.no_vm {
                 summary.skip("matrix", "the test kernels", "left out with --no-vm");
             } else {
-                let plan = options.matrix.plan(&set, object);
+                let plan = options.matrix.plan(&set, object, &[]);
                 in_the_matrix(&mut summary, &options.kernels, &plan);
             }
         }
@@ -116,6 +117,7 @@ fn on_this_kernel(summary: &mut Summary, set: &LiveSet, object: Option<&Path>) -
         programs: &programs.display().to_string(),
         scratch: &scratch.display().to_string(),
         patience: HOST_PATIENCE,
+        arguments: "",
         environment: &environment,
     };
     let paths: Vec<_> =
@@ -135,9 +137,10 @@ fn shell(script: &str, set: &LiveSet) -> Result<Vec<Report>> {
         .spawn()
         .context("`sh` cannot be started")?;
     let mut reader = Reader::default();
+    let start = Instant::now();
     for line in BufReader::new(child.stdout.take().context("`sh` has no output")?).split(b'\n') {
         let line = line.context("the output of the live tests cannot be read")?;
-        if let Some(shown) = reader.take(&String::from_utf8_lossy(&line)) {
+        if let Some(shown) = reader.take(&String::from_utf8_lossy(&line), start.elapsed()) {
             println!("host | {shown}");
         }
     }

@@ -1,5 +1,7 @@
 //! The end of a test run: a table, the skips with their reasons, and the sum.
 
+use std::time::Duration;
+
 use super::{
     live::Report,
     tally::{Skip, Tally},
@@ -12,7 +14,11 @@ pub(crate) struct Summary {
     lines: Vec<Line>,
     skips: Vec<(String, Skip)>,
     troubles: Vec<String>,
+    times: Vec<(String, Duration)>,
 }
+
+/// How many of the slowest tests are named.
+const SLOWEST: usize = 10;
 
 struct Line {
     kernel: String,
@@ -26,6 +32,7 @@ impl Summary {
     pub(crate) fn add(&mut self, kernel: &str, version: &str, report: Report) {
         let troubles = report.troubles.iter().map(|text| format!("{kernel}: {}: {text}", report.executable));
         self.troubles.extend(troubles);
+        self.times.extend(report.times.into_iter().map(|(test, took)| (format!("{kernel}: {test}"), took)));
         self.lines.push(Line {
             kernel: kernel.to_owned(),
             version: version.to_owned(),
@@ -42,7 +49,7 @@ impl Summary {
             executable: what.to_owned(),
             tally: Tally::SKIPPED,
             skips: vec![skip],
-            troubles: Vec::new(),
+            ..Report::default()
         };
         self.add(kernel, "-", report);
     }
@@ -73,6 +80,13 @@ impl Summary {
         for line in self.table() {
             println!("{line}");
         }
+        let slowest = self.slowest();
+        if !slowest.is_empty() {
+            println!("\nslowest:");
+        }
+        for (test, took) in slowest {
+            println!("{:7.1} s {test}", took.as_secs_f64());
+        }
         if !self.skips.is_empty() {
             println!("\nskipped:");
         }
@@ -86,6 +100,13 @@ impl Summary {
             println!("  {trouble}");
         }
         println!("\n{}", self.total());
+    }
+
+    fn slowest(&self) -> Vec<(&str, Duration)> {
+        let mut times: Vec<_> = self.times.iter().map(|(test, took)| (test.as_str(), *took)).collect();
+        times.sort_by_key(|(_, took)| std::cmp::Reverse(*took));
+        times.truncate(SLOWEST);
+        times
     }
 
     fn table(&self) -> Vec<String> {

@@ -34,6 +34,19 @@ impl Tally {
         Some(Self { passed: count("passed")?, failed: count("failed")?, skipped: count("ignored")? })
     }
 
+    /// Reads libtest's line for one test: its name and how it did.
+    pub(crate) fn of_test(line: &str) -> Option<(&str, Self)> {
+        let (name, verdict) = line.strip_prefix("test ")?.split_once(" ... ")?;
+        // What a child of the test wrote may stand between the name and the verdict.
+        let tally = match verdict.rsplit(' ').next()? {
+            "ok" => Self::PASSED,
+            "FAILED" => Self::FAILED,
+            _ if verdict.starts_with("ignored") => Self::SKIPPED,
+            _ => return None,
+        };
+        Some((name, tally))
+    }
+
     /// The same with tests that returned early, which libtest takes for passed.
     pub(crate) fn with_skips(self, skips: usize) -> Self {
         Self { passed: self.passed.saturating_sub(skips), skipped: self.skipped + skips, ..self }
@@ -99,6 +112,13 @@ mod tests {
             "test result: FAILED. 12 passed; 3 failed; 1 ignored; 0 measured; 0 filtered out; finished in 0s";
         assert_eq!(Tally::of_libtest(line), Some(Tally { passed: 12, failed: 3, skipped: 1 }));
         assert_eq!(Tally::of_libtest("test decode ... ok"), None);
+    }
+
+    #[test]
+    fn the_line_of_a_test_is_read() {
+        assert_eq!(Tally::of_test("test a::b ... ok"), Some(("a::b", Tally::PASSED)));
+        assert_eq!(Tally::of_test("test a ... ignored, slow"), Some(("a", Tally::SKIPPED)));
+        assert_eq!(Tally::of_test("test a ... Killed"), None);
     }
 
     #[test]

@@ -56,6 +56,9 @@ enum Action {
         kernels: Vec<Row>,
         #[command(flatten)]
         matrix: MatrixOptions,
+        /// Arguments for the test executables, such as a part of a test's name, or --nocapture.
+        #[arg(last = true)]
+        arguments: Vec<String>,
     },
 }
 
@@ -72,8 +75,14 @@ pub(crate) struct MatrixOptions {
 
 impl MatrixOptions {
     /// The plan for a set of executables.
-    pub(crate) fn plan<'a>(&self, set: &'a LiveSet, object: Option<PathBuf>) -> Plan<'a> {
-        Plan { set, object, timeout: Duration::from_secs(self.timeout), jobs: self.jobs }
+    pub(crate) fn plan<'a>(
+        &self,
+        set: &'a LiveSet,
+        object: Option<PathBuf>,
+        arguments: &[String],
+    ) -> Plan<'a> {
+        let timeout = Duration::from_secs(self.timeout);
+        Plan { set, object, timeout, jobs: self.jobs, arguments: quoted(arguments) }
     }
 }
 
@@ -116,7 +125,7 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     match &options.action {
         Action::Fetch { kernels, refresh } => Ok(fetch_all(kernels, *refresh)),
         Action::Run(options) => run_command(options),
-        Action::Test { kernels, matrix } => test_matrix(kernels, matrix),
+        Action::Test { kernels, matrix, arguments } => test_matrix(kernels, matrix, arguments),
     }
 }
 
@@ -134,11 +143,11 @@ fn fetch_all(kernels: &[Row], refresh: bool) -> ExitCode {
     code
 }
 
-fn test_matrix(kernels: &[Row], options: &MatrixOptions) -> Result<ExitCode> {
+fn test_matrix(kernels: &[Row], options: &MatrixOptions, arguments: &[String]) -> Result<ExitCode> {
     packages::ensure(packages::VM, "the test machines")?;
     let set = executables::live_set(None)?;
     let mut summary = Summary::default();
-    summary.add_rows(matrix(&chosen(kernels), &options.plan(&set, None))?);
+    summary.add_rows(matrix(&chosen(kernels), &options.plan(&set, None, arguments))?);
     summary.print();
     Ok(test::code(&summary))
 }

@@ -5,7 +5,7 @@ mod event;
 mod line;
 mod select;
 
-use line::Line;
+use line::{Buffer, Line};
 use serde::Serialize;
 
 use super::{
@@ -14,15 +14,11 @@ use super::{
 };
 use crate::enrich::Rfc3339;
 
-/// Few lines are longer.
-const USUAL_BYTES: usize = 2048;
-
 /// Writes a trace as JSON Lines.
 #[derive(Clone, Debug, Default)]
 pub struct JsonOutput {
     clock: Rfc3339,
-    /// Where lines are made; it grows to the longest.
-    buffer: Vec<u8>,
+    buffer: Buffer,
     fields: Option<Vec<Field>>,
 }
 
@@ -46,20 +42,12 @@ impl TraceOutput for JsonOutput {
     }
 
     fn event(&mut self, seen: &Observation<'_>, out: &mut Vec<u8>) {
-        loop {
-            let mut line = Line::new(&mut self.buffer);
-            match &self.fields {
-                None => event::write(&mut line, &mut self.clock, seen),
-                Some(fields) => select::write(&mut line, &mut self.clock, fields, seen),
-            }
-            if let Some(length) = line.length() {
-                out.extend_from_slice(self.buffer.get(..length).unwrap_or_default());
-                return;
-            }
-            // The names that others choose have an end, and so has this.
-            let size = self.buffer.len().saturating_mul(2).max(USUAL_BYTES);
-            self.buffer.resize(size, 0);
+        let mut line = Line::new(&mut self.buffer, out);
+        match &self.fields {
+            None => event::write(&mut line, &mut self.clock, seen),
+            Some(fields) => select::write(&mut line, &mut self.clock, fields, seen),
         }
+        line.finish();
     }
 
     fn footer(&mut self, footer: &Footer, out: &mut Vec<u8>) -> Result<(), OutputError> {
