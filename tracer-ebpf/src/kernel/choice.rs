@@ -14,7 +14,7 @@ use super::{
     maps::{self, Counters},
     perturb,
     sock::{self, Addresses, Socket},
-    task::{self, Ids, Identity},
+    task::{self, Ids, bytes},
 };
 
 /// `EADDRINUSE`: what a port function that returns 1 means (kernels before 6.1).
@@ -108,7 +108,7 @@ pub(crate) fn exit<S: Socket>(path: Path, ret: i32, socket: impl FnOnce(u64) -> 
     let now = now();
     let Some(slot) = inflight::find(ids.tid) else { return no_entry() };
     // SAFETY: `find` returns non-null results of map lookups.
-    let entry = unsafe { &*slot };
+    let entry = unsafe { &mut *slot };
     if entry.sock == 0 || entry.kind != path as u8 {
         return no_entry();
     }
@@ -125,7 +125,7 @@ fn record<S: Socket>(
     path: Path,
     ret: i32,
     socket: &S,
-    entry: &Slot,
+    entry: &mut Slot,
     control: *mut Control,
     ids: Ids,
     now: u64,
@@ -137,17 +137,22 @@ fn record<S: Socket>(
     if fixed && ret == 0 && !tuned(tune::EXPLICIT) {
         return;
     }
-    let mut storage = MaybeUninit::uninit();
-    let event = blank(&mut storage);
+    // In the slot, not on the stack: the verifier follows the contents of the stack, and would look at each
+    // combination of what was found and what was not.
+    // SAFETY: the pointer comes from a reference.
+    unsafe { clear(&raw mut entry.record) };
+    let sock = frozen(&entry.sock);
+    let (requested, entered_ns, time_wait_port) = (entry.requested, entry.entered_ns, entry.time_wait_port);
+    let event = &mut entry.record;
     event.mono_ns = now;
     event.pid = ids.pid;
     event.tid = ids.tid;
     event.kind = kind;
     event.present = present::ERROR | present::SEARCH_NS | present::LOCAL_ADDR;
     event.error = errno(kind, ret);
-    event.search_ns = u32::try_from(now.wrapping_sub(entry.entered_ns)).unwrap_or(u32::MAX);
+    event.search_ns = u32::try_from(now.wrapping_sub(entered_ns)).unwrap_or(u32::MAX);
     event.local_port = if ret == 0 { sock::port_of(common) } else { 0 };
-    event.requested_port = if fixed { entry.requested } else { 0 };
+    event.requested_port = if fixed { requested } else { 0 };
     if let Some((search_start, exact)) = start {
         event.search_start = search_start;
         event.present |= present::SEARCH_START;
@@ -155,15 +160,15 @@ fn record<S: Socket>(
     }
     if tuned(tune::TIME_WAIT) && kind == kind::CONNECT {
         event.present |= present::REUSED;
-        if ret == 0 && entry.time_wait_port == event.local_port {
+        if ret == 0 && time_wait_port == event.local_port {
             event.flags |= flags::TIME_WAIT_REUSED;
         }
     }
-    fill_socket(event, socket, frozen(&entry.sock));
-    fill_identity(event, &task::identity());
+    fill_socket(event, socket, sock);
+    task::identify(event);
     let shown = emit(event, control, filter::task_in_cgroup);
     if tuned(tune::RELEASES) && shown && ret == 0 && !fixed {
-        live::born(entry.sock, event);
+        live::born(sock, event);
     }
 }
 
@@ -277,16 +282,6 @@ pub(crate) fn fill_socket<S: Socket>(event: &mut Record, socket: &S, address: u6
     event.socket = socket_id(address, birth);
 }
 
-/// Fills in what the task says.
-#[inline(always)]
-pub(crate) fn fill_identity(event: &mut Record, identity: &Identity) {
-    event.comm = bytes(identity.comm);
-    event.cgroup_id = identity.cgroup_id;
-    event.uid = identity.uid;
-    event.start = identity.start;
-    event.present |= identity.present as u16;
-}
-
 /// Keyed hash of a socket's address: tells two sockets apart, tells nothing of where they lie.
 #[inline(always)]
 pub(crate) fn socket_id(address: u64, birth: u64) -> u64 {
@@ -295,15 +290,6 @@ pub(crate) fn socket_id(address: u64, birth: u64) -> u64 {
     id ^= id >> 32;
     id = (id ^ birth ^ keys[1]).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     id ^ (id >> 29)
-}
-
-/// Bytes of two words in memory order.
-#[inline(always)]
-pub(crate) fn bytes(words: [u64; 2]) -> [u8; 16] {
-    let mut out = [0; 16];
-    out[..8].copy_from_slice(&words[0].to_ne_bytes());
-    out[8..].copy_from_slice(&words[1].to_ne_bytes());
-    out
 }
 
 #[inline(always)]

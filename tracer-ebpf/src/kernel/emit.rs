@@ -8,11 +8,11 @@ use tracer_ebpf::abi::{
 };
 
 use super::{
-    choice::{blank, bytes, read_failed},
+    choice::{blank, read_failed},
     filter,
     globals::{CONFIG, frozen, tuned},
     maps::{Counters, EVENTS, LEADERS, RECENT, SLOT_COUNT, TALLY, add},
-    task::leader_comm,
+    task::{bytes, leader_comm},
 };
 
 /// Bytes that a record takes in the ring, its header included.

@@ -4,6 +4,8 @@
 //! most one choice under way, so its slot is found by its id; two threads whose ids differ by a multiple of
 //! the number of slots share one, and the second goes to a small hash.
 
+use tracer_ebpf::abi::Record;
+
 use super::maps::{Counters, SLOT_COUNT, SLOTS, SPILL};
 
 /// A slot held for longer than this belongs to an exit that was missed: no search takes so long.
@@ -13,6 +15,8 @@ const STALE_NS: u64 = 10_000_000_000;
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub(crate) struct Slot {
+    /// The record of the exit, while it is being written.
+    pub(crate) record: Record,
     /// Address of the socket; 0 while free.
     pub(crate) sock: u64,
     /// When it was entered, `CLOCK_MONOTONIC`.
@@ -41,24 +45,6 @@ pub(crate) struct Slot {
     pub(crate) reserved: [u8; 6],
 }
 
-impl Slot {
-    const FREE: Self = Self {
-        sock: 0,
-        entered_ns: 0,
-        autobind: 0,
-        tid: 0,
-        search_start: 0,
-        perturb_started: 0,
-        perturb_inflight: 0,
-        perturb_index: 0,
-        requested: 0,
-        time_wait_port: 0,
-        kind: 0,
-        has_start: 0,
-        reserved: [0; 6],
-    };
-}
-
 /// The slot in which this thread may note a choice.
 #[inline(always)]
 pub(crate) fn claim(tid: u32, now_ns: u64) -> Option<*mut Slot> {
@@ -85,14 +71,22 @@ fn spill(tid: u32) -> Option<*mut Slot> {
     if let Some(slot) = SPILL.get_ptr_mut(tid) {
         return Some(slot);
     }
-    let fresh = Slot { tid, ..Slot::FREE };
-    if SPILL.insert(tid, fresh, 0).is_err() {
+    // Too large for the stack: the thread's own slot, which another thread holds, serves as the mould.
+    let mould = SLOTS.get_ptr(tid & (SLOT_COUNT - 1))?;
+    // SAFETY: the pointer is the non-null result of a map lookup.
+    if SPILL.insert(&tid, unsafe { &*mould }, 0).is_err() {
         if let Some(counters) = Counters::here() {
             counters.spill_full();
         }
         return None;
     }
-    SPILL.get_ptr_mut(tid)
+    let slot = SPILL.get_ptr_mut(tid)?;
+    // SAFETY: the pointer is the non-null result of a map lookup.
+    let fresh = unsafe { &mut *slot };
+    fresh.tid = tid;
+    fresh.sock = 0;
+    fresh.autobind = 0;
+    Some(slot)
 }
 
 /// The slot in which this thread noted a choice, if it did.

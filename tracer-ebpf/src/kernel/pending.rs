@@ -9,7 +9,7 @@ use aya_ebpf::helpers::generated::bpf_get_current_task;
 use tracer_ebpf::abi::{Record, filter::CGROUP, kind, present, tune};
 
 use super::{
-    choice::{self, clear, fill_identity, fill_socket},
+    choice::{self, clear, fill_socket},
     descriptor::{self, Found},
     emit::emit,
     fields::{Fields as _, Probed},
@@ -172,7 +172,7 @@ pub(crate) fn begin(at: &Beginning) {
         record.family = family;
         slot.local_fixed = 1;
     }
-    fill_identity(record, &task::identity());
+    task::identify(record);
     slot.entered_ns = choice::now();
 }
 
@@ -186,7 +186,7 @@ fn begin_autobind(found: &Found) {
         sock: fetched.address(),
         kind: kind::AUTOBIND,
         requested: 0,
-        local: Some((choice::bytes(at.local), at.family)),
+        local: Some((task::bytes(at.local), at.family)),
         inode: found.inode.read(offset!(inode_number)).unwrap_or(0),
     });
 }

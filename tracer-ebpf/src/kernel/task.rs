@@ -4,7 +4,7 @@ use aya_ebpf::helpers::{
     bpf_get_current_comm, bpf_get_current_pid_tgid, bpf_get_current_uid_gid,
     generated::{bpf_get_current_cgroup_id, bpf_get_current_task, bpf_get_current_task_btf},
 };
-use tracer_ebpf::abi::{present, tune};
+use tracer_ebpf::abi::{Record, present, tune};
 
 use super::{
     fields::{Fields, Probed, Typed},
@@ -27,47 +27,46 @@ pub(crate) fn ids() -> Ids {
     Ids { pid: (both >> 32) as u32, tid: both as u32 }
 }
 
-/// What a record says of a task beside its ids.
-#[repr(C)]
-#[derive(Clone, Copy)]
-pub(crate) struct Identity {
-    /// Name of the thread, as words in memory order.
-    pub(crate) comm: [u64; 2],
-    /// Cgroup, version 2.
-    pub(crate) cgroup_id: u64,
-    /// Real user id.
-    pub(crate) uid: u32,
-    /// Start of the process, 2^20 ns since boot.
-    pub(crate) start: u32,
-    /// Bits of [`present`].
-    pub(crate) present: u32,
-    /// Always 0.
-    pub(crate) reserved: u32,
-}
-
-/// The running task, read by typed loads where the kernel has them, by helpers elsewhere.
+/// Fills in what a record says of the running task beside its ids: by typed loads where the kernel has them, by
+/// helpers elsewhere.
+///
+/// `record` lies in a map, and each field is written as soon as it is read: the verifier does not follow the
+/// contents of maps, so what was found and what was not does not double its work each time.
 #[inline(always)]
-pub(crate) fn identity() -> Identity {
+pub(crate) fn identify(record: &mut Record) {
     // SAFETY: the helper has no preconditions.
-    let cgroup_id = unsafe { bpf_get_current_cgroup_id() };
+    record.cgroup_id = unsafe { bpf_get_current_cgroup_id() };
+    record.present |= present::CGROUP;
     if tuned(tune::TASK_BTF) {
         // SAFETY: the helper has no preconditions; the result is never null.
         let task = unsafe { bpf_get_current_task_btf() };
-        typed(Typed(task.cast_const().cast()), cgroup_id)
+        typed(Typed(task.cast_const().cast()), record);
     } else {
-        by_helpers(cgroup_id)
+        by_helpers(record);
     }
 }
 
 #[inline(always)]
-fn typed(task: Typed, cgroup_id: u64) -> Identity {
-    let mut found = present::CGROUP;
-    let comm = take(task.read(offset!(task_comm)), present::COMM, &mut found, [0; 2]);
-    let uid = task.read::<u64>(offset!(task_cred)).and_then(|cred| pointer(cred).read(offset!(cred_uid)));
-    let uid = take(uid, present::UID, &mut found, 0);
-    let start = task.read::<u64>(offset!(task_leader)).and_then(|leader| pointer(leader).read(offset!(task_start)));
-    let start = take(start, present::START, &mut found, 0_u64);
-    Identity { comm, cgroup_id, uid, start: (start >> 20) as u32, present: u32::from(found), reserved: 0 }
+fn typed(task: Typed, record: &mut Record) {
+    if let Some(comm) = task.read(offset!(task_comm)) {
+        record.comm = bytes(comm);
+        record.present |= present::COMM;
+    }
+    if let Some(uid) = task.read::<u64>(offset!(task_cred)).and_then(|cred| pointer(cred).read(offset!(cred_uid))) {
+        record.uid = uid;
+        record.present |= present::UID;
+    }
+    if let Some(leader) = task.read::<u64>(offset!(task_leader)) {
+        started(&pointer(leader), record);
+    }
+}
+
+#[inline(always)]
+fn started(leader: &impl Fields, record: &mut Record) {
+    if let Some(start) = leader.read::<u64>(offset!(task_start)) {
+        record.start = (start >> 20) as u32;
+        record.present |= present::START;
+    }
 }
 
 /// A pointer that was itself loaded through a typed pointer keeps its type.
@@ -77,14 +76,16 @@ fn pointer(value: u64) -> Typed {
 }
 
 #[inline(always)]
-fn by_helpers(cgroup_id: u64) -> Identity {
-    let mut found = present::CGROUP | present::UID;
-    let uid = bpf_get_current_uid_gid() as u32;
-    let comm = bpf_get_current_comm().ok().map(words);
-    let comm = take(comm, present::COMM, &mut found, [0; 2]);
-    let start = leader().and_then(|leader| leader.read(offset!(task_start)));
-    let start = take(start, present::START, &mut found, 0_u64);
-    Identity { comm, cgroup_id, uid, start: (start >> 20) as u32, present: u32::from(found), reserved: 0 }
+fn by_helpers(record: &mut Record) {
+    record.uid = bpf_get_current_uid_gid() as u32;
+    record.present |= present::UID;
+    if let Ok(comm) = bpf_get_current_comm() {
+        record.comm = comm;
+        record.present |= present::COMM;
+    }
+    if let Some(leader) = leader() {
+        started(&leader, record);
+    }
 }
 
 /// The first thread of the running process.
@@ -108,21 +109,11 @@ pub(crate) fn leader_comm() -> Option<[u64; 2]> {
     leader()?.read(offset!(task_comm))
 }
 
+/// Bytes of two words in memory order.
 #[inline(always)]
-fn take<T>(value: Option<T>, bit: u16, found: &mut u16, absent: T) -> T {
-    match value {
-        Some(value) => {
-            *found |= bit;
-            value
-        }
-        None => absent,
-    }
-}
-
-#[inline(always)]
-fn words(comm: [u8; 16]) -> [u64; 2] {
-    let mut halves = [[0; 8]; 2];
-    halves[0].copy_from_slice(&comm[..8]);
-    halves[1].copy_from_slice(&comm[8..]);
-    halves.map(u64::from_ne_bytes)
+pub(crate) fn bytes(words: [u64; 2]) -> [u8; 16] {
+    let mut out = [0; 16];
+    out[..8].copy_from_slice(&words[0].to_ne_bytes());
+    out[8..].copy_from_slice(&words[1].to_ne_bytes());
+    out
 }

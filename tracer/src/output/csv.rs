@@ -1,9 +1,9 @@
 //! CSV (RFC 4180, lines ended by a line feed): one header row, one row an event, null as nothing.
 
-use std::{borrow::Cow, io::Write as _};
+use std::borrow::Cow;
 
 use super::{
-    Field, Observation, OutputError, TraceOutput,
+    Field, Observation, OutputError, TraceOutput, plain,
     records::{Footer, Header},
     value::Value,
 };
@@ -62,32 +62,10 @@ fn row(out: &mut Vec<u8>, fields: &[Field], mut write: impl FnMut(Field, &mut Ve
     out.push(b'\n');
 }
 
-/// Appends a value as people write it: lists with spaces, an empty one as `none`, ranges with a dash.
-pub(super) fn plain(clock: &mut Rfc3339, value: Value<'_>, out: &mut Vec<u8>) {
-    // Writing to a vector cannot fail.
-    let _infallible = match value {
-        Value::Null => Ok(()),
-        Value::Bool(answer) => write!(out, "{answer}"),
-        Value::Number(number) | Value::BigNumber(number) => write!(out, "{number}"),
-        Value::Word(word) => out.write_all(word.as_bytes()),
-        Value::Text(text) => out.write_all(text.as_bytes()),
-        Value::Addr(addr) => write!(out, "{addr}"),
-        Value::Hex(number) => write!(out, "{number:x}"),
-        Value::Errno(errno) => write!(out, "{errno}"),
-        Value::Range(range) => write!(out, "{}-{}", range.low(), range.high()),
-        Value::Options(options) if options.is_empty() => out.write_all(b"none"),
-        Value::Options(options) => {
-            let names: Vec<&str> = options.iter().map(|option| option.name).collect();
-            out.write_all(names.join(" ").as_bytes())
-        }
-        Value::Time(time) => out.write_all(&clock.format(time)),
-    };
-}
-
 fn cell(clock: &mut Rfc3339, value: Value<'_>, out: &mut Vec<u8>) {
     match value {
         Value::Text(text) => out.extend_from_slice(quoted(&text).as_bytes()),
-        value => plain(clock, value, out),
+        value => plain::value(clock, &value, out),
     }
 }
 

@@ -4,8 +4,10 @@
 //! nothing of the kernel half.
 
 mod csv;
+mod digits;
 mod fields;
 mod json;
+mod plain;
 pub mod records;
 mod terminal;
 mod text;

@@ -4,5 +4,6 @@
 
 mod cases;
 mod golden;
+mod names;
 mod referee;
 mod schema;

@@ -1,4 +1,4 @@
-//! The committed JSON Schema is the one that the types give, and every line of a trace keeps to it.
+//! The committed JSON Schema is the one that the record types give; `referee` holds every line to those types.
 
 use portscope::output::records::schema;
 

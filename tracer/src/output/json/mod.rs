@@ -1,6 +1,5 @@
 //! JSON Lines: one object a line, a header first, a footer last.
 
-mod digits;
 mod event;
 mod line;
 mod select;

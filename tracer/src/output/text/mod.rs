@@ -22,9 +22,7 @@ mod trace;
 use row::{Align, Column, Row};
 
 use super::{
-    Field, Observation, OutputError, TraceOutput,
-    csv::plain,
-    escape,
+    Field, Observation, OutputError, TraceOutput, escape, plain,
     records::{Footer, Header},
     value::Value,
 };
@@ -93,25 +91,29 @@ impl TextOutput {
 
     fn usual(&mut self, seen: &Observation<'_>, out: &mut Vec<u8>) {
         let event = seen.event;
-        self.scratch.clear();
-        self.columns.time.write(event.mono(), seen.utc, &mut self.scratch);
         let mut row = Row::new(out);
-        row.cell(TIME, &String::from_utf8_lossy(&self.scratch), false);
-        row.cell(PID, &event.pid().0.to_string(), false);
-        row.cell(COMM, &trace::comm(seen), false);
+        let cell = &mut self.scratch;
+        let mut write = |column, red, fill: &mut dyn FnMut(&mut Vec<u8>)| {
+            cell.clear();
+            fill(cell);
+            row.cell(column, cell, red);
+        };
+        write(TIME, false, &mut |cell| self.columns.time.write(event.mono(), seen.utc, cell));
+        write(PID, false, &mut |cell| plain::number(cell, event.pid().0));
+        write(COMM, false, &mut |cell| trace::comm(seen, cell));
         if self.columns.netns {
-            row.cell(NETNS, &trace::netns(event), false);
+            write(NETNS, false, &mut |cell| trace::netns(event, cell));
         }
-        row.cell(PROTO, event.protocol().name(), false);
-        row.cell(SITE, trace::site(event), false);
-        row.cell(LADDR, &trace::local_addr(event), false);
-        row.cell(LPORT, &trace::local_port(event), false);
-        row.cell(RADDR, &trace::remote_addr(event), false);
-        row.cell(RPORT, &trace::remote_port(event), false);
-        row.cell(RET, &trace::ret(event), self.columns.color && event.failed());
-        row.cell(US, &trace::micros(event), false);
-        row.cell(COLL, &trace::collisions(event, &seen.search), false);
-        row.cell(OPTS, &trace::options(event), false);
+        write(PROTO, false, &mut |cell| cell.extend_from_slice(event.protocol().name().as_bytes()));
+        write(SITE, false, &mut |cell| trace::site(event, cell));
+        write(LADDR, false, &mut |cell| trace::local_addr(event, cell));
+        write(LPORT, false, &mut |cell| trace::local_port(event, cell));
+        write(RADDR, false, &mut |cell| trace::remote_addr(event, cell));
+        write(RPORT, false, &mut |cell| trace::remote_port(event, cell));
+        write(RET, self.columns.color && event.failed(), &mut |cell| trace::ret(event, cell));
+        write(US, false, &mut |cell| trace::micros(event, cell));
+        write(COLL, false, &mut |cell| trace::collisions(event, &seen.search, cell));
+        write(OPTS, false, &mut |cell| trace::options(event, cell));
         row.finish();
     }
 
@@ -122,12 +124,12 @@ impl TextOutput {
             let red =
                 self.columns.color && seen.event.failed() && matches!(field, Field::Result | Field::Error);
             self.scratch.clear();
-            if value == Value::Null {
-                self.scratch.push(b'-');
-            } else {
-                plain(&mut self.clock, value, &mut self.scratch);
+            match value {
+                Value::Null => self.scratch.push(b'-'),
+                Value::Text(text) => self.scratch.extend_from_slice(escape(&text).as_bytes()),
+                value => plain::value(&mut self.clock, &value, &mut self.scratch),
             }
-            row.cell(column_of(*field), &escape(&String::from_utf8_lossy(&self.scratch)), red);
+            row.cell(column_of(*field), &self.scratch, red);
         }
         row.finish();
     }
@@ -141,7 +143,7 @@ impl TraceOutput for TextOutput {
     fn header(&mut self, _: &Header, out: &mut Vec<u8>) -> Result<(), OutputError> {
         let mut row = Row::new(out);
         for column in self.titles() {
-            row.cell(column, &column.title.to_ascii_uppercase(), false);
+            row.cell(column, column.title.to_ascii_uppercase().as_bytes(), false);
         }
         row.finish();
         Ok(())

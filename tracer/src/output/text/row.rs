@@ -1,5 +1,7 @@
 //! Rows of a table whose columns keep their places although a cell may be too wide.
 
+use std::iter;
+
 /// A column: where it begins is the sum of those before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Column {
@@ -36,24 +38,33 @@ impl<'a> Row<'a> {
     }
 
     /// Appends a cell, in red if asked.
-    pub(super) fn cell(&mut self, column: Column, text: &str, red: bool) {
-        let length = text.chars().count();
+    pub(super) fn cell(&mut self, column: Column, text: &[u8], red: bool) {
+        // Every byte begins a character but those that go on with one.
+        let length = text.iter().filter(|byte| **byte & 0xc0 != 0x80).count();
         let begin = match column.align {
             Align::Left => self.stop,
             Align::Right => self.stop.saturating_add(column.width.saturating_sub(length)),
         };
         let gap = usize::from(self.stop > 0);
         let begin = begin.max(self.end.saturating_add(gap));
-        self.out.extend(std::iter::repeat_n(b' ', begin.saturating_sub(self.end)));
+        self.blanks(begin.saturating_sub(self.end));
         if red {
             self.out.extend_from_slice(RED);
         }
-        self.out.extend_from_slice(text.as_bytes());
+        self.out.extend_from_slice(text);
         if red {
             self.out.extend_from_slice(PLAIN);
         }
         self.end = begin.saturating_add(length);
         self.stop = self.stop.saturating_add(column.width).saturating_add(1);
+    }
+
+    fn blanks(&mut self, count: usize) {
+        const BLANKS: &[u8; 64] = &[b' '; 64];
+        match BLANKS.get(..count) {
+            Some(blanks) => self.out.extend_from_slice(blanks),
+            None => self.out.extend(iter::repeat_n(b' ', count)),
+        }
     }
 
     /// Ends the row.
@@ -70,7 +81,7 @@ mod tests {
         let mut out = Vec::new();
         let mut row = Row::new(&mut out);
         for (width, align, text) in cells {
-            row.cell(Column { title: "", width: *width, align: *align }, text, false);
+            row.cell(Column { title: "", width: *width, align: *align }, text.as_bytes(), false);
         }
         row.finish();
         String::from_utf8(out).unwrap()
@@ -102,9 +113,9 @@ mod tests {
         let mut out = Vec::new();
         let column = Column { title: "", width: 4, align: Align::Left };
         let mut row = Row::new(&mut out);
-        row.cell(column, "no", true);
-        row.cell(column, "x", false);
+        row.cell(column, "nö".as_bytes(), true);
+        row.cell(column, b"x", false);
         row.finish();
-        assert_eq!(out, b"\x1b[31mno\x1b[0m   x\n");
+        assert_eq!(out, "\x1b[31mnö\x1b[0m   x\n".as_bytes());
     }
 }

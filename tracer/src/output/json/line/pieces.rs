@@ -9,7 +9,7 @@ use super::Line;
 use crate::{
     enrich::{ascii, eight_digits, push_json_string},
     event::{Comm, Errno, Options, PortRange},
-    output::json::digits::{OCTETS, hex_digits},
+    output::digits::{OCTETS, hex_digits},
 };
 
 /// The first number of nine digits.
