@@ -41,9 +41,10 @@ pub(crate) static AUTOBOUND: LruHashMap<u64, u16> = LruHashMap::with_max_entries
 /// Searches by entry of `table_perturb`: started in the upper half, in flight in the lower.
 #[map]
 pub(crate) static PERTURB: Array<u64> = Array::with_max_entries(PERTURB_COUNT, 0);
-/// Sockets and TIME_WAITs that hold a port the kernel chose.
+/// Sockets and TIME_WAITs that hold a port the kernel chose; userspace makes it small where no release is
+/// wanted. Preallocated: 5.10 warns of tracing programs that allocate.
 #[map]
-pub(crate) static LIVE: HashMap<u64, Record> = HashMap::with_max_entries(131_072, 1);
+pub(crate) static LIVE: HashMap<u64, Record> = HashMap::with_max_entries(131_072, 0);
 /// Processes that were seen lately, by id: id in the upper half, start in the lower.
 #[map]
 pub(crate) static RECENT: Array<u64> = Array::with_max_entries(SLOT_COUNT, 0);

@@ -6,7 +6,7 @@ use aya::{
     Btf, Ebpf, EbpfLoader,
     programs::{CgroupAttachMode, Program, ProgramError},
 };
-use tracer_ebpf::abi::{Config, FieldOffsets, names};
+use tracer_ebpf::abi::{Config, FieldOffsets, names, tune};
 use zerocopy::IntoBytes as _;
 
 use super::{
@@ -45,12 +45,15 @@ pub struct Failed {
 ///
 /// The object is broken, or the kernel refuses a map.
 pub fn create(parts: &Parts<'_>, facts: &Facts) -> Result<Ebpf, KernelError> {
+    // With releases: as many ports held at a time as are followed, some 25 MB of kernel memory.
+    let live_entries = if parts.config.tune & tune::RELEASES != 0 { 131_072 } else { 1 };
     EbpfLoader::new()
         .btf(None)
         .override_global(names::CONFIG_GLOBAL, parts.config.as_bytes(), true)
         .override_global(names::OFFSETS_GLOBAL, parts.offsets.as_bytes(), true)
         .map_max_entries(names::EVENTS, parts.buffer_bytes)
         .map_max_entries(names::COUNTERS, facts.possible_cpus)
+        .map_max_entries(names::LIVE, live_entries)
         .load(parts.object)
         .map_err(|error| KernelError::Object(chain(&error)))
 }
