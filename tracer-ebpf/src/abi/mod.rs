@@ -11,7 +11,10 @@ mod record;
 
 pub mod names;
 
-pub use config::{Config, Control, FilterConfig, MAX_NAMES, MAX_RANGES, Mode, NamePattern, PortRange, RemoteKey, filter, tune};
-pub use counters::{CELLS, CpuCounters, Lane, TallyKey, TallyValue, Protocol, ResultClass, cell};
-pub use offsets::{BitOffset, FIELDS, FieldKind, FieldOffsets, FieldSpec, POISON, Need};
+pub use config::{
+    Config, Control, FilterConfig, MAX_NAMES, MAX_RANGES, Mode, NamePattern, PortRange, RemoteKey, filter,
+    tune,
+};
+pub use counters::{CELLS, CpuCounters, Lane, Protocol, ResultClass, TallyKey, TallyValue, cell};
+pub use offsets::{BitOffset, FIELDS, FieldKind, FieldOffsets, FieldSpec, Need, POISON};
 pub use record::{Record, flags, kind, option, present};

@@ -184,5 +184,5 @@ field_offsets! {
     byte sock_ops_sk Tracepoint [("bpf_sock_ops_kern", "sk", Bytes(8))];
 }
 
-const _: () = assert!(size_of::<FieldOffsets>() % 4 == 0);
+const _: () = assert!(size_of::<FieldOffsets>().is_multiple_of(4));
 const _: () = assert!(size_of::<BitOffset>() == 8);

@@ -113,7 +113,9 @@ pub(crate) fn exit<S: Socket>(path: Path, ret: i32, socket: impl FnOnce(u64) -> 
         return no_entry();
     }
     match socket(entry.sock) {
-        Some(socket) if socket.address() == entry.sock => record(path, ret, &socket, entry, control, ids, now),
+        Some(socket) if socket.address() == entry.sock => {
+            record(path, ret, &socket, entry, control, ids, now);
+        }
         Some(_) => no_entry(),
         None => read_failed(),
     }
@@ -217,7 +219,11 @@ fn kind_of(path: Path, entry: &Slot, common: &impl super::fields::Fields) -> u8 
         Path::Connect if fixed => kind::FIXED_CONNECT,
         Path::Connect => kind::CONNECT,
         Path::Port if sock::is_listening(common) => {
-            if fixed { kind::FIXED_LISTEN } else { kind::LISTEN }
+            if fixed {
+                kind::FIXED_LISTEN
+            } else {
+                kind::LISTEN
+            }
         }
         Path::Port if fixed => kind::FIXED_BIND,
         Path::Port if entry.autobind == entry.sock => kind::AUTOBIND,

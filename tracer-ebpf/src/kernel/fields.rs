@@ -102,9 +102,8 @@ impl Fields for Probed {
 pub(crate) fn fetch<T>(base: *const u8, offset: u32, value: &mut T) -> bool {
     let field = base.wrapping_add(offset as usize);
     // SAFETY: the helper checks the address itself and writes at most the size of `value`.
-    let status = unsafe {
-        bpf_probe_read_kernel(ptr::from_mut(value).cast(), size_of::<T>() as u32, field.cast())
-    };
+    let status =
+        unsafe { bpf_probe_read_kernel(ptr::from_mut(value).cast(), size_of::<T>() as u32, field.cast()) };
     status == 0
 }
 

@@ -113,8 +113,10 @@ impl Counters {
     /// Counts one event that passed the filters.
     #[inline(always)]
     pub(crate) fn event(self, cell: usize) {
-        // SAFETY: the pointer is the non-null result of a map lookup, and the index is below the length.
-        let counter = unsafe { (&raw mut (*self.0).events).cast::<u64>().add(masked(cell)) };
+        // SAFETY: the pointer is the non-null result of a map lookup.
+        let events = unsafe { &raw mut (*self.0).events };
+        // SAFETY: the index is below the length.
+        let counter = unsafe { events.cast::<u64>().add(masked(cell)) };
         // SAFETY: it points into that map value.
         unsafe { add(counter, 1) };
     }

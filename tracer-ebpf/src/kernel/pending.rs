@@ -246,10 +246,9 @@ pub(crate) fn leave(ret: i64) {
         // No hook saw the port behind bind: it failed, or the choice was put off
         // (`IP_BIND_ADDRESS_NO_PORT`).
         kind::BIND | kind::FIXED_BIND if errno != 0 => finish(slot, Some(errno), Some(0)),
-        kind::AUTOBIND if port != 0 => finish(slot, Some(0), Some(port)),
+        // Of a connect the SYN is put off (TCP_FASTOPEN_CONNECT), or the protocol does not report it (DCCP).
+        kind::AUTOBIND | kind::CONNECT if port != 0 => finish(slot, Some(0), Some(port)),
         kind::AUTOBIND if errno == EAGAIN => finish(slot, Some(errno), Some(0)),
-        // The SYN is put off (TCP_FASTOPEN_CONNECT), or the protocol does not report it (DCCP).
-        kind::CONNECT if port != 0 => finish(slot, Some(0), Some(port)),
         _ => {}
     }
 }
@@ -266,7 +265,8 @@ fn leave_nameless_send(slot: &mut Pending, errno: i32) {
         && !descriptor::is_port_locked(&found.socket)
         // SAFETY: the value is copied at once; in the entry of another inode it would differ in its port.
         && unsafe { AUTOBOUND.get(&inode) }.copied() != Some(port);
-    if !bound && !(errno == EAGAIN && port == 0) {
+    let refused = errno == EAGAIN && port == 0;
+    if !(bound || refused) {
         return;
     }
     begin_autobind(&found);

@@ -296,4 +296,3 @@ pub(crate) fn effective_range(net: (u16, u16), own: (u16, u16)) -> (u16, u16) {
     }
     (low, high)
 }
-

@@ -52,7 +52,9 @@ fn typed(task: Typed, record: &mut Record) {
         record.comm = bytes(comm);
         record.present |= present::COMM;
     }
-    if let Some(uid) = task.read::<u64>(offset!(task_cred)).and_then(|cred| pointer(cred).read(offset!(cred_uid))) {
+    if let Some(uid) =
+        task.read::<u64>(offset!(task_cred)).and_then(|cred| pointer(cred).read(offset!(cred_uid)))
+    {
         record.uid = uid;
         record.present |= present::UID;
     }

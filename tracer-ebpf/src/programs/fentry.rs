@@ -5,8 +5,9 @@
 //!
 //! Minimum kernel: 5.8 for the ring; trampolines need 5.5 on x86-64, about 6.4 on arm64.
 
+#[cfg(target_arch = "bpf")]
+use aya_ebpf::EbpfContext as _;
 use aya_ebpf::{
-    EbpfContext as _,
     macros::{fentry, fexit},
     programs::{FEntryContext, FExitContext},
 };

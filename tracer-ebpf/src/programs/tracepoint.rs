@@ -93,7 +93,7 @@ fn tp_enter(_ctx: TracePointContext) -> u32 {
 /// connect begins: an unbound datagram socket is bound automatically. (The cgroup hook of connect would be
 /// cheaper, but UDP-Lite does not call it.)
 #[tracepoint]
-fn tp_enter_connect(ctx: TracePointContext) -> u32 {
+fn tp_enter_conn(ctx: TracePointContext) -> u32 {
     pending::enter_syscall();
     pending::begin_datagram(arg(&ctx, 0));
     0
@@ -108,7 +108,7 @@ fn tp_enter_sendto(ctx: TracePointContext) -> u32 {
 
 /// sendmsg or sendmmsg begins: the address is in the (first) message header.
 #[tracepoint]
-fn tp_enter_sendmsg(ctx: TracePointContext) -> u32 {
+fn tp_enter_msg(ctx: TracePointContext) -> u32 {
     // SAFETY: the helper checks the user address itself; `msg_name` is the header's first field.
     let name = unsafe { bpf_probe_read_user(arg(&ctx, 1) as *const u64) }.unwrap_or(0);
     enter_send(arg(&ctx, 0), name);

@@ -113,7 +113,9 @@ fn text(trials: &[Trial], verbose: bool) -> String {
                 let attached = hooks.iter().filter(|(_, verdict)| *verdict == Verdict::Attached).count();
                 let told = format!("{:<11} works: {attached} of {} hooks", trial.backend.name(), hooks.len());
                 line(&mut out, &told);
-                for (hook, verdict) in hooks.iter().filter(|(_, verdict)| verbose || *verdict != Verdict::Attached) {
+                for (hook, verdict) in
+                    hooks.iter().filter(|(_, verdict)| verbose || *verdict != Verdict::Attached)
+                {
                     line(&mut out, &hook_line(hook, verdict));
                 }
             }
@@ -128,10 +130,13 @@ fn text(trials: &[Trial], verbose: bool) -> String {
 fn hook_line(hook: &Hook, verdict: &Verdict) -> String {
     let why = if let Verdict::Not(refusal) = verdict { format!(": {refusal}") } else { String::new() };
     let lost = match hook.role {
-        Role::Optional(lost) | Role::Release(lost) if *verdict != Verdict::Attached => format!("; not seen: {lost}"),
+        Role::Optional(lost) | Role::Release(lost) if *verdict != Verdict::Attached => {
+            format!("; not seen: {lost}")
+        }
         _ => String::new(),
     };
-    escape(&format!("  {:<15} {} at {}{why}{lost}", hook.program, verdict.word(), hook.target.place())).into_owned()
+    escape(&format!("  {:<15} {} at {}{why}{lost}", hook.program, verdict.word(), hook.target.place()))
+        .into_owned()
 }
 
 fn line(out: &mut String, text: &str) {

@@ -137,7 +137,11 @@ fn bits(what: &str, given: &[String], names: &[&str]) -> Result<Option<u32>, Fai
 }
 
 fn kinds(sites: u32) -> u32 {
-    KINDS_OF_SITE.iter().enumerate().filter(|(at, _)| sites >> at & 1 != 0).fold(0, |all, (_, kinds)| all | kinds)
+    KINDS_OF_SITE
+        .iter()
+        .enumerate()
+        .filter(|(at, _)| sites >> at & 1 != 0)
+        .fold(0, |all, (_, kinds)| all | kinds)
 }
 
 /// Inode numbers of namespaces lie far above any process id.
@@ -152,11 +156,12 @@ fn netns(word: &str) -> Result<u32, Failure> {
     };
     let failed = |why: String| Failure::usage(format!("'{word}' is no network namespace: {path}: {why}"));
     let meta = fs::metadata(&path).map_err(|error| failed(super::exit::reason(&error)))?;
-    u32::try_from(meta.ino()).map_err(|_| failed("it is no namespace file".to_owned()))
+    u32::try_from(meta.ino()).map_err(|_wide| failed("it is no namespace file".to_owned()))
 }
 
 fn cgroup(word: &str, mount: Option<&Path>) -> Result<(u32, u64), Failure> {
-    let mount = mount.ok_or_else(|| Failure::usage("--cgroup: no cgroup version 2 hierarchy is mounted here"))?;
+    let mount =
+        mount.ok_or_else(|| Failure::usage("--cgroup: no cgroup version 2 hierarchy is mounted here"))?;
     let given = Path::new(word);
     let below = given.strip_prefix(mount).unwrap_or(given);
     let below = below.strip_prefix("/").unwrap_or(below);

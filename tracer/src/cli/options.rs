@@ -51,7 +51,8 @@ impl Loudness {
             1 => log::LevelFilter::Info,
             _ => log::LevelFilter::Debug,
         };
-        let started = env_logger::Builder::new().filter_module("portscope", level).format_timestamp_millis().try_init();
+        let started =
+            env_logger::Builder::new().filter_module("portscope", level).format_timestamp_millis().try_init();
         drop(started);
     }
 }
@@ -75,7 +76,8 @@ impl Color {
             Self::Always => true,
             Self::Never => false,
             Self::Auto => {
-                std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()) && std::io::stdout().is_terminal()
+                std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+                    && std::io::stdout().is_terminal()
             }
         }
     }

@@ -23,6 +23,7 @@ use crate::{
 
 /// Options of `trace`.
 #[derive(Debug, clap::Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of the command line")]
 pub(super) struct Args {
     /// Stop after this long (30s, 500ms, 5m)
     #[arg(short, long, value_name = "TIME", value_parser = words::duration)]
@@ -74,7 +75,12 @@ pub(super) struct Args {
 /// Runs it.
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
     args.loudness.start_log();
-    let fields = args.fields.as_deref().map(Field::parse_list).transpose().map_err(|error| Failure::usage(error.to_string()))?;
+    let fields = args
+        .fields
+        .as_deref()
+        .map(Field::parse_list)
+        .transpose()
+        .map_err(|error| Failure::usage(error.to_string()))?;
     let settings = settings(args)?;
     let mut place = Place::open(args.write.as_deref())?;
     let mut armed = kernel::arm(&settings)?;
@@ -141,10 +147,10 @@ fn tell_backend(armed: &Armed) {
     }
     let mut line = format!("tracing with {}", armed.backend());
     if !better.is_empty() {
-        line.push_str(&format!(" ({} not possible here: portscope check --hooks)", better.join(", ")));
+        line = format!("{line} ({} not possible here: portscope check --hooks)", better.join(", "));
     }
     if !unseen.is_empty() {
-        line.push_str(&format!("; not seen: {}", unseen.join(", ")));
+        line = format!("{line}; not seen: {}", unseen.join(", "));
     }
     complain(&line);
 }

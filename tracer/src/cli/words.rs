@@ -12,7 +12,9 @@ pub(super) fn list(given: &[String]) -> impl Iterator<Item = &str> {
 
 /// Whole numbers.
 pub(super) fn numbers(what: &str, given: &[String]) -> Result<Vec<u32>, String> {
-    list(given).map(|word| word.parse().map_err(|_| format!("'{word}' is no {what}: give a number"))).collect()
+    list(given)
+        .map(|word| word.parse().map_err(|_unread| format!("'{word}' is no {what}: give a number")))
+        .collect()
 }
 
 /// `8080`, `9000-9100`.
@@ -35,12 +37,13 @@ pub(super) fn networks(given: &[String]) -> Result<Vec<([u8; 16], u8)>, String> 
 }
 
 fn network(word: &str) -> Result<([u8; 16], u8), String> {
-    let wrong = || format!("'{word}' is no network: give an address, or one with a prefix such as 10.0.0.0/8");
+    let wrong =
+        || format!("'{word}' is no network: give an address, or one with a prefix such as 10.0.0.0/8");
     let (address, prefix) = match word.split_once('/') {
-        Some((address, prefix)) => (address, Some(prefix.parse::<u8>().map_err(|_| wrong())?)),
+        Some((address, prefix)) => (address, Some(prefix.parse::<u8>().map_err(|_unread| wrong())?)),
         None => (word, None),
     };
-    let (address, most, before): (Ipv6Addr, u8, u8) = match address.parse().map_err(|_| wrong())? {
+    let (address, most, before): (Ipv6Addr, u8, u8) = match address.parse().map_err(|_unread| wrong())? {
         IpAddr::V4(address) => (address.to_ipv6_mapped(), 32, 96),
         IpAddr::V6(address) => (address, 128, 0),
     };
@@ -53,7 +56,7 @@ pub(super) fn duration(word: &str) -> Result<Duration, String> {
     let wrong = || format!("'{word}' is no duration: give 30s, 500ms, 5m or 2h");
     let at = word.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(word.len());
     let (number, unit) = word.split_at(at);
-    let number: f64 = number.parse().map_err(|_| wrong())?;
+    let number: f64 = number.parse().map_err(|_unread| wrong())?;
     let seconds = match unit {
         "" | "s" => number,
         "ms" => number / 1e3,
@@ -61,7 +64,7 @@ pub(super) fn duration(word: &str) -> Result<Duration, String> {
         "h" => number * 3600.0,
         _ => return Err(wrong()),
     };
-    Duration::try_from_secs_f64(seconds).map_err(|_| wrong())
+    Duration::try_from_secs_f64(seconds).map_err(|_unread| wrong())
 }
 
 /// `64KiB`, `4MiB`, `1G`, or bytes.
@@ -69,7 +72,7 @@ pub(super) fn size(word: &str) -> Result<u64, String> {
     let wrong = || format!("'{word}' is no size: give bytes, or a number with KiB, MiB or GiB");
     let at = word.find(|c: char| !c.is_ascii_digit()).unwrap_or(word.len());
     let (number, unit) = word.split_at(at);
-    let number: u64 = number.parse().map_err(|_| wrong())?;
+    let number: u64 = number.parse().map_err(|_unread| wrong())?;
     let shift = match unit.trim_start().to_ascii_lowercase().as_str() {
         "" | "b" => 0,
         "k" | "kb" | "kib" => 10,
@@ -123,7 +126,7 @@ mod tests {
     #[test]
     fn durations_and_sizes_are_read() {
         assert_eq!(duration("1.5s"), Ok(Duration::from_millis(1500)));
-        assert_eq!(duration("2m"), Ok(Duration::from_secs(120)));
+        assert_eq!(duration("2m"), Ok(Duration::from_mins(2)));
         assert_eq!(size("64KiB"), Ok(65536));
         assert_eq!(buffer("64KiB"), Ok(65536));
         for bad in ["", "s", "-1s", "1d", "99999999999999999999h"] {

@@ -7,7 +7,7 @@ use std::{
 
 use aya::{
     Btf, Ebpf,
-    maps::{Array, HashMap, LpmTrie, MapData, RingBuf, lpm_trie::Key},
+    maps::{Array, MapData, RingBuf},
 };
 use tracer_ebpf::abi::{Config, Control, Mode, Record, names, tune};
 use zerocopy::{FromBytes as _, IntoBytes as _};
@@ -22,6 +22,7 @@ use super::{
     object,
     plan::{Plan, Wishes, plan},
     selftest::{self, Learnt},
+    sets,
 };
 
 /// Hooks that are attached and seen to work.
@@ -113,7 +114,11 @@ impl Host {
     }
 
     /// `Ok(Err(_))` when this backend does not run here and another may.
-    fn try_backend(&self, settings: &Settings, backend: Backend) -> Result<Result<Armed, Refusal>, KernelError> {
+    fn try_backend(
+        &self,
+        settings: &Settings,
+        backend: Backend,
+    ) -> Result<Result<Armed, Refusal>, KernelError> {
         let mut plan = match plan(&self.facts, backend, Wishes { releases: settings.releases }) {
             Ok(plan) => plan,
             Err(refusal) => return Ok(Err(refusal)),
@@ -131,8 +136,9 @@ impl Host {
             log::debug!("{backend}: trying");
             let mut ebpf = attach::create(&parts, &self.facts)?;
             log::debug!("{backend}: maps are made");
-            fill_filters(&mut ebpf, settings)?;
-            let tried = attach::with_tracefs(|| attach::attach_all(&mut ebpf, &plan.hooks, parts.btf, &self.facts));
+            sets::fill(&mut ebpf, &settings.filter)?;
+            let tried =
+                attach::with_tracefs(|| attach::attach_all(&mut ebpf, &plan.hooks, parts.btf, &self.facts));
             match tried {
                 Ok(()) => {
                     log::debug!("{backend}: hooks are attached");
@@ -196,7 +202,8 @@ impl Host {
         let learnt = selftest::judge(&made, &seen);
         if !learnt.unseen.is_empty() {
             let unseen = learnt.unseen.len();
-            let told = format!("attached, but {unseen} of {} of its own allocations were not seen", made.len());
+            let told =
+                format!("attached, but {unseen} of {} of its own allocations were not seen", made.len());
             return Ok(Err(Refusal::Silent(told)));
         }
         armed.learn(&learnt)?;
@@ -212,7 +219,13 @@ fn demand_less(tuning: u32) -> Option<u32> {
 }
 
 impl Armed {
-    fn new(mut ebpf: Ebpf, backend: Backend, plan: Plan, host: &Host, tuning: u32) -> Result<Self, KernelError> {
+    fn new(
+        mut ebpf: Ebpf,
+        backend: Backend,
+        plan: Plan,
+        host: &Host,
+        tuning: u32,
+    ) -> Result<Self, KernelError> {
         let map = ebpf
             .take_map(names::EVENTS)
             .ok_or(KernelError::Map { map: names::EVENTS, reason: "it is not in the object".to_owned() })?;
@@ -230,7 +243,16 @@ impl Armed {
         // Since 6.8 it tells its caller whether the socket has a range of its own; it was void before.
         let range_takes_every_port =
             host.types.functions.get("inet_sk_get_local_port_range").is_some_and(|found| !found.is_void);
-        Ok(Self { backend, ebpf, ring, hooks, unavailable, refused: Vec::new(), release, range_takes_every_port })
+        Ok(Self {
+            backend,
+            ebpf,
+            ring,
+            hooks,
+            unavailable,
+            refused: Vec::new(),
+            release,
+            range_takes_every_port,
+        })
     }
 
     fn learn(&mut self, learnt: &Learnt) -> Result<(), KernelError> {
@@ -356,36 +378,6 @@ impl AsFd for Armed {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.ring.as_fd()
     }
-}
-
-fn fill_filters(ebpf: &mut Ebpf, settings: &Settings) -> Result<(), KernelError> {
-    let wanted = &settings.filter;
-    fill_set(ebpf, names::FILTER_PIDS, &wanted.pids)?;
-    fill_set(ebpf, names::FILTER_UIDS, &wanted.uids)?;
-    fill_set(ebpf, names::FILTER_NETNS, &wanted.netns)?;
-    if wanted.remote.is_empty() {
-        return Ok(());
-    }
-    let failed = |error: &dyn std::error::Error| broken(names::FILTER_REMOTE, error);
-    let map = ebpf
-        .map_mut(names::FILTER_REMOTE)
-        .ok_or(KernelError::Map { map: names::FILTER_REMOTE, reason: "it is not in the object".to_owned() })?;
-    let mut map: LpmTrie<&mut MapData, [u8; 16], u8> = map.try_into().map_err(|error| failed(&error))?;
-    for (address, prefix) in &wanted.remote {
-        map.insert(&Key::new(u32::from(*prefix), *address), 1, 0).map_err(|error| failed(&error))?;
-    }
-    Ok(())
-}
-
-fn fill_set(ebpf: &mut Ebpf, name: &'static str, values: &[u32]) -> Result<(), KernelError> {
-    if values.is_empty() {
-        return Ok(());
-    }
-    let map = ebpf
-        .map_mut(name)
-        .ok_or(KernelError::Map { map: name, reason: "it is not in the object".to_owned() })?;
-    let mut map: HashMap<&mut MapData, u32, u8> = map.try_into().map_err(|error| broken(name, &error))?;
-    values.iter().try_for_each(|value| map.insert(value, 1, 0)).map_err(|error| broken(name, &error))
 }
 
 /// Before 5.11 maps and programs count against the limit of locked memory.

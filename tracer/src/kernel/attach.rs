@@ -178,7 +178,9 @@ fn chain(error: &dyn std::error::Error) -> String {
 /// Runs `work` where tracefs is mounted at its usual place: here if it is, else on a thread with a mount
 /// namespace of its own, so that nothing on the host changes.
 pub fn with_tracefs<T: Send>(work: impl FnOnce() -> T + Send) -> T {
-    if Path::new("/sys/kernel/tracing/events").exists() || Path::new("/sys/kernel/debug/tracing/events").exists() {
+    if Path::new("/sys/kernel/tracing/events").exists()
+        || Path::new("/sys/kernel/debug/tracing/events").exists()
+    {
         return work();
     }
     std::thread::scope(|scope| {

@@ -48,8 +48,8 @@ impl KernelTypes {
         let path = file.unwrap_or(Path::new(KERNEL_BTF)).to_owned();
         let failed = |reason: String| KernelError::Btf { path: path.clone(), reason, named: file.is_some() };
         let bytes = fs::read(&path).map_err(|error| failed(error.to_string()))?;
-        let types = TypeInformation::new(&Bytes(&bytes))
-            .map_err(|error| failed(error.message().to_owned()))?;
+        let types =
+            TypeInformation::new(&Bytes(&bytes)).map_err(|error| failed(error.message().to_owned()))?;
         let index = Index::new(&types, functions);
         let mut offsets = FieldOffsets::UNRESOLVED;
         let mut absent = Vec::new();
@@ -57,7 +57,8 @@ impl KernelTypes {
             match index.resolve(field) {
                 Ok(found) => put(&mut offsets, field, found),
                 Err(reason) if field.need == Need::Required => {
-                    let field = field.paths.first().map_or(field.name.to_owned(), |(of, at, _)| format!("{of}.{at}"));
+                    let field =
+                        field.paths.first().map_or(field.name.to_owned(), |(of, at, _)| format!("{of}.{at}"));
                     return Err(KernelError::Field { path, field, reason });
                 }
                 Err(_) => absent.push(field.name),
@@ -122,14 +123,12 @@ struct Index<'a> {
 
 impl<'a> Index<'a> {
     fn new(types: &'a TypeInformation, wanted: &[&str]) -> Self {
-        let structures: Vec<&str> = FIELDS.iter().flat_map(|field| field.paths).map(|(of, _, _)| *of).collect();
-        let flags: Vec<&str> = FIELDS.iter().flat_map(|field| field.paths).filter_map(|path| flag(path.2)).collect();
-        let mut index = Self {
-            types,
-            structs: HashMap::new(),
-            enumerators: HashMap::new(),
-            functions: HashMap::new(),
-        };
+        let structures: Vec<&str> =
+            FIELDS.iter().flat_map(|field| field.paths).map(|(of, _, _)| *of).collect();
+        let flags: Vec<&str> =
+            FIELDS.iter().flat_map(|field| field.paths).filter_map(|path| flag(path.2)).collect();
+        let mut index =
+            Self { types, structs: HashMap::new(), enumerators: HashMap::new(), functions: HashMap::new() };
         for (&id, kind) in types.get() {
             match kind {
                 TypeVariant::Struct(found) => {
@@ -182,7 +181,9 @@ impl<'a> Index<'a> {
                     Err(format!("it is {size} bytes, not {expected}"))
                 }
             }
-            (FieldKind::Bits, Offset::BitOffsetAndSize(bit, _)) => Ok(Found { byte: bit / 8, shift: bit % 8 }),
+            (FieldKind::Bits, Offset::BitOffsetAndSize(bit, _)) => {
+                Ok(Found { byte: bit / 8, shift: bit % 8 })
+            }
             (FieldKind::Bits, Offset::ByteOffset(byte)) => Ok(Found { byte, shift: 0 }),
             (FieldKind::FlagBit(name), Offset::ByteOffset(byte)) => {
                 let bit = self.enumerators.get(name).ok_or_else(|| format!("no enumerator {name}"))?;

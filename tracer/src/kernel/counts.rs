@@ -4,8 +4,8 @@ use aya::{
     Ebpf,
     maps::{Array, HashMap, MapData},
 };
-use tracer_ebpf::abi::{CpuCounters, Record, TallyKey, TallyValue, cell, names, present};
 pub use tracer_ebpf::abi::{CELLS, Protocol, ResultClass};
+use tracer_ebpf::abi::{CpuCounters, Record, TallyKey, TallyValue, cell, names, present};
 use zerocopy::FromBytes as _;
 
 use super::KernelError;
@@ -91,7 +91,12 @@ impl Counts {
 
     /// The cells that are not empty.
     pub fn cells(&self) -> impl Iterator<Item = Cell> + '_ {
-        self.total.events.iter().enumerate().filter(|&(_, &count)| count != 0).map(|(at, &count)| cell_at(at, count))
+        self.total
+            .events
+            .iter()
+            .enumerate()
+            .filter(|&(_, &count)| count != 0)
+            .map(|(at, &count)| cell_at(at, count))
     }
 }
 
@@ -136,7 +141,7 @@ pub fn tallies(ebpf: &Ebpf) -> Result<Vec<Tally>, KernelError> {
     let map: HashMap<&MapData, [u8; size_of::<TallyKey>()], [u8; size_of::<TallyValue>()]> =
         map(ebpf, names::TALLY)?.try_into().map_err(|error| broken(names::TALLY, &error))?;
     let mut found = Vec::new();
-    for entry in map.iter() {
+    for entry in &map {
         let (key, value) = entry.map_err(|error| broken(names::TALLY, &error))?;
         let key = TallyKey::read_from_bytes(&key).unwrap_or_default();
         let value = TallyValue::read_from_bytes(&value).unwrap_or_default();

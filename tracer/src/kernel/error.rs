@@ -70,17 +70,19 @@ impl KernelError {
     #[must_use]
     pub fn hint(&self) -> Option<&'static str> {
         match self {
-            Self::NotPermitted { .. } => Some("run it as root, or give it those capabilities (setcap, systemd)"),
+            Self::NotPermitted { .. } => {
+                Some("run it as root, or give it those capabilities (setcap, systemd)")
+            }
             Self::NoBackend(_) => Some(
                 "`portscope check --hooks` shows each hook with its reason; `portscope trace -r FILE` \
                  still reads recordings",
             ),
-            Self::Btf { named: true, .. } => {
-                Some("give --btf the vmlinux BTF of the running kernel (bpftool btf dump, or a BTFHub archive)")
-            }
-            Self::Btf { named: false, .. } => {
-                Some("this kernel was built without CONFIG_DEBUG_INFO_BTF; give its type information with --btf FILE")
-            }
+            Self::Btf { named: true, .. } => Some(
+                "give --btf the vmlinux BTF of the running kernel (bpftool btf dump, or a BTFHub archive)",
+            ),
+            Self::Btf { named: false, .. } => Some(
+                "this kernel was built without CONFIG_DEBUG_INFO_BTF; give its type information with --btf FILE",
+            ),
             Self::Field { .. } => Some("is this the type information of the running kernel? see --btf"),
             Self::Object(_) | Self::Map { .. } | Self::Read { .. } | Self::SelfTest { .. } => None,
         }

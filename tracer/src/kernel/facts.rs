@@ -1,7 +1,7 @@
 //! Facts about this host, read once and passed on as data.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     fs,
     path::{Path, PathBuf},
 };
@@ -47,7 +47,10 @@ impl Facts {
             has_kprobes: Path::new("/sys/bus/event_source/devices/kprobe/type").exists(),
             cgroup2: cgroup2(&file("/proc/self/mounts")?),
             symbols: symbols(&file("/proc/kallsyms").unwrap_or_default()),
-            possible_cpus: file("/sys/devices/system/cpu/possible").ok().and_then(|text| cpus(&text)).unwrap_or(1024),
+            possible_cpus: file("/sys/devices/system/cpu/possible")
+                .ok()
+                .and_then(|text| cpus(&text))
+                .unwrap_or(1024),
         })
     }
 }
@@ -87,20 +90,24 @@ fn cgroup2(mounts: &str) -> Option<PathBuf> {
 
 /// Highest CPU of a list such as `0-3,8`, plus one.
 fn cpus(list: &str) -> Option<u32> {
-    list.trim().split(['-', ',']).filter_map(|part| part.parse::<u32>().ok()).max().map(|last| last.saturating_add(1))
+    list.trim()
+        .split(['-', ','])
+        .filter_map(|part| part.parse::<u32>().ok())
+        .max()
+        .map(|last| last.saturating_add(1))
 }
 
 /// The symbols that matter, from /proc/kallsyms.
 fn symbols(kallsyms: &str) -> HashMap<String, u64> {
-    let mut wanted: HashMap<&str, ()> = HashMap::from([("table_perturb", ())]);
+    let mut wanted = HashSet::from(["table_perturb"]);
     for hook in Backend::ALL.into_iter().flat_map(hooks) {
-        wanted.extend(hook.target.functions().iter().map(|name| (*name, ())));
+        wanted.extend(hook.target.functions());
     }
     let mut found = HashMap::new();
     for line in kallsyms.lines() {
         let mut words = line.split_ascii_whitespace();
         if let (Some(address), Some(_), Some(name)) = (words.next(), words.next(), words.next())
-            && wanted.contains_key(name)
+            && wanted.contains(name)
         {
             found.entry(name.to_owned()).or_insert_with(|| u64::from_str_radix(address, 16).unwrap_or(0));
         }
@@ -122,7 +129,8 @@ mod tests {
 
     #[test]
     fn the_cgroup2_mount_is_found_on_hybrid_and_unified_hosts() {
-        let hybrid = "cgroup /sys/fs/cgroup/cpu cgroup rw 0 0\ncgroup2 /sys/fs/cgroup/unified cgroup2 rw 0 0\n";
+        let hybrid =
+            "cgroup /sys/fs/cgroup/cpu cgroup rw 0 0\ncgroup2 /sys/fs/cgroup/unified cgroup2 rw 0 0\n";
         assert_eq!(cgroup2(hybrid), Some(PathBuf::from("/sys/fs/cgroup/unified")));
         assert_eq!(cgroup2("none /a\\040b cgroup2 rw 0 0"), Some(PathBuf::from("/a b")));
         assert_eq!(cgroup2("tmpfs /tmp tmpfs rw 0 0\n"), None);

@@ -81,7 +81,9 @@ pub enum Refusal {
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Missing(what) | Self::Refused(what) | Self::Rejected(what) | Self::Silent(what) => f.write_str(what),
+            Self::Missing(what) | Self::Refused(what) | Self::Rejected(what) | Self::Silent(what) => {
+                f.write_str(what)
+            }
         }
     }
 }
@@ -204,8 +206,8 @@ const TRACEPOINT: &[Hook] = &[
     required("cg_bind4", Target::Cgroup),
     required("cg_bind6", Target::Cgroup),
     required("tp_enter_sendto", Target::Syscalls(&["sys_enter_sendto"])),
-    required("tp_enter_sendmsg", Target::Syscalls(&["sys_enter_sendmsg", "sys_enter_sendmmsg"])),
-    required("tp_enter_connect", Target::Syscalls(&["sys_enter_connect"])),
+    required("tp_enter_msg", Target::Syscalls(&["sys_enter_sendmsg", "sys_enter_sendmmsg"])),
+    required("tp_enter_conn", Target::Syscalls(&["sys_enter_connect"])),
     required("tp_enter", Target::Syscalls(&["sys_enter_bind", "sys_enter_listen"])),
 ];
 

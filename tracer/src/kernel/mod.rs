@@ -14,6 +14,7 @@ pub mod hooks;
 pub mod object;
 pub mod plan;
 pub mod selftest;
+mod sets;
 pub mod settings;
 
 pub use armed::{Armed, arm};

@@ -49,7 +49,9 @@ pub fn plan(facts: &Facts, backend: Backend, wishes: Wishes) -> Result<Plan, Ref
 fn lacking(facts: &Facts, backend: Backend) -> Option<String> {
     match backend {
         Backend::Fentry if !facts.has_btf => Some("the kernel has no BTF (CONFIG_DEBUG_INFO_BTF)".to_owned()),
-        Backend::Kprobe if !facts.has_kprobes => Some("the kernel has no kprobes (CONFIG_KPROBES)".to_owned()),
+        Backend::Kprobe if !facts.has_kprobes => {
+            Some("the kernel has no kprobes (CONFIG_KPROBES)".to_owned())
+        }
         Backend::Tracepoint if facts.cgroup2.is_none() => {
             Some("no cgroup version 2 hierarchy is mounted".to_owned())
         }

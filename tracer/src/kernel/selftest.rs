@@ -80,7 +80,10 @@ fn local(what: &'static str, address: io::Result<SocketAddr>) -> Result<SocketAd
 }
 
 fn is_exhaustion(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::AddrInUse | io::ErrorKind::AddrNotAvailable | io::ErrorKind::WouldBlock)
+    matches!(
+        error.kind(),
+        io::ErrorKind::AddrInUse | io::ErrorKind::AddrNotAvailable | io::ErrorKind::WouldBlock
+    )
 }
 
 /// Inode number of this process' network namespace.
@@ -176,7 +179,8 @@ mod tests {
 
     #[test]
     fn one_change_of_epoch_is_forgiven() {
-        let chain = [connect(100, 32868), connect(110, 32878), connect(50_000, 54_536), connect(50_004, 54_540)];
+        let chain =
+            [connect(100, 32868), connect(110, 32878), connect(50_000, 54_536), connect(50_004, 54_540)];
         assert!(starts_agree(&chain.each_ref()));
     }
 

@@ -161,9 +161,8 @@ fn pattern(name: &str) -> NamePattern {
 }
 
 fn words(bytes: [u8; 16]) -> [u64; 2] {
-    let whole = u128::from_ne_bytes(bytes);
-    let (low, high) = ((whole & u128::from(u64::MAX)) as u64, (whole >> 64) as u64);
-    if cfg!(target_endian = "little") { [low, high] } else { [high, low] }
+    let (words, _) = bytes.as_chunks::<8>();
+    [0, 1].map(|at| words.get(at).map_or(0, |word| u64::from_ne_bytes(*word)))
 }
 
 #[cfg(test)]

@@ -32,12 +32,11 @@ pub(super) fn addr(out: &mut Vec<u8>, addr: IpAddr) {
 
 /// Appends the name of an errno.
 pub(super) fn errno(out: &mut Vec<u8>, errno: Errno) {
-    match errno.name() {
-        Some(name) => out.extend_from_slice(name.as_bytes()),
-        None => {
-            out.push(b'E');
-            number(out, errno.number());
-        }
+    if let Some(name) = errno.name() {
+        out.extend_from_slice(name.as_bytes());
+    } else {
+        out.push(b'E');
+        number(out, errno.number());
     }
 }
 

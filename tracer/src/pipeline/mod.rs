@@ -97,7 +97,10 @@ pub async fn run(
     let ring = armed.as_fd().try_clone_to_owned().map_err(PipelineError::Wait)?;
     log::debug!("ring at descriptor {}", ring.as_raw_fd());
     // Registered edge-triggered: the kernel half wakes it when the ring fills faster than we poll.
-    #[expect(deprecated, reason = "its successor is unsafe for descriptors that may be replaced; ours is owned")]
+    #[expect(
+        deprecated,
+        reason = "its successor is unsafe for descriptors that may be replaced; ours is owned"
+    )]
     let ring = AsyncFd::with_interest(ring, Interest::READABLE).map_err(PipelineError::Wait)?;
     let mut poll = tokio::time::interval(POLL);
     poll.set_missed_tick_behavior(MissedTickBehavior::Delay);

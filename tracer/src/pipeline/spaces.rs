@@ -59,7 +59,8 @@ impl Spaces {
         let all = namespaces(&self.proc_root, Path::new(crate::stock::NAMED))?;
         let mut configs = Vec::new();
         for namespace in all.list.iter().take(MOST) {
-            let read = Netns::open(&namespace.path).and_then(|netns| NetnsConfig::of(&netns, &self.proc_root));
+            let read =
+                Netns::open(&namespace.path).and_then(|netns| NetnsConfig::of(&netns, &self.proc_root));
             match read {
                 Ok(config) => {
                     configs.push(config.clone());
