@@ -65,7 +65,7 @@ fn measured(at: usize, row: &Row) -> String {
            churn || failed 'the loop failed'\n\
            kill -0 $tracer 2>/dev/null || failed 'the tracer ended before the loop did'\n\
          else\n\
-           failed 'the tracer was not armed within 30 s'\n\
+           failed 'the tracer ended, or was not armed within 30 s'\n\
          fi\n\
          end_tracer\n"
     )

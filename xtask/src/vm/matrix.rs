@@ -109,8 +109,7 @@ fn tests(kernel: &fetch::Kernel, plan: &Plan<'_>, files: &[Packed]) -> Result<Ve
         memory_mib: 1536,
         processors: 2,
         timeout: plan.timeout,
-        // Nothing here is worth defending, and emulated defences take a third of the time.
-        append: "mitigations=off".into(),
+        append: String::new(),
         out: None,
     };
     let mut reader = Reader::default();
