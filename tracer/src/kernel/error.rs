@@ -73,10 +73,7 @@ impl KernelError {
             Self::NotPermitted { .. } => {
                 Some("run it as root, or give it those capabilities (setcap, systemd)")
             }
-            Self::NoBackend(_) => Some(
-                "`portscope check --hooks` shows each hook with its reason; `portscope trace -r FILE` \
-                 still reads recordings",
-            ),
+            Self::NoBackend(_) => Some("`portscope check --hooks` shows each hook with its reason"),
             Self::Btf { named: true, .. } => Some(
                 "give --btf the vmlinux BTF of the running kernel (bpftool btf dump, or a BTFHub archive)",
             ),
