@@ -9,7 +9,7 @@ use anyhow::{Context as _, Result, ensure};
 use crate::scratch::Scratch;
 use crate::{deadline, program};
 
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_mins(2);
 
 /// How a call ended.
 #[derive(Clone, Debug)]

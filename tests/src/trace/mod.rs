@@ -18,7 +18,8 @@ pub use capture::{Accounting, Capture};
 pub use event::Event;
 
 /// How long arming may take: an emulated machine parses its BTF in seconds.
-const ARMING: Duration = Duration::from_secs(30);
+/// Under emulation, beside a second machine, kprobes alone take half a minute to attach.
+const ARMING: Duration = Duration::from_mins(2);
 /// How long draining and the footer may take.
 const STOPPING: Duration = Duration::from_secs(30);
 

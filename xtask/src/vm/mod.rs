@@ -66,7 +66,7 @@ enum Action {
 #[derive(Args)]
 pub(crate) struct MatrixOptions {
     /// Seconds until a test machine is killed.
-    #[arg(long, default_value_t = 600)]
+    #[arg(long, default_value_t = 900)]
     timeout: u64,
     /// Test machines at a time.
     #[arg(long, default_value_t = 2)]
