@@ -9,6 +9,7 @@ mod counters;
 mod offsets;
 mod record;
 
+pub mod blanks;
 pub mod names;
 
 pub use config::{
@@ -16,5 +17,5 @@ pub use config::{
     tune,
 };
 pub use counters::{CELLS, CpuCounters, Lane, Protocol, ResultClass, TallyKey, TallyValue, cell};
-pub use offsets::{BitOffset, FIELDS, FieldKind, FieldOffsets, FieldSpec, Need, POISON};
+pub use offsets::{BitOffset, FIELDS, FieldKind, FieldNumber, FieldOffsets, FieldSpec, Need, POISON};
 pub use record::{Record, flags, kind, option, present};

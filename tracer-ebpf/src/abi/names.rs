@@ -7,9 +7,9 @@ pub const COUNTERS: &str = "COUNTERS";
 /// Hash of [`super::TallyKey`] to [`super::TallyValue`]: the events that the ring did not carry.
 pub const TALLY: &str = "TALLY";
 /// Array of one [`super::Control`].
-pub const CONTROL: &str = "CONTROL";
+pub const CONTROL: &str = ".data.control";
 /// Array of in-flight searches, by thread.
-pub const SLOTS: &str = "SLOTS";
+pub const SLOTS: &str = ".bss.slots";
 /// Hash of in-flight searches whose slot was taken.
 pub const SPILL: &str = "SPILL";
 /// Array of in-flight system calls, by thread (tracepoint backend).
@@ -17,11 +17,11 @@ pub const PENDING: &str = "PENDING";
 /// Hash of inodes of datagram sockets that were bound automatically (tracepoint backend).
 pub const AUTOBOUND: &str = "AUTOBOUND";
 /// Array of search counters, one an entry of the kernel's `table_perturb`.
-pub const PERTURB: &str = "PERTURB";
+pub const PERTURB: &str = ".bss.perturb";
 /// Hash of live sockets whose port the kernel chose (releases).
 pub const LIVE: &str = "LIVE";
 /// Array of processes that were seen lately.
-pub const RECENT: &str = "RECENT";
+pub const RECENT: &str = ".bss.recent";
 /// Hash of processes whose first thread was named already.
 pub const LEADERS: &str = "LEADERS";
 /// Hash of process ids to show.
@@ -34,8 +34,6 @@ pub const FILTER_NETNS: &str = "FILTER_NETNS";
 pub const FILTER_REMOTE: &str = "FILTER_REMOTE";
 /// Global [`super::Config`].
 pub const CONFIG_GLOBAL: &str = "CONFIG";
-/// Global [`super::FieldOffsets`].
-pub const OFFSETS_GLOBAL: &str = "OFFSETS";
 
 /// Every map.
 pub const MAPS: [&str; 16] = [

@@ -78,6 +78,13 @@ macro_rules! field_offsets {
             pub const UNRESOLVED: Self = Self { $($name: field_offsets!(@poison $shape),)* };
         }
 
+        /// Numbers of the fields: their places in [`FIELDS`].
+        #[expect(non_camel_case_types, reason = "they are called as the kernel calls its fields")]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum FieldNumber {
+            $($(#[$doc])* $name,)*
+        }
+
         /// Every field, in the order of [`FieldOffsets`].
         pub const FIELDS: &[FieldSpec] = &[$(FieldSpec {
             name: stringify!($name),
@@ -96,6 +103,10 @@ field_offsets! {
     byte skc_daddr Required [("sock", "__sk_common.skc_daddr", Bytes(4))];
     /// Bound IPv4 address.
     byte skc_rcv_saddr Required [("sock", "__sk_common.skc_rcv_saddr", Bytes(4))];
+    /// Both IPv4 addresses, the remote one in the lower half as loaded on little endian.
+    byte skc_addrpair Required [("sock", "__sk_common.skc_addrpair", Bytes(8))];
+    /// Both ports, the remote one (network order) in the lower half as loaded on little endian.
+    byte skc_portpair Required [("sock", "__sk_common.skc_portpair", Bytes(4))];
     /// Remote port, network order.
     byte skc_dport Required [("sock", "__sk_common.skc_dport", Bytes(2))];
     /// Local port, host order; 0 while the socket holds none.
@@ -105,9 +116,9 @@ field_offsets! {
     /// TCP state.
     byte skc_state Required [("sock", "__sk_common.skc_state", Bytes(1))];
     /// `SO_REUSEADDR`, four bits.
-    bit skc_reuse Optional [("sock", "__sk_common.skc_reuse", Bits)];
+    bit skc_reuse Required [("sock", "__sk_common.skc_reuse", Bits)];
     /// `SO_REUSEPORT`, one bit.
-    bit skc_reuseport Optional [("sock", "__sk_common.skc_reuseport", Bits)];
+    bit skc_reuseport Required [("sock", "__sk_common.skc_reuseport", Bits)];
     /// Network namespace.
     byte skc_net Required [("sock", "__sk_common.skc_net.net", Bytes(8))];
     /// Remote IPv6 address.
@@ -119,13 +130,13 @@ field_offsets! {
     /// `SOCK_BIND…_LOCK` bits.
     bit sk_userlocks Required [("sock", "sk_userlocks", Bits)];
     /// Made by the kernel.
-    bit sk_kern_sock Optional [("sock", "sk_kern_sock", Bits)];
+    bit sk_kern_sock Required [("sock", "sk_kern_sock", Bits)];
     /// `IP_BIND_ADDRESS_NO_PORT`.
-    bit bind_address_no_port Optional [
+    bit bind_address_no_port Required [
         ("inet_sock", "bind_address_no_port", Bits),
         ("inet_sock", "inet_flags", FlagBit("INET_FLAGS_BIND_ADDRESS_NO_PORT"))];
     /// `IP_FREEBIND`.
-    bit freebind Optional [
+    bit freebind Required [
         ("inet_sock", "freebind", Bits), ("inet_sock", "inet_flags", FlagBit("INET_FLAGS_FREEBIND"))];
     /// First port of `IP_LOCAL_PORT_RANGE`.
     byte socket_range_low Optional [("inet_sock", "local_port_range", Pair(0))];
@@ -152,12 +163,12 @@ field_offsets! {
     /// First thread of the process.
     byte task_leader Required [("task_struct", "group_leader", Bytes(8))];
     /// Start of the task since boot, nanoseconds.
-    byte task_start Optional [
+    byte task_start Required [
         ("task_struct", "start_boottime", Bytes(8)), ("task_struct", "real_start_time", Bytes(8))];
     /// Credentials.
-    byte task_cred Optional [("task_struct", "cred", Bytes(8))];
+    byte task_cred Required [("task_struct", "cred", Bytes(8))];
     /// Real user id.
-    byte cred_uid Optional [("cred", "uid.val", Bytes(4))];
+    byte cred_uid Required [("cred", "uid.val", Bytes(4))];
     /// Type of the socket, `SOCK_STREAM` and so on.
     byte sk_type Tracepoint [("sock", "sk_type", Bytes(2))];
     /// Open files of the task.

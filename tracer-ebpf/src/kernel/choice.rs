@@ -1,17 +1,16 @@
 //! A choice of port, from its entry to its exit: the core of the fentry and kprobe backends.
 
-use core::{mem::MaybeUninit, ptr};
+use core::ptr;
 
 use aya_ebpf::helpers::generated::bpf_ktime_get_ns;
-use tracer_ebpf::abi::{Control, Mode, Record, flags, kind, option, present, tune};
+use tracer_ebpf::abi::{Mode, Record, flags, kind, option, present};
 
 use super::{
-    emit::{emit, emit_release},
-    filter,
-    globals::{CONFIG, frozen, tuned},
+    control, emit, filter,
+    globals::{CONFIG, filters, frozen, tuned},
     inflight::{self, Slot},
     live,
-    maps::{self, Counters},
+    maps::Counters,
     perturb,
     sock::{self, Addresses, Socket},
     task::{self, Ids, bytes},
@@ -29,16 +28,16 @@ pub(crate) fn now() -> u64 {
     unsafe { bpf_ktime_get_ns() }
 }
 
-/// The switch and the running task, or `None` when nothing is to be recorded: the tracer is off, or this
-/// is the tracer itself.
+/// The running task, or `None` when nothing is to be recorded: the tracer is off, or this is the tracer itself.
 #[inline(always)]
-pub(crate) fn admitted() -> Option<(*mut Control, Ids)> {
-    let control = maps::control()?;
+pub(crate) fn admitted() -> Option<Ids> {
+    let mode = control::mode();
+    if mode == Mode::Off as u32 {
+        return None;
+    }
     let ids = task::ids();
-    // SAFETY: the pointer is the non-null result of a map lookup.
-    let switch = unsafe { &*control };
-    let own = switch.mode == Mode::Run as u32 && ids.pid == switch.self_pid;
-    (!own).then_some((control, ids))
+    let own = mode == Mode::Run as u32 && ids.pid == control::self_pid();
+    (!own).then_some(ids)
 }
 
 /// Which function chooses.
@@ -53,8 +52,8 @@ pub(crate) enum Path {
 /// Notes the entry: `requested` is the port that the caller named or the socket holds, 0 for none.
 #[inline(always)]
 pub(crate) fn enter(path: Path, sock: u64, requested: u16, port_offset: u64) {
-    let Some((control, ids)) = admitted() else { return };
-    if tuned(tune::COUNT_ENTRIES)
+    let Some(ids) = admitted() else { return };
+    if tuned!(COUNT_ENTRIES)
         && let Some(counters) = Counters::here()
     {
         counters.entered();
@@ -69,15 +68,15 @@ pub(crate) fn enter(path: Path, sock: u64, requested: u16, port_offset: u64) {
     slot.time_wait_port = 0;
     slot.has_start = 0;
     slot.kind = path as u8;
-    if path == Path::Connect && requested == 0 {
-        perturb::enter(slot, port_offset, control);
+    if path == Path::Connect && requested == 0 && !tuned!(COUNT_ONLY) {
+        perturb::enter(slot, port_offset);
     }
 }
 
 /// Notes that this thread starts to bind a socket automatically.
 #[inline(always)]
 pub(crate) fn enter_autobind(sock: u64) {
-    let Some((_, ids)) = admitted() else { return };
+    let Some(ids) = admitted() else { return };
     if let Some(slot) = inflight::claim(ids.tid, now()) {
         // SAFETY: `claim` returns non-null results of map lookups.
         unsafe { (*slot).autobind = sock };
@@ -87,11 +86,11 @@ pub(crate) fn enter_autobind(sock: u64) {
 /// Notes that it has done so.
 #[inline(always)]
 pub(crate) fn exit_autobind() {
-    let Some((_, ids)) = admitted() else { return };
-    if let Some(slot) = inflight::find(ids.tid) {
+    let Some(ids) = admitted() else { return };
+    if let Some((slot, spilled)) = inflight::find(ids.tid) {
         // SAFETY: `find` returns non-null results of map lookups.
         unsafe { (*slot).autobind = 0 };
-        inflight::release(slot);
+        inflight::release(slot, spilled);
     }
 }
 
@@ -99,14 +98,16 @@ pub(crate) fn exit_autobind() {
 /// read it.
 #[inline(always)]
 pub(crate) fn exit<S: Socket>(path: Path, ret: i32, socket: impl FnOnce(u64) -> Option<S>) {
-    let Some((control, ids)) = admitted() else { return };
-    if tuned(tune::COUNT_ENTRIES)
+    let Some(ids) = admitted() else { return };
+    if tuned!(COUNT_ENTRIES)
         && let Some(counters) = Counters::here()
     {
         counters.exited();
     }
-    let now = now();
-    let Some(slot) = inflight::find(ids.tid) else { return no_entry() };
+    // Where nothing but the number is wanted, nothing but the kind and the result is looked at.
+    let counting = tuned!(COUNT_ONLY) && filters() == 0 && !control::is_self_test();
+    let now = if counting { 0 } else { now() };
+    let Some((slot, spilled)) = inflight::find(ids.tid) else { return no_entry() };
     // SAFETY: `find` returns non-null results of map lookups.
     let entry = unsafe { &mut *slot };
     if entry.sock == 0 || entry.kind != path as u8 {
@@ -114,78 +115,102 @@ pub(crate) fn exit<S: Socket>(path: Path, ret: i32, socket: impl FnOnce(u64) -> 
     }
     match socket(entry.sock) {
         Some(socket) if socket.address() == entry.sock => {
-            record(path, ret, &socket, entry, control, ids, now);
+            let choice = Choice { path, ret, ids, now };
+            if counting { choice.count(&socket, entry) } else { choice.record(&socket, entry) }
         }
         Some(_) => no_entry(),
         None => read_failed(),
     }
-    inflight::release(slot);
+    inflight::release(slot, spilled);
 }
 
-#[inline(always)]
-fn record<S: Socket>(
+/// A choice that has ended.
+#[derive(Clone, Copy)]
+struct Choice {
     path: Path,
     ret: i32,
-    socket: &S,
-    entry: &mut Slot,
-    control: *mut Control,
     ids: Ids,
     now: u64,
-) {
-    let common = socket.common();
-    let kind = kind_of(path, entry, common);
-    let fixed = kind >= kind::FIXED_CONNECT;
-    let start = if path == Path::Connect { perturb::exit(entry) } else { None };
-    if fixed && ret == 0 && !tuned(tune::EXPLICIT) {
-        return;
+}
+
+impl Choice {
+    /// Site and result, or `None` for a check that succeeded and is not to be recorded.
+    #[inline(always)]
+    fn site(self, socket: &impl Socket, entry: &Slot) -> Option<(u8, u8)> {
+        let kind = kind_of(self.path, entry, socket.common());
+        if kind >= kind::FIXED_CONNECT && self.ret == 0 && !tuned!(EXPLICIT) {
+            return None;
+        }
+        Some((kind, errno(kind, self.ret)))
     }
-    // In the slot, not on the stack: the verifier follows the contents of the stack, and would look at each
-    // combination of what was found and what was not.
-    // SAFETY: the pointer comes from a reference.
-    unsafe { clear(&raw mut entry.record) };
-    let sock = frozen(&entry.sock);
-    let (requested, entered_ns, time_wait_port) = (entry.requested, entry.entered_ns, entry.time_wait_port);
-    let event = &mut entry.record;
-    event.mono_ns = now;
-    event.pid = ids.pid;
-    event.tid = ids.tid;
-    event.kind = kind;
-    event.present = present::ERROR | present::SEARCH_NS | present::LOCAL_ADDR;
-    event.error = errno(kind, ret);
-    event.search_ns = u32::try_from(now.wrapping_sub(entered_ns)).unwrap_or(u32::MAX);
-    event.local_port = if ret == 0 { sock::port_of(common) } else { 0 };
-    event.requested_port = if fixed { requested } else { 0 };
-    if let Some((search_start, exact)) = start {
-        event.search_start = search_start;
-        event.present |= present::SEARCH_START;
-        event.flags |= if exact { flags::CANDIDATES_EXACT } else { 0 };
-    }
-    if tuned(tune::TIME_WAIT) && kind == kind::CONNECT {
-        event.present |= present::REUSED;
-        if ret == 0 && time_wait_port == event.local_port {
-            event.flags |= flags::TIME_WAIT_REUSED;
+
+    #[inline(always)]
+    fn count(self, socket: &impl Socket, entry: &Slot) {
+        if let Some((kind, error)) = self.site(socket, entry) {
+            emit::count(self.ids.pid, kind, protocol_of(socket), error);
         }
     }
-    fill_socket(event, socket, sock);
-    task::identify(event);
-    let shown = emit(event, control, filter::task_in_cgroup);
-    if tuned(tune::RELEASES) && shown && ret == 0 && !fixed {
-        live::born(sock, event);
+
+    #[inline(always)]
+    fn record(self, socket: &impl Socket, entry: &mut Slot) {
+        let start = if self.path == Path::Connect { perturb::exit(entry) } else { None };
+        let Some((kind, error)) = self.site(socket, entry) else { return };
+        let fixed = kind >= kind::FIXED_CONNECT;
+        // A record that no filter judges is written where it is read: in the ring. Else in the slot, not on the stack,
+        // whose contents the verifier follows: it would look at each combination of what was found and what was not.
+        let direct = filters() == 0 && !tuned!(COUNT_ONLY) && !tuned!(RELEASES);
+        if direct && self.ids.pid != self.ids.tid {
+            emit::name_leader(self.ids, task::start(), self.now);
+        }
+        let sock = frozen(&entry.sock);
+        let (requested, entered_ns, time_wait_port) =
+            (entry.requested, entry.entered_ns, entry.time_wait_port);
+        let event = if direct { emit::reserve() } else { &raw mut entry.record };
+        if event.is_null() {
+            return emit::count_lost(self.ids.pid, kind, protocol_of(socket), error);
+        }
+        // SAFETY: the pointer is that of a map value, or of a reserved record, and not null.
+        let event = unsafe { &mut *event };
+        event.mono_ns = self.now;
+        event.pid = self.ids.pid;
+        event.tid = self.ids.tid;
+        event.kind = kind;
+        event.error = error;
+        event.state = 0;
+        event.search_ns = u32::try_from(self.now.wrapping_sub(entered_ns)).unwrap_or(u32::MAX);
+        event.requested_port = if fixed { requested } else { 0 };
+        let mut found = present::ERROR | present::SEARCH_NS | present::LOCAL_ADDR;
+        let mut marks = 0;
+        event.search_start = 0;
+        if let Some((search_start, exact)) = start {
+            event.search_start = search_start;
+            found |= present::SEARCH_START;
+            marks |= if exact { flags::CANDIDATES_EXACT } else { 0 };
+        }
+        event.flags = marks;
+        found |= fill_socket(event, socket, sock);
+        if self.ret != 0 {
+            event.local_port = 0;
+        }
+        if tuned!(TIME_WAIT) && kind == kind::CONNECT {
+            found |= present::REUSED;
+            if self.ret == 0 && time_wait_port == event.local_port {
+                event.flags |= flags::TIME_WAIT_REUSED;
+            }
+        }
+        event.present = found | task::identify(event);
+        if direct {
+            return emit::publish(event);
+        }
+        let shown = emit::emit(event, filter::task_in_cgroup);
+        if tuned!(RELEASES) && shown && self.ret == 0 && !fixed {
+            live::born(sock, event);
+        }
     }
 }
 
-/// A record of zeros, written word by word: the compiler would make a `memset` of it, which is a loop over
-/// bytes in BPF.
-#[inline(always)]
-pub(crate) fn blank(storage: &mut MaybeUninit<Record>) -> &mut Record {
-    let record = storage.as_mut_ptr();
-    // SAFETY: the pointer comes from a reference.
-    unsafe { clear(record) };
-    // SAFETY: every byte was written, and any bytes make a record.
-    unsafe { storage.assume_init_mut() }
-}
-
-/// Writes zeros over a record.
+/// Writes zeros over a record, word by word: the compiler would make a `memset` of it, which is a loop over bytes in
+/// BPF.
 ///
 /// # Safety
 ///
@@ -204,11 +229,18 @@ pub(crate) unsafe fn clear(record: *mut Record) {
 /// Records that a socket or a TIME_WAIT gives its port back.
 #[inline(always)]
 pub(crate) fn end(holder: u64, state: u8) {
-    let Some(control) = maps::control() else { return };
-    let now = now();
-    if let Some(mut record) = live::died(holder, state, now) {
-        emit_release(&mut record, control);
+    if control::is_off() {
+        return;
     }
+    if let Some(mut record) = live::died(holder, state, now()) {
+        emit::emit_release(&mut record);
+    }
+}
+
+/// Protocol number of a socket, 0 where it cannot be read.
+#[inline(always)]
+fn protocol_of(socket: &impl Socket) -> u8 {
+    socket.origin().0.unwrap_or(0) as u8
 }
 
 /// Site of a choice, and whether the port was fixed before it.
@@ -234,58 +266,64 @@ fn kind_of(path: Path, entry: &Slot, common: &impl super::fields::Fields) -> u8 
 /// The errno that the caller sees, as a positive number.
 #[inline(always)]
 fn errno(kind: u8, ret: i32) -> u8 {
-    match ret {
-        0 => 0,
-        _ if kind == kind::AUTOBIND => EAGAIN,
-        1 => EADDRINUSE,
-        _ => ret.unsigned_abs() as u8,
+    if ret == 0 {
+        0
+    } else if kind == kind::AUTOBIND {
+        EAGAIN
+    } else if ret == 1 {
+        EADDRINUSE
+    } else {
+        ret.wrapping_neg() as u8
     }
 }
 
-/// Fills in what the socket says: addresses, options, range, namespace, identity.
+/// Fills in what the socket says: addresses, ports, options, range, namespace, identity; tells what was found, bits of
+/// [`present`]. The record has its kind, time and flags already.
 ///
 /// `address` is that of the socket as a plain number, read from a map: the verifier allows no arithmetic on
 /// the pointer that a hook was given.
 #[inline(always)]
-pub(crate) fn fill_socket<S: Socket>(event: &mut Record, socket: &S, address: u64) {
+pub(crate) fn fill_socket<S: Socket>(event: &mut Record, socket: &S, address: u64) -> u16 {
+    let mut found = 0;
     let common = socket.common();
     let connects = matches!(event.kind, kind::CONNECT | kind::FIXED_CONNECT);
-    let Addresses { family, local, remote, remote_port } = sock::addresses(common, connects);
+    let Addresses { family, local, remote } = sock::addresses(common, connects);
     event.family = family;
     event.local_addr = bytes(local);
+    event.remote_addr = bytes(remote);
+    let (remote_port, local_port) = sock::ports(common);
+    event.local_port = local_port;
+    event.remote_port = if connects { remote_port } else { 0 };
     if connects {
-        event.remote_addr = bytes(remote);
-        event.remote_port = remote_port;
-        event.present |= present::REMOTE;
+        found |= present::REMOTE;
     }
     let (protocol, kernel) = socket.origin();
-    event.protocol = protocol.unwrap_or(0) as u8;
+    let protocol = protocol.unwrap_or(0) as u8;
+    event.protocol = protocol;
     if let Some(kernel) = kernel {
-        event.present |= present::KERNEL_SOCKET;
+        found |= present::KERNEL_SOCKET;
         event.flags |= if kernel { flags::KERNEL_SOCKET } else { 0 };
     }
-    let (options, seen) = sock::common_options(common);
-    event.options = options;
-    event.present |= seen;
-    let inet = socket.inet(event.protocol);
-    if let Some(options) = inet.options {
-        event.options |= options;
-        event.present |= present::INET_OPTIONS;
+    let (mut options, seen) = sock::common_options(common);
+    found |= seen;
+    let inet = socket.inet(protocol);
+    if let Some(more) = inet.options {
+        options |= more;
+        found |= present::INET_OPTIONS;
     }
     if inet.range != (0, 0) {
-        event.options |= option::PORT_RANGE;
+        options |= option::PORT_RANGE;
     }
-    if event.kind == kind::FIXED_CONNECT && sock::is_port_locked(socket) {
-        event.options |= option::BOUND;
+    if event.kind == kind::FIXED_CONNECT && socket.is_port_locked() {
+        options |= option::BOUND;
     }
+    event.options = options;
     let net = socket.net();
     event.netns = net.inum;
-    event.present |= net.seen;
-    if net.seen & present::RANGE != 0 {
-        (event.range_low, event.range_high) = sock::effective_range(net.range, inet.range);
-    }
-    let birth = if tuned(tune::RELEASES) { event.mono_ns } else { 0 };
+    (event.range_low, event.range_high) = sock::effective_range(net.range, inet.range);
+    let birth = if tuned!(RELEASES) { event.mono_ns } else { 0 };
     event.socket = socket_id(address, birth);
+    found | net.seen
 }
 
 /// Keyed hash of a socket's address: tells two sockets apart, tells nothing of where they lie.

@@ -4,7 +4,7 @@ use aya_ebpf::helpers::generated::bpf_get_current_task;
 
 use super::{
     fields::{Fields as _, Probed},
-    globals::offset,
+    globals::{Field, offset},
     sock,
 };
 
@@ -45,7 +45,8 @@ fn find(fd: u64) -> Option<Found> {
         return None;
     }
     let slots = follow(table, offset!(fdt_fd))?;
-    let file = follow(Probed(slots.0.wrapping_add(fd as usize * 8)), 0)?;
+    let file = Probed(slots.0.wrapping_add(fd as usize * 8)).at::<u64>(0).filter(|&file| file != 0)?;
+    let file = Probed(file as *const u8);
     let inode = follow(file, offset!(file_inode))?;
     let mode: u16 = inode.read(offset!(inode_mode))?;
     if mode & S_IFMT != S_IFSOCK {
@@ -56,13 +57,13 @@ fn find(fd: u64) -> Option<Found> {
 }
 
 #[inline(always)]
-fn follow(from: Probed, offset: u32) -> Option<Probed> {
-    let to: u64 = from.read(offset)?;
+fn follow<const F: usize>(from: Probed, field: Field<F>) -> Option<Probed> {
+    let to: u64 = from.read(field)?;
     (to != 0).then_some(Probed(to as *const u8))
 }
 
 /// Whether a bind call named the port of a socket.
 #[inline(always)]
 pub(crate) fn is_port_locked(socket: &Probed) -> bool {
-    socket.bits(offset!(sk_userlocks), 15).is_some_and(|locks| locks & sock::BINDPORT_LOCK != 0)
+    socket.any_bit(offset!(sk_userlocks), sock::BINDPORT_LOCK) == Some(true)
 }

@@ -2,37 +2,89 @@
 
 use core::ptr;
 
-use aya_ebpf::bindings::{BPF_NOEXIST, BPF_RB_AVAIL_DATA, BPF_RB_FORCE_WAKEUP, BPF_RB_NO_WAKEUP};
+use aya_ebpf::{
+    bindings::{BPF_NOEXIST, BPF_RB_AVAIL_DATA, BPF_RB_FORCE_WAKEUP, BPF_RB_NO_WAKEUP},
+    helpers::generated::{bpf_ringbuf_reserve, bpf_ringbuf_submit},
+};
 use tracer_ebpf::abi::{
-    Control, Mode, Protocol, Record, ResultClass, TallyKey, TallyValue, cell, flags, kind, present, tune,
+    Protocol, Record, ResultClass, TallyKey, TallyValue, blanks, cell, flags, kind, present,
 };
 
 use super::{
-    choice::{blank, read_failed},
-    filter,
-    globals::{CONFIG, frozen, tuned},
-    maps::{Counters, EVENTS, LEADERS, RECENT, SLOT_COUNT, TALLY, add},
-    task::{bytes, leader_comm},
+    choice::{clear, read_failed},
+    control, filter,
+    globals::{tuned, value},
+    maps::{Counters, EVENTS, LEADERS, RECENT, TALLY, add},
+    task::{self, Ids, bytes},
 };
 
-/// Bytes that a record takes in the ring, its header included.
-const RECORD_BYTES: u64 = size_of::<Record>() as u64 + 8;
-/// The reader is woken by any of this many records behind the mark: two CPUs that cross it together may
-/// both miss its exact edge.
-const WAKE_WINDOW: u64 = 4 * RECORD_BYTES;
+/// The reader is woken no more often than this: a wake-up costs more than some events do.
+///
+/// Nobody is woken by an event: the reader looks every few milliseconds, and is woken only when the ring
+/// fills faster than that, or for a process that may be gone when it looks.
+const WAKE_PAUSE_NS: u64 = 500_000;
 
-/// The reader is woken for new processes no more often than this: a wake-up costs more than an event.
-const WAKE_PAUSE_NS: u64 = 1_000_000;
+/// Room for a record in the ring, uninitialized; null when it is full. It must be submitted.
+#[inline(always)]
+pub(crate) fn reserve() -> *mut Record {
+    let ring = (&raw const EVENTS).cast_mut();
+    // SAFETY: the map is a ring, and the flags are 0 as they must be.
+    unsafe { bpf_ringbuf_reserve(ring.cast(), size_of::<Record>() as u64, 0) }.cast()
+}
+
+/// Passes on a record that was reserved.
+///
+/// # Safety
+///
+/// `record` comes from [`reserve`], is not null, and was written in full.
+#[inline(always)]
+unsafe fn submit(record: *mut Record, wakeup: u32) {
+    // SAFETY: as the caller says.
+    unsafe { bpf_ringbuf_submit(record.cast(), u64::from(wakeup)) }
+}
+
+/// Counts a record that was written into the ring, and passes it on.
+#[inline(always)]
+pub(crate) fn publish(record: &mut Record) {
+    if control::is_self_test() {
+        record.flags |= flags::SELF_TEST;
+    } else if let Some(counters) = Counters::here() {
+        let before = counters.event(cell_of(record));
+        // Whether the ring fills up is asked now and then: the answer costs more than all of the counting.
+        if before & 7 == 0 && is_filling(record.mono_ns) {
+            // SAFETY: the caller has reserved it and written it in full.
+            return unsafe { submit(record, BPF_RB_FORCE_WAKEUP) };
+        }
+    }
+    let wakeup = if is_new(record) { BPF_RB_FORCE_WAKEUP } else { BPF_RB_NO_WAKEUP };
+    // SAFETY: as above.
+    unsafe { submit(record, wakeup) };
+}
+
+/// Whether so much waits in the ring that the reader has to be woken, and was not woken just now.
+#[inline(always)]
+fn is_filling(now: u64) -> bool {
+    let waiting = EVENTS.query(u64::from(BPF_RB_AVAIL_DATA));
+    waiting > value::<{ blanks::value::WAKE_BYTES }>() as u64 && may_wake(now)
+}
+
+/// Whether the reader was not woken just now; it is then.
+#[inline(always)]
+fn may_wake(now: u64) -> bool {
+    if now.wrapping_sub(control::woken_ns()) < WAKE_PAUSE_NS {
+        return false;
+    }
+    control::set_woken_ns(now);
+    true
+}
 
 /// Counts a record and passes it on; true when it passed the filters. `in_cgroup` answers the cgroup
 /// filter, and is asked only then.
 #[inline(always)]
-pub(crate) fn emit(record: &mut Record, control: *mut Control, in_cgroup: impl FnOnce() -> bool) -> bool {
-    // SAFETY: the pointer is the non-null result of a map lookup.
-    let mode = unsafe { (*control).mode };
-    if mode == Mode::SelfTest as u32 {
+pub(crate) fn emit(record: &mut Record, in_cgroup: impl FnOnce() -> bool) -> bool {
+    if control::is_self_test() {
         record.flags |= flags::SELF_TEST;
-        push(record, control);
+        push(record);
         return false;
     }
     let Some(counters) = Counters::here() else { return false };
@@ -40,118 +92,154 @@ pub(crate) fn emit(record: &mut Record, control: *mut Control, in_cgroup: impl F
         counters.filtered();
         return false;
     }
-    count_and_push(record, control, counters);
+    count_and_push(record, counters);
     true
 }
 
 /// Counts the release of a port and passes it on. Its allocation has passed the filters already; they are
 /// not asked again, because the running task is whoever the release happened to interrupt.
 #[inline(always)]
-pub(crate) fn emit_release(record: &mut Record, control: *mut Control) {
-    // SAFETY: the pointer is the non-null result of a map lookup.
-    if unsafe { (*control).mode } == Mode::Run as u32
+pub(crate) fn emit_release(record: &mut Record) {
+    if !control::is_self_test()
         && let Some(counters) = Counters::here()
     {
-        count_and_push(record, control, counters);
+        count_and_push(record, counters);
     }
 }
 
+/// Counts an event of which nothing else is wanted, under its process.
 #[inline(always)]
-fn count_and_push(record: &Record, control: *mut Control, counters: Counters) {
-    let errno = if record.present & present::ERROR != 0 { record.error } else { u8::MAX };
-    let cell = cell(record.kind, Protocol::of(record.protocol), ResultClass::of(errno));
+pub(crate) fn count(pid: u32, kind: u8, protocol: u8, errno: u8) {
+    let Some(counters) = Counters::here() else { return };
+    let cell = cell(kind, Protocol::of(protocol), ResultClass::of(errno));
     counters.event(cell);
-    if tuned(tune::COUNT_ONLY) {
-        tally(record, cell, counters);
+    tally(pid, cell, counters, task::comm);
+}
+
+/// Counts an event that found the ring full.
+#[inline(never)]
+pub(crate) fn count_lost(pid: u32, kind: u8, protocol: u8, errno: u8) {
+    if control::is_self_test() {
+        return;
+    }
+    if let Some(counters) = Counters::here() {
+        counters.lost();
+    }
+    count(pid, kind, protocol, errno);
+}
+
+/// The cell of the counters that an event belongs to.
+#[inline(always)]
+fn cell_of(record: &Record) -> usize {
+    let errno = if record.present & present::ERROR != 0 { record.error } else { u8::MAX };
+    cell(record.kind, Protocol::of(record.protocol), ResultClass::of(errno))
+}
+
+#[inline(always)]
+fn count_and_push(record: &Record, counters: Counters) {
+    let cell = cell_of(record);
+    counters.event(cell);
+    let comm = record.comm;
+    if tuned!(COUNT_ONLY) {
+        tally(record.pid, cell, counters, || comm);
         return;
     }
     if record.pid != record.tid && record.kind != kind::RELEASE {
-        name_leader(record);
+        name_leader(Ids { pid: record.pid, tid: record.tid }, record.start, record.mono_ns);
     }
-    if !push(record, control) {
+    if !push(record) {
         counters.lost();
-        tally(record, cell, counters);
+        tally(record.pid, cell, counters, || comm);
     }
 }
 
-/// Writes a record to the ring; false when it is full.
-///
-/// Nobody is woken by an event: the reader looks every few milliseconds, and is woken only when the ring
-/// fills faster than that, or for a process that may be gone when it looks.
+/// Copies a record to the ring; false when it is full.
 #[inline(always)]
-fn push(record: &Record, control: *mut Control) -> bool {
-    let Some(mut entry) = EVENTS.reserve::<Record>(0) else { return false };
-    // SAFETY: the entry is memory of the ring, of the size and alignment of a record.
-    unsafe { ptr::write(entry.as_mut_ptr(), *record) };
-    let waiting = EVENTS.query(u64::from(BPF_RB_AVAIL_DATA));
-    let beyond = waiting.wrapping_sub(frozen(&CONFIG.wake_bytes));
-    let wake = beyond < WAKE_WINDOW || is_new(record, control);
+fn push(record: &Record) -> bool {
+    let room = reserve();
+    if room.is_null() {
+        return false;
+    }
+    // SAFETY: it is memory of the ring, of the size and alignment of a record.
+    unsafe { ptr::write(room, *record) };
+    let wake = is_filling(record.mono_ns) || is_new(record);
     let wakeup = if wake { BPF_RB_FORCE_WAKEUP } else { BPF_RB_NO_WAKEUP };
-    entry.submit(u64::from(wakeup));
+    // SAFETY: it was reserved and written just now.
+    unsafe { submit(room, wakeup) };
     true
 }
 
 /// Whether this is the first event of a process for a while, and the reader was not woken just now.
 #[inline(always)]
-fn is_new(record: &Record, control: *mut Control) -> bool {
+fn is_new(record: &Record) -> bool {
     if record.kind == kind::RELEASE {
         return false;
     }
     let identity = u64::from(record.pid) << 32 | u64::from(record.start);
-    let Some(seen) = RECENT.get_ptr_mut(record.pid & (SLOT_COUNT - 1)) else { return false };
-    // SAFETY: the pointer is the non-null result of a map lookup.
+    let seen = RECENT.at(record.pid);
+    // SAFETY: the pointer is to an entry of a table.
     if unsafe { *seen } == identity {
         return false;
     }
     // SAFETY: as above; a write that another CPU overwrites costs one wake-up.
     unsafe { *seen = identity };
-    // SAFETY: the pointer is the non-null result of a map lookup.
-    let control = unsafe { &mut *control };
-    if record.mono_ns.wrapping_sub(control.woken_ns) < WAKE_PAUSE_NS {
-        return false;
-    }
-    control.woken_ns = record.mono_ns;
-    true
+    may_wake(record.mono_ns)
 }
 
 /// A record has room for the name of its thread alone. The name of the process is that of its first thread:
 /// it goes ahead in a record of its own, once a process, before anybody can look and find it gone.
 #[inline(always)]
-fn name_leader(event: &Record) {
+pub(crate) fn name_leader(ids: Ids, start: u32, now: u64) {
+    let Ids { pid, tid: _ } = ids;
     // SAFETY: the value is copied at once, and a wrong one only costs a record.
-    if unsafe { LEADERS.get(&event.pid) }.copied() == Some(event.start) {
+    if unsafe { LEADERS.get(&pid) }.copied() == Some(start) {
         return;
     }
-    let Some(comm) = leader_comm() else { return };
-    let Some(mut entry) = EVENTS.reserve::<Record>(0) else { return };
-    let name = blank(&mut entry);
-    name.mono_ns = event.mono_ns;
-    name.pid = event.pid;
-    name.tid = event.pid;
-    name.start = event.start;
+    let Some(comm) = task::leader_comm() else { return };
+    let room = reserve();
+    if room.is_null() {
+        return;
+    }
+    // SAFETY: it is memory of the ring, of the size and alignment of a record.
+    unsafe { clear(room) };
+    // SAFETY: it was just written in full, and any bytes make a record.
+    let name = unsafe { &mut *room };
+    name.mono_ns = now;
+    name.pid = pid;
+    name.tid = pid;
+    name.start = start;
     name.comm = bytes(comm);
-    name.present = present::COMM | event.present & present::START;
+    name.present = present::COMM | if start == 0 { 0 } else { present::START };
     name.flags = flags::LEADER_NAME;
-    entry.submit(u64::from(BPF_RB_NO_WAKEUP));
+    // SAFETY: it was reserved and written just now.
+    unsafe { submit(room, BPF_RB_NO_WAKEUP) };
     // A table that is full forgets who was named longest ago; a failure repeats the name.
-    if LEADERS.insert(&event.pid, &event.start, 0).is_err() {
+    if LEADERS.insert(&pid, &start, 0).is_err() {
         read_failed();
     }
 }
 
-/// Counts an event that the ring does not carry under its process.
+/// Counts an event that the ring does not carry under its process. `comm` is asked for its name the first time.
 #[inline(always)]
-fn tally(record: &Record, cell: usize, counters: Counters) {
-    let key = TallyKey { pid: record.pid, cell: cell as u32 };
-    if TALLY.get_ptr_mut(&key).is_none() {
-        let fresh = TallyValue { count: 0, comm: record.comm };
-        // Another CPU may have been first: the lookup below finds its entry.
-        if TALLY.insert(&key, &fresh, u64::from(BPF_NOEXIST)).is_err() && TALLY.get_ptr_mut(&key).is_none() {
-            counters.tally_full();
-            return;
+fn tally(pid: u32, cell: usize, counters: Counters, comm: impl FnOnce() -> [u8; 16]) {
+    let key = TallyKey { pid, cell: cell as u32 };
+    let value = match TALLY.get_ptr_mut(&key) {
+        Some(value) => value,
+        None => {
+            let fresh = TallyValue { count: 0, comm: comm() };
+            // Another CPU may have been first: the lookup below finds its entry.
+            let inserted = TALLY.insert(&key, &fresh, u64::from(BPF_NOEXIST));
+            match TALLY.get_ptr_mut(&key) {
+                Some(value) => value,
+                None => {
+                    if inserted.is_err() {
+                        counters.tally_full();
+                    }
+                    return;
+                }
+            }
         }
-    }
-    let Some(value) = TALLY.get_ptr_mut(&key) else { return };
+    };
     // SAFETY: the pointer is the non-null result of a map lookup.
     let count = unsafe { &raw mut (*value).count };
     // SAFETY: it points into that map value.

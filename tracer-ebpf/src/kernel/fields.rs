@@ -1,56 +1,122 @@
 //! Reading kernel structures, in the two ways that the kernel allows.
 
+#[cfg(target_arch = "bpf")]
+use core::arch::asm;
 use core::ptr;
 
 use aya_ebpf::helpers::generated::bpf_probe_read_kernel;
-use tracer_ebpf::abi::{BitOffset, POISON, tune};
+#[cfg(target_arch = "bpf")]
+use tracer_ebpf::abi::blanks;
 
-use super::globals::tuned;
+use super::globals::{Field, tuned};
 
 /// What one read can fetch.
 pub(crate) trait Word: Copy {
     /// A value to overwrite.
     const ZERO: Self;
+
+    /// Loads a field through a pointer whose type the verifier knows: its offset is a blank of the load itself.
+    ///
+    /// # Safety
+    ///
+    /// `base` is such a pointer, and the kernel has the field.
+    unsafe fn load<const F: usize>(base: *const u8) -> Self;
 }
 
-impl Word for u8 {
-    const ZERO: Self = 0;
+macro_rules! words {
+    ($($word:ident)*) => {$(
+        impl Word for $word {
+            const ZERO: Self = 0;
+
+            #[inline(always)]
+            unsafe fn load<const F: usize>(base: *const u8) -> Self {
+                // SAFETY: as the caller says.
+                let value = unsafe { load_word::<F, 0, { size_of::<$word>() }>(base) };
+                // SAFETY: a load fills the upper bits with zeros.
+                unsafe { core::hint::assert_unchecked(value <= $word::MAX as u64) };
+                value as $word
+            }
+        }
+    )*};
 }
-impl Word for u16 {
-    const ZERO: Self = 0;
-}
-impl Word for u32 {
-    const ZERO: Self = 0;
-}
-impl Word for u64 {
-    const ZERO: Self = 0;
-}
+
+words! { u8 u16 u32 u64 }
+
 impl Word for [u64; 2] {
     const ZERO: Self = [0; 2];
+
+    #[inline(always)]
+    unsafe fn load<const F: usize>(base: *const u8) -> Self {
+        // SAFETY: as the caller says.
+        let first = unsafe { load_word::<F, 0, 8>(base) };
+        // SAFETY: as the caller says.
+        let second = unsafe { load_word::<F, 1, 8>(base) };
+        [first, second]
+    }
 }
 
-/// A kernel structure whose fields can be read at resolved offsets.
-pub(crate) trait Fields {
-    /// The field at `offset`; `None` where this kernel lacks it, or the read failed.
-    fn read<T: Word>(&self, offset: u32) -> Option<T>;
+/// One load of `SIZE` bytes at a field, or `WORD` times eight bytes behind it.
+#[inline(always)]
+unsafe fn load_word<const F: usize, const WORD: usize, const SIZE: usize>(base: *const u8) -> u64 {
+    #[cfg(target_arch = "bpf")]
+    {
+        let value: u64;
+        macro_rules! load {
+            ($size:literal) => {
+                // SAFETY: the verifier checks offset and size against the type of the pointer; the load itself
+                // cannot fault in a tracing program (PROBE_MEM): if the page is gone it gives 0.
+                unsafe {
+                    asm!(
+                        concat!("{value} = *(", $size, " *)({base} + {blank})"),
+                        value = out(reg) value,
+                        base = in(reg) base,
+                        blank = const blanks::offset_blank(F, WORD),
+                        options(pure, readonly, nostack, preserves_flags),
+                    )
+                }
+            };
+        }
+        match SIZE {
+            1 => load!("u8"),
+            2 => load!("u16"),
+            4 => load!("u32"),
+            _ => load!("u64"),
+        }
+        value
+    }
+    #[cfg(not(target_arch = "bpf"))]
+    {
+        let _ = base;
+        (F + WORD + SIZE) as u64
+    }
+}
 
-    /// The low bits of the byte at a bit offset, shifted down.
+/// A kernel structure whose fields can be read.
+pub(crate) trait Fields {
+    /// A field; `None` where this kernel lacks it, or the read failed.
+    fn read<T: Word, const F: usize>(&self, field: Field<F>) -> Option<T>;
+
+    /// Whether any of some bits of a bit field are set: `bits` counts from its first one.
     #[inline(always)]
-    fn bits(&self, offset: BitOffset, mask: u8) -> Option<u8> {
-        let byte: u8 = self.read(offset.byte)?;
-        Some((byte >> (offset.shift & 7)) & mask)
+    fn any_bit<const F: usize>(&self, field: Field<F>, bits: u8) -> Option<bool> {
+        let byte: u8 = self.read(field)?;
+        Some(u32::from(byte) & field.mask() * u32::from(bits) != 0)
     }
 
     /// Two 16-bit numbers that lie within eight bytes.
     #[inline(always)]
-    fn pair(&self, low: u32, high: u32) -> Option<(u16, u16)> {
+    fn pair<const LOW: usize, const HIGH: usize>(
+        &self,
+        low: Field<LOW>,
+        high: Field<HIGH>,
+    ) -> Option<(u16, u16)> {
         Some((self.read(low)?, self.read(high)?))
     }
 
     /// One bit.
     #[inline(always)]
-    fn bit(&self, offset: BitOffset) -> Option<bool> {
-        Some(self.bits(offset, 1)? != 0)
+    fn bit<const F: usize>(&self, field: Field<F>) -> Option<bool> {
+        self.any_bit(field, 1)
     }
 }
 
@@ -62,14 +128,12 @@ pub(crate) struct Typed(pub(crate) *const u8);
 
 impl Fields for Typed {
     #[inline(always)]
-    fn read<T: Word>(&self, offset: u32) -> Option<T> {
-        if offset == POISON {
+    fn read<T: Word, const F: usize>(&self, field: Field<F>) -> Option<T> {
+        if field.is_absent() {
             return None;
         }
-        // SAFETY: the offset is a constant to the verifier, which checks it against the type of the pointer.
-        let field = unsafe { self.0.add(offset as usize) };
-        // SAFETY: as above; the load itself cannot fault in a tracing program (PROBE_MEM).
-        Some(unsafe { ptr::read_volatile(field.cast::<T>()) })
+        // SAFETY: the pointer is typed, and the field is there.
+        Some(unsafe { T::load::<F>(self.0) })
     }
 }
 
@@ -77,23 +141,36 @@ impl Fields for Typed {
 #[derive(Clone, Copy)]
 pub(crate) struct Probed(pub(crate) *const u8);
 
-impl Fields for Probed {
+impl Probed {
+    /// What lies `offset` bytes behind the address.
     #[inline(always)]
-    fn read<T: Word>(&self, offset: u32) -> Option<T> {
-        if offset == POISON || !tuned(tune::PROBE_READ) {
+    pub(crate) fn at<T: Word>(self, offset: u32) -> Option<T> {
+        if !tuned!(PROBE_READ) {
             return None;
         }
         let mut value = T::ZERO;
         fetch(self.0, offset, &mut value).then_some(value)
     }
+}
+
+impl Fields for Probed {
+    #[inline(always)]
+    fn read<T: Word, const F: usize>(&self, field: Field<F>) -> Option<T> {
+        if field.is_absent() { None } else { self.at(field.offset()) }
+    }
 
     #[inline(always)]
-    fn pair(&self, low: u32, high: u32) -> Option<(u16, u16)> {
-        if high == POISON {
+    fn pair<const LOW: usize, const HIGH: usize>(
+        &self,
+        low: Field<LOW>,
+        high: Field<HIGH>,
+    ) -> Option<(u16, u16)> {
+        if high.is_absent() {
             return None;
         }
         let both: u64 = self.read(low)?;
-        Some((both as u16, (both >> ((high.wrapping_sub(low) & 7) * 8)) as u16))
+        let apart = high.offset().wrapping_sub(low.offset()) & 7;
+        Some((both as u16, (both >> (apart * 8)) as u16))
     }
 }
 
@@ -118,7 +195,7 @@ impl<const WORDS: usize> Block<WORDS> {
     /// Fetches the stretch that starts `base` bytes into the structure at `address`.
     #[inline(always)]
     pub(crate) fn fetch(address: *const u8, base: u32) -> Option<Self> {
-        if base == POISON || !tuned(tune::PROBE_READ) {
+        if !tuned!(PROBE_READ) {
             return None;
         }
         let mut bytes = [0; WORDS];
@@ -134,11 +211,11 @@ impl<const WORDS: usize> Block<WORDS> {
 
 impl<const WORDS: usize> Fields for Block<WORDS> {
     #[inline(always)]
-    fn read<T: Word>(&self, offset: u32) -> Option<T> {
-        if offset == POISON {
+    fn read<T: Word, const F: usize>(&self, field: Field<F>) -> Option<T> {
+        if field.is_absent() {
             return None;
         }
-        let inside = offset.wrapping_sub(self.base) as usize;
+        let inside = field.offset().wrapping_sub(self.base) as usize;
         if inside <= WORDS * 8 - size_of::<T>() {
             let start = (&raw const self.bytes).cast::<u8>();
             // SAFETY: the field lies inside the block, by the comparison above.
@@ -146,6 +223,6 @@ impl<const WORDS: usize> Fields for Block<WORDS> {
             // SAFETY: as above.
             return Some(unsafe { ptr::read_volatile(field.cast::<T>()) });
         }
-        Probed(self.address).read(offset)
+        Probed(self.address).read(field)
     }
 }

@@ -4,7 +4,7 @@ use aya_ebpf::{helpers::generated::bpf_get_current_ancestor_cgroup_id, maps::lpm
 use tracer_ebpf::abi::{MAX_NAMES, MAX_RANGES, PortRange, Protocol, Record, RemoteKey, filter, present};
 
 use super::{
-    globals::{CONFIG, frozen},
+    globals::{CONFIG, filters, frozen},
     maps::{FILTER_NETNS, FILTER_PIDS, FILTER_REMOTE, FILTER_UIDS},
     task::leader_comm,
 };
@@ -12,7 +12,7 @@ use super::{
 /// Whether the filters let a record pass. `in_cgroup` is asked only where a cgroup filter is set.
 #[inline(always)]
 pub(crate) fn passes(record: &Record, in_cgroup: impl FnOnce() -> bool) -> bool {
-    let active = frozen(&CONFIG.filter.active);
+    let active = filters();
     if active == 0 {
         return true;
     }

@@ -1,17 +1,18 @@
-//! The two globals that userspace fills in before the programs load.
+//! What userspace fills in before the programs load: blanks in the instructions, and a frozen global.
 //!
-//! They lie in a frozen map, so the verifier takes each value as a constant: a branch on a field that this
-//! kernel lacks, or on a filter that is off, is removed before the program runs.
+//! Both are constants to the verifier: a branch on a field that this kernel lacks, or on a filter that is off, is removed
+//! before the program runs. A blank is part of its instruction and costs nothing; the global is for what is long, or
+//! wider than an immediate.
 
+#[cfg(target_arch = "bpf")]
+use core::arch::asm;
 use core::ptr;
 
-use tracer_ebpf::abi::{Config, FieldOffsets, FilterConfig, MAX_NAMES, MAX_RANGES, NamePattern, PortRange};
+use tracer_ebpf::abi::{
+    Config, FIELDS, FilterConfig, MAX_NAMES, MAX_RANGES, NamePattern, Need, PortRange, blanks,
+};
 
-/// Offsets of kernel fields.
-#[unsafe(no_mangle)]
-pub(crate) static OFFSETS: FieldOffsets = FieldOffsets::UNRESOLVED;
-
-/// Settings.
+/// Settings that are not blanks.
 #[unsafe(no_mangle)]
 pub(crate) static CONFIG: Config = Config {
     socket_key: [0; 2],
@@ -43,16 +44,100 @@ pub(crate) fn frozen<T: Copy>(value: &T) -> T {
     unsafe { ptr::read_volatile(value) }
 }
 
-/// Whether a bit of [`Config::tune`] is set.
+/// A constant of [`blanks::value`].
 #[inline(always)]
-pub(crate) fn tuned(bit: u32) -> bool {
-    frozen(&CONFIG.tune) & bit != 0
+pub(crate) fn value<const VALUE: u16>() -> i64 {
+    #[cfg(target_arch = "bpf")]
+    {
+        let value: i64;
+        // SAFETY: one move of a constant to a register.
+        unsafe {
+            asm!(
+                "{value} = {blank}",
+                value = out(reg) value,
+                blank = const blanks::value_blank(VALUE),
+                options(pure, nomem, nostack, preserves_flags),
+            );
+        }
+        value
+    }
+    #[cfg(not(target_arch = "bpf"))]
+    {
+        i64::from(blanks::value_blank(VALUE))
+    }
 }
 
-/// One field of [`OFFSETS`].
+/// Whether a bit of [`Config::tune`] is set.
+macro_rules! tuned {
+    ($bit:ident) => {
+        $crate::kernel::globals::value::<
+            { tracer_ebpf::abi::blanks::value::tune(tracer_ebpf::abi::tune::$bit) },
+        >() != 0
+    };
+}
+pub(crate) use tuned;
+
+/// The filters that are on, bits of [`tracer_ebpf::abi::filter`].
+#[inline(always)]
+pub(crate) fn filters() -> u32 {
+    value::<{ blanks::value::FILTERS }>() as u32
+}
+
+/// One field of a kernel structure, by its number in [`FIELDS`].
+#[derive(Clone, Copy)]
+pub(crate) struct Field<const F: usize>;
+
+/// One field of [`FIELDS`].
 macro_rules! offset {
     ($name:ident) => {
-        $crate::kernel::globals::frozen(&$crate::kernel::globals::OFFSETS.$name)
+        $crate::kernel::globals::Field::<{ tracer_ebpf::abi::FieldNumber::$name as usize }>
     };
 }
 pub(crate) use offset;
+
+/// Makes a constant of a number of [`FIELDS`].
+macro_rules! field_value {
+    ($($(#[$doc:meta])* $name:ident $kind:ident $most:literal;)*) => {$(
+        $(#[$doc])*
+        #[inline(always)]
+        pub(crate) fn $name(self) -> u32 {
+            #[cfg(target_arch = "bpf")]
+            {
+                let value: u64;
+                // SAFETY: one move of a constant to a register.
+                unsafe {
+                    asm!(
+                        "{value} = {blank}",
+                        value = out(reg) value,
+                        blank = const blanks::value_blank(blanks::value::$kind(F)),
+                        options(pure, nomem, nostack, preserves_flags),
+                    );
+                }
+                // SAFETY: userspace writes no more there.
+                unsafe { core::hint::assert_unchecked(value <= $most) };
+                value as u32
+            }
+            #[cfg(not(target_arch = "bpf"))]
+            {
+                blanks::value_blank(blanks::value::$kind(F)) as u32 & $most
+            }
+        }
+    )*};
+}
+
+impl<const F: usize> Field<F> {
+    field_value! {
+        /// Its offset, where this kernel has it.
+        offset offset 0xffff;
+        /// The first of its bits alone, in its byte.
+        mask mask 0x80;
+        /// Whether this kernel has it, 0 or 1.
+        presence presence 1;
+    }
+
+    /// Whether this kernel lacks it; never asked of one that every kernel has.
+    #[inline(always)]
+    pub(crate) fn is_absent(self) -> bool {
+        if const { matches!(FIELDS[F].need, Need::Required) } { false } else { self.presence() == 0 }
+    }
+}

@@ -6,7 +6,7 @@
 
 use tracer_ebpf::abi::Record;
 
-use super::maps::{Counters, SLOT_COUNT, SLOTS, SPILL};
+use super::maps::{Counters, SLOTS, SPILL};
 
 /// A slot held for longer than this belongs to an exit that was missed: no search takes so long.
 const STALE_NS: u64 = 10_000_000_000;
@@ -48,8 +48,8 @@ pub(crate) struct Slot {
 /// The slot in which this thread may note a choice.
 #[inline(always)]
 pub(crate) fn claim(tid: u32, now_ns: u64) -> Option<*mut Slot> {
-    let slot = SLOTS.get_ptr_mut(tid & (SLOT_COUNT - 1))?;
-    // SAFETY: the pointer is the non-null result of a map lookup.
+    let slot = SLOTS.at(tid);
+    // SAFETY: the pointer is to an entry of a table.
     let found = unsafe { &mut *slot };
     if found.tid == tid {
         return Some(slot);
@@ -72,8 +72,8 @@ fn spill(tid: u32) -> Option<*mut Slot> {
         return Some(slot);
     }
     // Too large for the stack: the thread's own slot, which another thread holds, serves as the mould.
-    let mould = SLOTS.get_ptr(tid & (SLOT_COUNT - 1))?;
-    // SAFETY: the pointer is the non-null result of a map lookup.
+    let mould = SLOTS.at(tid);
+    // SAFETY: the pointer is to an entry of a table.
     if SPILL.insert(&tid, unsafe { &*mould }, 0).is_err() {
         if let Some(counters) = Counters::here() {
             counters.spill_full();
@@ -89,32 +89,21 @@ fn spill(tid: u32) -> Option<*mut Slot> {
     Some(slot)
 }
 
-/// The slot in which this thread noted a choice, if it did.
+/// The slot in which this thread noted a choice, if it did, and whether that one lies in the hash.
 #[inline(always)]
-pub(crate) fn find(tid: u32) -> Option<*mut Slot> {
-    let slot = SLOTS.get_ptr_mut(tid & (SLOT_COUNT - 1))?;
-    // SAFETY: the pointer is the non-null result of a map lookup.
-    if unsafe { (*slot).tid } == tid { Some(slot) } else { SPILL.get_ptr_mut(tid) }
+pub(crate) fn find(tid: u32) -> Option<(*mut Slot, bool)> {
+    let slot = SLOTS.at(tid);
+    // SAFETY: the pointer is to an entry of a table.
+    if unsafe { (*slot).tid } == tid { Some((slot, false)) } else { Some((SPILL.get_ptr_mut(tid)?, true)) }
 }
 
-/// Marks a slot free again.
+/// Marks a slot free again; one that lies in the hash is dropped there.
 #[inline(always)]
-pub(crate) fn release(slot: *mut Slot) {
-    // SAFETY: `claim` and `find` return non-null results of map lookups.
+pub(crate) fn release(slot: *mut Slot, spilled: bool) {
+    // SAFETY: `find` returns non-null results of map lookups.
     let slot = unsafe { &mut *slot };
     slot.sock = 0;
-    slot.time_wait_port = 0;
-    if slot.autobind == 0 {
-        forget_spilled(slot.tid);
-    }
-}
-
-/// Drops the hash entry of a thread whose choice was noted there.
-#[inline(always)]
-fn forget_spilled(tid: u32) {
-    let Some(slot) = SLOTS.get_ptr_mut(tid & (SLOT_COUNT - 1)) else { return };
-    // SAFETY: the pointer is the non-null result of a map lookup.
-    if unsafe { (*slot).tid } != tid && SPILL.remove(tid).is_err() {
-        // Another thread may have taken the slot since: nothing was spilled, nothing is to be dropped.
+    if spilled && slot.autobind == 0 && SPILL.remove(slot.tid).is_err() {
+        // Nobody else removes it.
     }
 }

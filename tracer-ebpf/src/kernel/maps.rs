@@ -1,18 +1,20 @@
 //! The maps, and the counters in them.
 
+use core::{cell::UnsafeCell, mem::MaybeUninit};
+
 use aya_ebpf::{
     helpers::generated::bpf_get_smp_processor_id,
     macros::map,
     maps::{Array, HashMap, LpmTrie, LruHashMap, RingBuf},
 };
-use tracer_ebpf::abi::{CELLS, Control, CpuCounters, Mode, Record, RemoteKey, TallyKey, TallyValue};
+use tracer_ebpf::abi::{CELLS, CpuCounters, Record, RemoteKey, TallyKey, TallyValue};
 
 use super::{inflight::Slot, pending::Pending};
 
 /// In-flight slots; a power of two.
 pub(crate) const SLOT_COUNT: u32 = 8192;
 /// Entries of the kernel's `table_perturb` (`INET_TABLE_PERTURB_SIZE`).
-pub(crate) const PERTURB_COUNT: u32 = 65536;
+pub(crate) const PERTURB_COUNT: usize = 65536;
 
 /// The ring; userspace sets its size.
 #[map]
@@ -23,12 +25,56 @@ pub(crate) static COUNTERS: Array<CpuCounters> = Array::with_max_entries(1, 0);
 /// Events that the ring did not carry, by process.
 #[map]
 pub(crate) static TALLY: HashMap<TallyKey, TallyValue> = HashMap::with_max_entries(16384, 0);
-/// The switch.
-#[map]
-pub(crate) static CONTROL: Array<Control> = Array::with_max_entries(1, 0);
+/// A table whose place the programs know: an index is an addition, where a map would take a look-up. Each lies in a
+/// section of its own, which its map is called like.
+#[repr(transparent)]
+pub(crate) struct Table<T, const N: usize>(UnsafeCell<[MaybeUninit<T>; N]>);
+
+// SAFETY: only pointers to the entries are handed out; programs on all CPUs share them as they share any map.
+unsafe impl<T, const N: usize> Sync for Table<T, N> {}
+
+impl<T, const N: usize> Table<T, N> {
+    /// A table of zeros.
+    const fn new() -> Self {
+        assert!(N.is_power_of_two());
+        Self(UnsafeCell::new([const { MaybeUninit::zeroed() }; N]))
+    }
+
+    /// The entry at an index, which is taken modulo the length.
+    #[inline(always)]
+    pub(crate) fn at(&'static self, index: u32) -> *mut T {
+        let first = self.0.get().cast::<T>();
+        // SAFETY: the index is below the length.
+        unsafe { first.add(below::<N>(index)) }
+    }
+}
+
+/// An index modulo a power of two. The compiler may know that it is less and leave the mask out; verifiers do not.
+#[inline(always)]
+fn below<const N: usize>(index: u32) -> usize {
+    #[cfg(target_arch = "bpf")]
+    {
+        let mut index = u64::from(index);
+        // SAFETY: one instruction on a register.
+        unsafe {
+            core::arch::asm!(
+                "{i} &= {mask}",
+                i = inout(reg) index,
+                mask = const N - 1,
+                options(pure, nomem, nostack, preserves_flags),
+            );
+        }
+        index as usize
+    }
+    #[cfg(not(target_arch = "bpf"))]
+    {
+        index as usize & (N - 1)
+    }
+}
+
 /// Searches under way, by thread.
-#[map]
-pub(crate) static SLOTS: Array<Slot> = Array::with_max_entries(SLOT_COUNT, 0);
+#[unsafe(link_section = ".bss.slots")]
+pub(crate) static SLOTS: Table<Slot, { SLOT_COUNT as usize }> = Table::new();
 /// Searches whose slot was taken.
 #[map]
 pub(crate) static SPILL: HashMap<u32, Slot> = HashMap::with_max_entries(1024, 0);
@@ -39,15 +85,15 @@ pub(crate) static PENDING: Array<Pending> = Array::with_max_entries(SLOT_COUNT, 
 #[map]
 pub(crate) static AUTOBOUND: LruHashMap<u64, u16> = LruHashMap::with_max_entries(8192, 0);
 /// Searches by entry of `table_perturb`: started in the upper half, in flight in the lower.
-#[map]
-pub(crate) static PERTURB: Array<u64> = Array::with_max_entries(PERTURB_COUNT, 0);
+#[unsafe(link_section = ".bss.perturb")]
+pub(crate) static PERTURB: Table<u64, PERTURB_COUNT> = Table::new();
 /// Sockets and TIME_WAITs that hold a port the kernel chose; userspace makes it small where no release is
 /// wanted. Preallocated: 5.10 warns of tracing programs that allocate.
 #[map]
 pub(crate) static LIVE: HashMap<u64, Record> = HashMap::with_max_entries(131_072, 0);
 /// Processes that were seen lately, by id: id in the upper half, start in the lower.
-#[map]
-pub(crate) static RECENT: Array<u64> = Array::with_max_entries(SLOT_COUNT, 0);
+#[unsafe(link_section = ".bss.recent")]
+pub(crate) static RECENT: Table<u64, { SLOT_COUNT as usize }> = Table::new();
 /// Start of each process whose first thread was named already.
 #[map]
 pub(crate) static LEADERS: LruHashMap<u32, u32> = LruHashMap::with_max_entries(8192, 0);
@@ -110,41 +156,16 @@ impl Counters {
         COUNTERS.get_ptr_mut(cpu).map(Self)
     }
 
-    /// Counts one event that passed the filters.
+    /// Counts one event that passed the filters; returns how many were counted in its cell about now.
     #[inline(always)]
-    pub(crate) fn event(self, cell: usize) {
+    pub(crate) fn event(self, cell: usize) -> u64 {
         // SAFETY: the pointer is the non-null result of a map lookup.
         let events = unsafe { &raw mut (*self.0).events };
         // SAFETY: the index is below the length.
-        let counter = unsafe { events.cast::<u64>().add(masked(cell)) };
+        let counter = unsafe { events.cast::<u64>().add(below::<CELLS>(cell as u32)) };
         // SAFETY: it points into that map value.
         unsafe { add(counter, 1) };
+        // SAFETY: as above.
+        unsafe { core::ptr::read_volatile(counter) }
     }
-}
-
-/// An index below [`CELLS`]. The compiler knows that it is anyway and would leave the mask out; older
-/// verifiers do not (up to 6.1).
-#[inline(always)]
-fn masked(index: usize) -> usize {
-    const { assert!(CELLS == 512) };
-    #[cfg(target_arch = "bpf")]
-    {
-        let mut index = index;
-        // SAFETY: one instruction on a register.
-        unsafe { core::arch::asm!("{i} &= 511", i = inout(reg) index) };
-        index
-    }
-    #[cfg(not(target_arch = "bpf"))]
-    {
-        index & (CELLS - 1)
-    }
-}
-
-/// The switch as it stands, or `None` while nothing is to be recorded.
-#[inline(always)]
-pub(crate) fn control() -> Option<*mut Control> {
-    let control = CONTROL.get_ptr_mut(0)?;
-    // SAFETY: the pointer is the non-null result of a map lookup.
-    let mode = unsafe { (*control).mode };
-    (mode != Mode::Off as u32).then_some(control)
 }

@@ -6,15 +6,16 @@
 //! upper bound of the search.
 
 use aya_ebpf::helpers::generated::bpf_get_current_task;
-use tracer_ebpf::abi::{Record, filter::CGROUP, kind, present, tune};
+use tracer_ebpf::abi::{Record, filter::CGROUP, kind, present};
 
 use super::{
     choice::{self, clear, fill_socket},
+    control,
     descriptor::{self, Found},
     emit::emit,
     fields::{Fields as _, Probed},
     filter,
-    globals::{CONFIG, frozen, offset, tuned},
+    globals::{filters, frozen, offset, tuned},
     live, maps,
     maps::{AUTOBOUND, PENDING, SLOT_COUNT},
     sock::{self, ProbedSock, Socket as _},
@@ -90,7 +91,7 @@ fn current_tid() -> Option<u32> {
 /// A system call that may choose a port begins.
 #[inline(always)]
 pub(crate) fn enter_syscall() {
-    let Some((_, ids)) = choice::admitted() else { return };
+    let Some(ids) = choice::admitted() else { return };
     if let Some(slot) = slot(ids.tid) {
         slot.tid = ids.tid;
         slot.stage = IDLE;
@@ -103,7 +104,7 @@ pub(crate) fn enter_syscall() {
 /// fails for want of a peer: only then is it looked at ([`leave`]).
 #[inline(always)]
 pub(crate) fn enter_nameless_send(fd: u64) {
-    let Some((_, ids)) = choice::admitted() else { return };
+    let Some(ids) = choice::admitted() else { return };
     if let Some(slot) = slot(ids.tid) {
         slot.tid = ids.tid;
         slot.stage = IDLE;
@@ -144,7 +145,7 @@ pub(crate) struct Beginning {
 /// A choice begins on the running thread.
 #[inline(always)]
 pub(crate) fn begin(at: &Beginning) {
-    let Some((_, ids)) = choice::admitted() else { return };
+    let Some(ids) = choice::admitted() else { return };
     let Some(slot) = slot(ids.tid) else { return };
     if slot.tid != ids.tid {
         slot.in_syscall = 0;
@@ -155,7 +156,7 @@ pub(crate) fn begin(at: &Beginning) {
     slot.stage = SEARCHING;
     slot.sport = Probed(at.sock as *const u8).read(offset!(inet_sport)).unwrap_or(0);
     slot.in_cgroup = 1;
-    if frozen(&CONFIG.filter.active) & CGROUP != 0 {
+    if filters() & CGROUP != 0 {
         slot.in_cgroup = u8::from(filter::task_in_cgroup());
     }
     // In place: a record on the stack would be too much for the deepest chain of calls.
@@ -172,7 +173,7 @@ pub(crate) fn begin(at: &Beginning) {
         record.family = family;
         slot.local_fixed = 1;
     }
-    task::identify(record);
+    record.present = task::identify(record);
     slot.entered_ns = choice::now();
 }
 
@@ -203,7 +204,7 @@ pub(crate) fn chosen(sock: u64) {
 /// A connect or listen is back where it began: it was refused, or dropped behind the choice.
 #[inline(always)]
 pub(crate) fn refused(sock: u64) {
-    let Some((_, ids)) = choice::admitted() else { return };
+    let Some(ids) = choice::admitted() else { return };
     let Some(slot) = owned(ids.tid, sock, SEARCHING) else { return };
     let sport: u16 = Probed(sock as *const u8).read(offset!(inet_sport)).unwrap_or(0);
     if slot.record.kind == kind::CONNECT && sport != slot.sport {
@@ -223,7 +224,7 @@ pub(crate) fn refused(sock: u64) {
 /// The system call ends with `ret`.
 #[inline(always)]
 pub(crate) fn leave(ret: i64) {
-    let Some((_, ids)) = choice::admitted() else { return };
+    let Some(ids) = choice::admitted() else { return };
     let Some(slot) = slot(ids.tid) else { return };
     if slot.tid != ids.tid {
         return;
@@ -241,7 +242,7 @@ pub(crate) fn leave(ret: i64) {
     if stage != SEARCHING {
         return;
     }
-    let port = Probed(slot.sock as *const u8).read::<u16>(offset!(skc_num)).unwrap_or(0);
+    let port = Probed(slot.sock as *const u8).read::<u16, _>(offset!(skc_num)).unwrap_or(0);
     match slot.record.kind {
         // No hook saw the port behind bind: it failed, or the choice was put off
         // (`IP_BIND_ADDRESS_NO_PORT`).
@@ -290,7 +291,7 @@ fn describe(slot: &mut Pending) {
     let Some(socket) = ProbedSock::fetch(address as *const u8) else { return };
     let (addr, family) = (slot.record.local_addr, slot.record.family);
     slot.record.mono_ns = choice::now();
-    fill_socket(&mut slot.record, &socket, address);
+    slot.record.present |= fill_socket(&mut slot.record, &socket, address);
     slot.record.local_port = sock::port_of(socket.common());
     if slot.local_fixed != 0 {
         slot.record.local_addr = addr;
@@ -300,10 +301,12 @@ fn describe(slot: &mut Pending) {
 
 #[inline(always)]
 fn finish_described(slot: &mut Pending, errno: Option<i32>, port: Option<u16>) {
-    let Some(control) = maps::control() else { return };
+    if control::is_off() {
+        return;
+    }
     let record = &mut slot.record;
     let fixed = record.kind >= kind::FIXED_CONNECT;
-    if fixed && errno == Some(0) && !tuned(tune::EXPLICIT) {
+    if fixed && errno == Some(0) && !tuned!(EXPLICIT) {
         return;
     }
     record.present |= present::LOCAL_ADDR;
@@ -328,8 +331,8 @@ fn finish_described(slot: &mut Pending, errno: Option<i32>, port: Option<u16>) {
         }
     }
     let in_cgroup = slot.in_cgroup != 0;
-    let shown = emit(record, control, || in_cgroup);
-    if tuned(tune::RELEASES) && shown && errno == Some(0) && !fixed {
+    let shown = emit(record, || in_cgroup);
+    if tuned!(RELEASES) && shown && errno == Some(0) && !fixed {
         live::born(slot.sock, record);
     }
 }

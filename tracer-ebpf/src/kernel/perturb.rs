@@ -8,9 +8,8 @@
 
 use core::ptr;
 
-use tracer_ebpf::abi::Control;
-
 use super::{
+    control,
     fields::fetch,
     globals::{CONFIG, frozen},
     inflight::Slot,
@@ -21,12 +20,12 @@ const STARTED: u64 = 1 << 32;
 
 /// Notes the start of a search in its slot.
 #[inline(always)]
-pub(crate) fn enter(slot: &mut Slot, port_offset: u64, control: *mut Control) {
+pub(crate) fn enter(slot: &mut Slot, port_offset: u64) {
     slot.has_start = 0;
     let index = port_offset as u32 & 0xffff;
-    let Some(table) = table(control) else { return };
-    let Some(entry) = PERTURB.get_ptr_mut(index) else { return };
-    // SAFETY: the pointer is the non-null result of a map lookup.
+    let Some(table) = table() else { return };
+    let entry = PERTURB.at(index);
+    // SAFETY: the pointer is to an entry of a table.
     unsafe { add(entry, STARTED + 1) };
     // SAFETY: as above; the read sees at least the addition just made.
     let count = unsafe { ptr::read_volatile(entry) };
@@ -48,8 +47,8 @@ pub(crate) fn exit(slot: &Slot) -> Option<(u32, bool)> {
     if slot.has_start == 0 {
         return None;
     }
-    let entry = PERTURB.get_ptr_mut(slot.perturb_index & 0xffff)?;
-    // SAFETY: the pointer is the non-null result of a map lookup.
+    let entry = PERTURB.at(slot.perturb_index);
+    // SAFETY: the pointer is to an entry of a table.
     let count = unsafe { ptr::read_volatile(entry) };
     // SAFETY: as above. Taking 1 off the lower half never borrows: `enter` added it.
     unsafe { add(entry, u64::MAX) };
@@ -59,19 +58,17 @@ pub(crate) fn exit(slot: &Slot) -> Option<(u32, bool)> {
 
 /// The kernel's table: the pointer is set once at boot, so it is read once.
 #[inline(always)]
-fn table(control: *mut Control) -> Option<*const u8> {
+fn table() -> Option<*const u8> {
     let address = frozen(&CONFIG.table_perturb);
     if address == 0 {
         return None;
     }
-    // SAFETY: the pointer is the non-null result of a map lookup.
-    let mut table = unsafe { (*control).perturb };
+    let mut table = control::perturb_table();
     if table == 0 {
         if !fetch(address as *const u8, 0, &mut table) {
             return None;
         }
-        // SAFETY: as above.
-        unsafe { (*control).perturb = table };
+        control::set_perturb_table(table);
     }
     Some(table as *const u8)
 }

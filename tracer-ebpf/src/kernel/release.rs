@@ -1,7 +1,5 @@
 //! When a port becomes free again, and when a connect takes one over from a TIME_WAIT.
 
-use tracer_ebpf::abi::tune;
-
 use super::{
     choice,
     fields::Fields,
@@ -23,7 +21,7 @@ const CLOSED: u8 = 7;
 #[inline(always)]
 pub(crate) fn time_wait_ends(time_wait: u64, fields: &impl Fields) {
     let tid = task::ids().tid;
-    if let Some(slot) = inflight::find(tid) {
+    if let Some((slot, _)) = inflight::find(tid) {
         // SAFETY: `find` returns non-null results of map lookups.
         let slot = unsafe { &mut *slot };
         if slot.sock != 0 {
@@ -31,7 +29,7 @@ pub(crate) fn time_wait_ends(time_wait: u64, fields: &impl Fields) {
         }
     }
     // A second call without a bind bucket follows when a connect reuses the tuple.
-    if tuned(tune::RELEASES) && fields.read::<u64>(offset!(tw_tb)).is_some_and(|bucket| bucket != 0) {
+    if tuned!(RELEASES) && fields.read::<u64, _>(offset!(tw_tb)).is_some_and(|bucket| bucket != 0) {
         choice::end(time_wait, TIME_WAIT);
     }
 }
@@ -54,7 +52,7 @@ pub(crate) fn closes(sock: u64, fields: &impl Fields) {
 /// named it.
 #[inline(always)]
 pub(crate) fn closes_at_state(sock: u64, fields: &impl Fields) {
-    if tuned(tune::RELEASES) && sock::port_of(fields) == 0 {
+    if tuned!(RELEASES) && sock::port_of(fields) == 0 {
         choice::end(sock, CLOSED);
     }
 }
@@ -62,7 +60,7 @@ pub(crate) fn closes_at_state(sock: u64, fields: &impl Fields) {
 /// A socket that is not TCP is closed by its user.
 #[inline(always)]
 pub(crate) fn closes_datagram(sock: u64, fields: &impl Fields) {
-    if fields.read::<u16>(offset!(sk_protocol)) != Some(IPPROTO_TCP) {
+    if fields.read::<u16, _>(offset!(sk_protocol)) != Some(IPPROTO_TCP) {
         closes(sock, fields);
     }
 }
@@ -70,7 +68,7 @@ pub(crate) fn closes_datagram(sock: u64, fields: &impl Fields) {
 /// A UDP socket disconnects, and gives back a port that no bind call named.
 #[inline(always)]
 pub(crate) fn disconnects(socket: &impl Socket) {
-    if sock::port_of(socket.common()) != 0 && !sock::is_port_locked(socket) {
+    if sock::port_of(socket.common()) != 0 && !socket.is_port_locked() {
         choice::end(socket.address(), CLOSED);
     }
 }

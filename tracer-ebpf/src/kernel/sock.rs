@@ -1,11 +1,11 @@
 //! What a record says of a socket: addresses, ports, options, range, namespace.
 
 use aya_ebpf::helpers::generated::bpf_skc_to_tcp_sock;
-use tracer_ebpf::abi::{option, present, tune};
+use tracer_ebpf::abi::{blanks, option, present};
 
 use super::{
     fields::{Block, Fields, Probed, Typed},
-    globals::{offset, tuned},
+    globals::{offset, tuned, value},
 };
 
 /// `AF_INET6`.
@@ -16,8 +16,9 @@ const TCP_LISTEN: u8 = 10;
 const IPPROTO_TCP: u8 = 6;
 /// `SOCK_BINDPORT_LOCK`, include/net/sock.h.
 pub(crate) const BINDPORT_LOCK: u8 = 8;
-/// Words that take in `struct sock_common` up to and with both IPv6 addresses.
-const COMMON_WORDS: usize = 11;
+/// Words that take in `struct sock_common` up to and with its namespace. The IPv6 addresses behind it are read apart: the
+/// stack is small.
+const COMMON_WORDS: usize = 7;
 
 /// A `struct sock`, however it may be read.
 pub(crate) trait Socket {
@@ -30,8 +31,8 @@ pub(crate) trait Socket {
     fn common(&self) -> &Self::Common;
     /// Protocol number and whether the kernel made it.
     fn origin(&self) -> (Option<u16>, Option<bool>);
-    /// `SOCK_BIND…_LOCK` bits.
-    fn locks(&self) -> Option<u8>;
+    /// Whether a bind call named the port.
+    fn is_port_locked(&self) -> bool;
     /// Options and range of `struct inet_sock`.
     fn inet(&self, protocol: u8) -> Inet;
     /// Id and range of the namespace.
@@ -61,8 +62,8 @@ pub(crate) struct Net {
     pub(crate) seen: u16,
 }
 
-/// A socket that an fentry program was given.
-pub(crate) struct TypedSock(pub(crate) Typed);
+/// A socket that an fentry program was given; `TCP` where it can only be one that chooses like TCP.
+pub(crate) struct TypedSock<const TCP: bool>(pub(crate) Typed);
 
 /// A socket of which only the address is known, its first bytes fetched.
 pub(crate) struct ProbedSock(Block<COMMON_WORDS>);
@@ -75,7 +76,7 @@ impl ProbedSock {
     }
 }
 
-impl Socket for TypedSock {
+impl<const TCP: bool> Socket for TypedSock<TCP> {
     type Common = Typed;
 
     #[inline(always)]
@@ -94,13 +95,13 @@ impl Socket for TypedSock {
     }
 
     #[inline(always)]
-    fn locks(&self) -> Option<u8> {
-        self.0.bits(offset!(sk_userlocks), 15)
+    fn is_port_locked(&self) -> bool {
+        self.0.any_bit(offset!(sk_userlocks), BINDPORT_LOCK) == Some(true)
     }
 
     #[inline(always)]
-    fn inet(&self, protocol: u8) -> Inet {
-        if protocol == IPPROTO_TCP && tuned(tune::SKC_TO_TCP) {
+    fn inet(&self, _protocol: u8) -> Inet {
+        if TCP && tuned!(SKC_TO_TCP) {
             // SAFETY: the argument is a typed pointer to a socket; the helper checks its kind.
             let tcp = unsafe { bpf_skc_to_tcp_sock(self.0.0.cast_mut().cast()) };
             return if tcp.is_null() { Inet::UNSEEN } else { inet(&Typed(tcp.cast_const().cast()), true) };
@@ -110,7 +111,7 @@ impl Socket for TypedSock {
 
     #[inline(always)]
     fn net(&self) -> Net {
-        match self.0.read::<u64>(offset!(skc_net)) {
+        match self.0.read::<u64, _>(offset!(skc_net)) {
             Some(net) => net_of(&Typed(net as *const u8)),
             None => Net::UNSEEN,
         }
@@ -132,17 +133,17 @@ impl Socket for ProbedSock {
 
     #[inline(always)]
     fn origin(&self) -> (Option<u16>, Option<bool>) {
-        let kern = offset!(sk_kern_sock);
-        let base = kern.byte.min(offset!(sk_protocol));
+        let (kern, protocol) = (offset!(sk_kern_sock), offset!(sk_protocol));
+        let base = kern.offset().min(protocol.offset());
         match Block::<1>::fetch(self.0.address(), base) {
-            Some(block) => (block.read(offset!(sk_protocol)), block.bit(kern)),
+            Some(block) => (block.read(protocol), block.bit(kern)),
             None => (None, None),
         }
     }
 
     #[inline(always)]
-    fn locks(&self) -> Option<u8> {
-        self.0.bits(offset!(sk_userlocks), 15)
+    fn is_port_locked(&self) -> bool {
+        self.0.any_bit(offset!(sk_userlocks), BINDPORT_LOCK) == Some(true)
     }
 
     #[inline(always)]
@@ -152,7 +153,7 @@ impl Socket for ProbedSock {
 
     #[inline(always)]
     fn net(&self) -> Net {
-        match self.0.read::<u64>(offset!(skc_net)) {
+        match self.0.read::<u64, _>(offset!(skc_net)) {
             Some(net) => net_of(&Probed(net as *const u8)),
             None => Net::UNSEEN,
         }
@@ -181,15 +182,12 @@ fn inet(fields: &impl Fields, tcp: bool) -> Inet {
 #[inline(always)]
 fn inet_options(fields: &impl Fields) -> Option<u16> {
     let freebind = offset!(freebind);
-    let no_port = offset!(bind_address_no_port);
-    let word: u32 = fields.read(freebind.byte)?;
-    let apart = no_port.byte.wrapping_sub(freebind.byte) & 3;
-    let no_port = word >> ((apart * 8 + no_port.shift) & 31);
+    let word: u32 = fields.read(freebind)?;
     let mut options = 0;
-    if word >> (freebind.shift & 7) & 1 != 0 {
+    if word & freebind.mask() != 0 {
         options |= option::FREEBIND;
     }
-    if no_port & 1 != 0 {
+    if word & value::<{ blanks::value::NO_PORT_MASK }>() as u32 != 0 {
         options |= option::NO_PORT;
     }
     Some(options)
@@ -217,8 +215,6 @@ pub(crate) struct Addresses {
     pub(crate) local: [u64; 2],
     /// Peer's address.
     pub(crate) remote: [u64; 2],
-    /// Peer's port, host order.
-    pub(crate) remote_port: u16,
 }
 
 /// The first eight bytes of `::ffff:0:0/96` are 0, the next four these, as loaded on little endian.
@@ -227,42 +223,44 @@ const MAPPED: u64 = 0xffff_0000;
 /// Both ends, IPv4 where the peer (or, before there is one, the bound address) is a mapped IPv4 one.
 #[inline(always)]
 pub(crate) fn addresses(common: &impl Fields, with_remote: bool) -> Addresses {
-    let mut out = Addresses { family: 4, local: [0; 2], remote: [0; 2], remote_port: 0 };
-    if with_remote {
-        out.remote_port = common.read::<u16>(offset!(skc_dport)).map_or(0, u16::from_be);
-    }
-    if common.read::<u16>(offset!(skc_family)) == Some(AF_INET6) {
+    if common.read::<u16, _>(offset!(skc_family)) == Some(AF_INET6) {
         let local: [u64; 2] = common.read(offset!(skc_v6_rcv_saddr)).unwrap_or([0; 2]);
         let remote: [u64; 2] =
             if with_remote { common.read(offset!(skc_v6_daddr)).unwrap_or([0; 2]) } else { [0; 2] };
         let decides = if with_remote { remote } else { local };
         if !(decides[0] == 0 && decides[1] & 0xffff_ffff == MAPPED) {
-            return Addresses { family: 6, local, remote, ..out };
+            return Addresses { family: 6, local, remote };
         }
     }
-    out.local[0] = common.read::<u32>(offset!(skc_rcv_saddr)).map_or(0, u64::from);
     if with_remote {
-        out.remote[0] = common.read::<u32>(offset!(skc_daddr)).map_or(0, u64::from);
+        let both: u64 = common.read(offset!(skc_addrpair)).unwrap_or(0);
+        return Addresses { family: 4, local: [both >> 32, 0], remote: [both & 0xffff_ffff, 0] };
     }
-    out
+    let local = common.read::<u32, _>(offset!(skc_rcv_saddr)).map_or(0, u64::from);
+    Addresses { family: 4, local: [local, 0], remote: [0; 2] }
 }
 
-/// Options of the socket layer, and the bit that says they were read.
+/// Options of the socket layer, and the bit that says they were read. Both lie in one byte: userspace has seen to
+/// that.
 #[inline(always)]
 pub(crate) fn common_options(common: &impl Fields) -> (u16, u16) {
-    match (common.bits(offset!(skc_reuse), 15), common.bit(offset!(skc_reuseport))) {
-        (Some(reuse), Some(reuseport)) => {
-            let mut options = 0;
-            if reuse != 0 {
-                options |= option::REUSEADDR;
-            }
-            if reuseport {
-                options |= option::REUSEPORT;
-            }
-            (options, present::OPTIONS)
-        }
-        _ => (0, 0),
+    let (reuse, reuseport) = (offset!(skc_reuse), offset!(skc_reuseport));
+    let Some(byte) = common.read::<u8, _>(reuse).map(u32::from) else { return (0, 0) };
+    let mut options = 0;
+    if byte & reuse.mask() * 15 != 0 {
+        options |= option::REUSEADDR;
     }
+    if byte & reuseport.mask() != 0 {
+        options |= option::REUSEPORT;
+    }
+    (options, present::OPTIONS)
+}
+
+/// The peer's port and the one that the socket holds, both host order, 0 for none.
+#[inline(always)]
+pub(crate) fn ports(common: &impl Fields) -> (u16, u16) {
+    let both: u32 = common.read(offset!(skc_portpair)).unwrap_or(0);
+    (u16::from_be(both as u16), (both >> 16) as u16)
 }
 
 /// Local port that the socket holds, 0 for none.
@@ -274,13 +272,7 @@ pub(crate) fn port_of(common: &impl Fields) -> u16 {
 /// Whether the socket is on its way to listen.
 #[inline(always)]
 pub(crate) fn is_listening(common: &impl Fields) -> bool {
-    common.read::<u8>(offset!(skc_state)) == Some(TCP_LISTEN)
-}
-
-/// Whether a bind call named the port.
-#[inline(always)]
-pub(crate) fn is_port_locked(socket: &impl Socket) -> bool {
-    socket.locks().is_some_and(|locks| locks & BINDPORT_LOCK != 0)
+    common.read::<u8, _>(offset!(skc_state)) == Some(TCP_LISTEN)
 }
 
 /// The range a search runs over: the socket's own ends where they lie inside the namespace's
@@ -288,6 +280,9 @@ pub(crate) fn is_port_locked(socket: &impl Socket) -> bool {
 #[inline(always)]
 pub(crate) fn effective_range(net: (u16, u16), own: (u16, u16)) -> (u16, u16) {
     let (mut low, mut high) = net;
+    if own == (0, 0) {
+        return net;
+    }
     if own.0 >= low && own.0 <= high {
         low = own.0;
     }

@@ -4,7 +4,7 @@ use aya_ebpf::helpers::{
     bpf_get_current_comm, bpf_get_current_pid_tgid, bpf_get_current_uid_gid,
     generated::{bpf_get_current_cgroup_id, bpf_get_current_task, bpf_get_current_task_btf},
 };
-use tracer_ebpf::abi::{Record, present, tune};
+use tracer_ebpf::abi::{Record, present};
 
 use super::{
     fields::{Fields, Probed, Typed},
@@ -27,48 +27,47 @@ pub(crate) fn ids() -> Ids {
     Ids { pid: (both >> 32) as u32, tid: both as u32 }
 }
 
-/// Fills in what a record says of the running task beside its ids: by typed loads where the kernel has them, by
-/// helpers elsewhere.
+/// Fills in what a record says of the running task beside its ids, and tells what was found, bits of [`present`]: by
+/// typed loads where the kernel has them, by helpers elsewhere.
 ///
-/// `record` lies in a map, and each field is written as soon as it is read: the verifier does not follow the
-/// contents of maps, so what was found and what was not does not double its work each time.
+/// Each field is written as soon as it is read: `record` does not lie on the stack, whose contents the verifier follows.
 #[inline(always)]
-pub(crate) fn identify(record: &mut Record) {
+pub(crate) fn identify(record: &mut Record) -> u16 {
     // SAFETY: the helper has no preconditions.
     record.cgroup_id = unsafe { bpf_get_current_cgroup_id() };
-    record.present |= present::CGROUP;
-    if tuned(tune::TASK_BTF) {
+    let found = if tuned!(TASK_BTF) {
         // SAFETY: the helper has no preconditions; the result is never null.
         let task = unsafe { bpf_get_current_task_btf() };
-        typed(Typed(task.cast_const().cast()), record);
+        typed(Typed(task.cast_const().cast()), record)
     } else {
-        by_helpers(record);
-    }
+        by_helpers(record)
+    };
+    found | present::CGROUP
 }
 
 #[inline(always)]
-fn typed(task: Typed, record: &mut Record) {
-    if let Some(comm) = task.read(offset!(task_comm)) {
-        record.comm = bytes(comm);
-        record.present |= present::COMM;
+fn typed(task: Typed, record: &mut Record) -> u16 {
+    let mut found = 0;
+    let comm: Option<[u64; 2]> = task.read(offset!(task_comm));
+    record.comm = bytes(comm.unwrap_or([0; 2]));
+    if comm.is_some() {
+        found |= present::COMM;
     }
-    if let Some(uid) =
-        task.read::<u64>(offset!(task_cred)).and_then(|cred| pointer(cred).read(offset!(cred_uid)))
-    {
-        record.uid = uid;
-        record.present |= present::UID;
+    let cred: Option<u64> = task.read(offset!(task_cred));
+    let uid: Option<u32> = cred.and_then(|cred| pointer(cred).read(offset!(cred_uid)));
+    record.uid = uid.unwrap_or(0);
+    if uid.is_some() {
+        found |= present::UID;
     }
-    if let Some(leader) = task.read::<u64>(offset!(task_leader)) {
-        started(&pointer(leader), record);
-    }
+    let leader: Option<u64> = task.read(offset!(task_leader));
+    found | started(leader.map(pointer), record)
 }
 
 #[inline(always)]
-fn started(leader: &impl Fields, record: &mut Record) {
-    if let Some(start) = leader.read::<u64>(offset!(task_start)) {
-        record.start = (start >> 20) as u32;
-        record.present |= present::START;
-    }
+fn started(leader: Option<impl Fields>, record: &mut Record) -> u16 {
+    let start: Option<u64> = leader.and_then(|leader| leader.read(offset!(task_start)));
+    record.start = (start.unwrap_or(0) >> 20) as u32;
+    if start.is_some() { present::START } else { 0 }
 }
 
 /// A pointer that was itself loaded through a typed pointer keeps its type.
@@ -78,16 +77,16 @@ fn pointer(value: u64) -> Typed {
 }
 
 #[inline(always)]
-fn by_helpers(record: &mut Record) {
+fn by_helpers(record: &mut Record) -> u16 {
+    let mut found = present::UID;
     record.uid = bpf_get_current_uid_gid() as u32;
-    record.present |= present::UID;
     if let Ok(comm) = bpf_get_current_comm() {
         record.comm = comm;
-        record.present |= present::COMM;
+        found |= present::COMM;
+    } else {
+        record.comm = [0; 16];
     }
-    if let Some(leader) = leader() {
-        started(&leader, record);
-    }
+    found | started(leader(), record)
 }
 
 /// The first thread of the running process.
@@ -99,10 +98,29 @@ pub(crate) fn leader() -> Option<Probed> {
     Some(Probed(leader as *const u8))
 }
 
+/// Name of the running thread.
+#[inline(always)]
+pub(crate) fn comm() -> [u8; 16] {
+    bpf_get_current_comm().unwrap_or([0; 16])
+}
+
+/// Start of the running process since boot, as [`Record::start`] has it; 0 where it is not known.
+#[inline(always)]
+pub(crate) fn start() -> u32 {
+    let start: Option<u64> = if tuned!(TASK_BTF) {
+        // SAFETY: the helper has no preconditions; the result is never null.
+        let task = Typed(unsafe { bpf_get_current_task_btf() }.cast_const().cast());
+        task.read(offset!(task_leader)).and_then(|leader| pointer(leader).read(offset!(task_start)))
+    } else {
+        leader().and_then(|leader| leader.read(offset!(task_start)))
+    };
+    (start.unwrap_or(0) >> 20) as u32
+}
+
 /// Name of the first thread of the running process.
 #[inline(always)]
 pub(crate) fn leader_comm() -> Option<[u64; 2]> {
-    if tuned(tune::TASK_BTF) {
+    if tuned!(TASK_BTF) {
         // SAFETY: the helper has no preconditions; the result is never null.
         let task = Typed(unsafe { bpf_get_current_task_btf() }.cast_const().cast());
         let leader: u64 = task.read(offset!(task_leader))?;

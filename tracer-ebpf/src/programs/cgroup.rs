@@ -13,7 +13,7 @@ use tracer_ebpf::abi::kind;
 
 use crate::kernel::{
     fields::{Fields as _, Probed},
-    globals::offset,
+    globals::{Field, offset},
     pending::{self, Beginning},
     release,
 };
@@ -25,8 +25,8 @@ const TCP_LISTEN_CB: u32 = 11;
 
 /// The socket behind a hook's context: the kernel's structure starts with it.
 #[inline(always)]
-fn socket(context: *const u8, offset: u32) -> Option<u64> {
-    Probed(context).read(offset).filter(|&sock| sock != 0)
+fn socket<const F: usize>(context: *const u8, field: Field<F>) -> Option<u64> {
+    Probed(context).read(field).filter(|&sock| sock != 0)
 }
 
 #[inline(always)]

@@ -12,10 +12,12 @@ use aya_ebpf::{
     programs::{FEntryContext, FExitContext},
 };
 
+use tracer_ebpf::abi::blanks;
+
 use crate::kernel::{
     choice::{self, Path},
     fields::Typed,
-    globals::{CONFIG, frozen},
+    globals::value,
     release,
     sock::{self, TypedSock},
 };
@@ -67,8 +69,9 @@ fn fx_connect(ctx: FExitContext) -> i32 {
     let sock = sock!(ctx, 1);
     // 4 arguments up to 6.12, 5 from 6.18 on: userspace reads their number from the BTF. The branch that
     // would read behind the return value is dead code to the verifier.
-    let ret = if frozen(&CONFIG.connect_ret) == 4 { word!(ctx + 32) } else { word!(ctx + 40) };
-    choice::exit(Path::Connect, ret as i32, |_| Some(TypedSock(sock)));
+    let arguments = value::<{ blanks::value::CONNECT_RET }>();
+    let ret = if arguments == 4 { word!(ctx + 32) } else { word!(ctx + 40) };
+    choice::exit(Path::Connect, ret as i32, |_| Some(TypedSock::<true>(sock)));
     0
 }
 
@@ -84,7 +87,7 @@ fn fe_tcp_port(ctx: FEntryContext) -> i32 {
 #[fexit]
 fn fx_tcp_port(ctx: FExitContext) -> i32 {
     let sock = sock!(ctx, 0);
-    choice::exit(Path::Port, ctx.arg::<u64>(2) as i32, |_| Some(TypedSock(sock)));
+    choice::exit(Path::Port, ctx.arg::<u64>(2) as i32, |_| Some(TypedSock::<true>(sock)));
     0
 }
 
@@ -100,7 +103,7 @@ fn fe_udp_port(ctx: FEntryContext) -> i32 {
 #[fexit]
 fn fx_udp_port(ctx: FExitContext) -> i32 {
     let sock = sock!(ctx, 0);
-    choice::exit(Path::Port, ctx.arg::<u64>(3) as i32, |_| Some(TypedSock(sock)));
+    choice::exit(Path::Port, ctx.arg::<u64>(3) as i32, |_| Some(TypedSock::<false>(sock)));
     0
 }
 
@@ -131,7 +134,7 @@ fn fe_ping_port(ctx: FEntryContext) -> i32 {
 #[fexit]
 fn fx_ping_port(ctx: FExitContext) -> i32 {
     let sock = sock!(ctx, 0);
-    choice::exit(Path::Port, ctx.arg::<u64>(2) as i32, |_| Some(TypedSock(sock)));
+    choice::exit(Path::Port, ctx.arg::<u64>(2) as i32, |_| Some(TypedSock::<false>(sock)));
     0
 }
 
@@ -173,7 +176,7 @@ fn fe_udp_unhash(ctx: FEntryContext) -> i32 {
 #[fentry]
 fn fe_udp_disc(ctx: FEntryContext) -> i32 {
     let sock = sock!(ctx, 0);
-    release::disconnects(&TypedSock(sock));
+    release::disconnects(&TypedSock::<false>(sock));
     0
 }
 

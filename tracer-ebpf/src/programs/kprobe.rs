@@ -11,7 +11,7 @@ use aya_ebpf::{
 
 use crate::kernel::{
     choice::{self, Path},
-    fields::{Fields as _, Probed},
+    fields::Probed,
     release,
     sock::{self, ProbedSock},
 };
@@ -97,7 +97,7 @@ fn kr_ping_port(ctx: RetProbeContext) -> u32 {
 #[kprobe]
 fn kp_sctp_port(ctx: ProbeContext) -> u32 {
     const PORT_AT: u32 = 2;
-    let requested = pointer(&ctx, 1).read::<u16>(PORT_AT).map_or(0, u16::from_be);
+    let requested = pointer(&ctx, 1).at::<u16>(PORT_AT).map_or(0, u16::from_be);
     choice::enter(Path::Port, pointer(&ctx, 0).0 as u64, requested, 0);
     0
 }

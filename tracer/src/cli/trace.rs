@@ -67,6 +67,9 @@ pub(super) struct Args {
     filters: Filters,
     #[command(flatten)]
     kernel: KernelOptions,
+    /// Read the events and throw them away: to measure what that costs
+    #[arg(long, conflicts_with = "summary_only", hide = true)]
+    discard: bool,
     /// Create this file when the hooks are armed
     #[arg(long, value_name = "FILE", hide = true)]
     ready_file: Option<PathBuf>,
@@ -99,6 +102,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let shown = Shown {
         container: args.filters.container().map(str::to_owned),
         count_only: args.summary_only,
+        discard: args.discard,
         misses: armed.backend() == Backend::Kprobe,
     };
     let limits = Limits { events: args.count };

@@ -22,7 +22,7 @@ pub struct Parts<'a> {
     pub object: &'a [u8],
     /// Frozen settings.
     pub config: &'a Config,
-    /// Frozen offsets.
+    /// Offsets of kernel fields.
     pub offsets: &'a FieldOffsets,
     /// Size of the ring.
     pub buffer_bytes: u32,
@@ -46,15 +46,18 @@ pub struct Failed {
 /// The object is broken, or the kernel refuses a map.
 pub fn create(parts: &Parts<'_>, facts: &Facts) -> Result<Ebpf, KernelError> {
     // With releases: as many ports held at a time as are followed, some 25 MB of kernel memory.
+    let mut object = parts.object.to_vec();
+    let blanks = super::blanks::fill(&mut object, parts.config, parts.offsets)
+        .map_err(|error| KernelError::Object(error.to_string()))?;
+    log::debug!("{blanks} blanks are filled in");
     let live_entries = if parts.config.tune & tune::RELEASES != 0 { 131_072 } else { 1 };
     EbpfLoader::new()
         .btf(None)
         .override_global(names::CONFIG_GLOBAL, parts.config.as_bytes(), true)
-        .override_global(names::OFFSETS_GLOBAL, parts.offsets.as_bytes(), true)
         .map_max_entries(names::EVENTS, parts.buffer_bytes)
         .map_max_entries(names::COUNTERS, facts.possible_cpus)
         .map_max_entries(names::LIVE, live_entries)
-        .load(parts.object)
+        .load(&object)
         .map_err(|error| KernelError::Object(chain(&error)))
 }
 

@@ -64,6 +64,10 @@ impl KernelTypes {
                 Err(_) => absent.push(field.name),
             }
         }
+        // They are read as one byte.
+        if offsets.skc_reuse.byte != offsets.skc_reuseport.byte {
+            (offsets.skc_reuse.byte, offsets.skc_reuseport.byte) = (POISON, POISON);
+        }
         Ok(Self { path, offsets, absent, functions: index.functions })
     }
 }

@@ -5,7 +5,7 @@ use aya::{
     maps::{Array, HashMap, MapData},
 };
 pub use tracer_ebpf::abi::{CELLS, Protocol, ResultClass};
-use tracer_ebpf::abi::{CpuCounters, Record, TallyKey, TallyValue, cell, names, present};
+use tracer_ebpf::abi::{CpuCounters, Record, TallyKey, TallyValue, cell, flags, names, present};
 use zerocopy::FromBytes as _;
 
 use super::KernelError;
@@ -114,6 +114,13 @@ pub fn cell_of(record: &[u8]) -> Option<usize> {
     let record = Record::ref_from_bytes(record).ok()?;
     let errno = if record.present & present::ERROR != 0 { record.error } else { u8::MAX };
     Some(cell(record.kind, Protocol::of(record.protocol), ResultClass::of(errno)))
+}
+
+/// Whether the kernel half counts a record: not those of the self-test, nor those that carry a name only.
+#[must_use]
+pub fn is_event(record: &[u8]) -> bool {
+    let uncounted = flags::SELF_TEST | flags::LEADER_NAME;
+    Record::ref_from_bytes(record).is_ok_and(|record| record.flags & uncounted == 0)
 }
 
 /// Reads the counters.

@@ -6,6 +6,7 @@
 pub mod armed;
 pub mod attach;
 pub mod backend;
+pub mod blanks;
 pub mod btf;
 pub mod counts;
 pub mod error;

@@ -28,17 +28,32 @@ pub(super) const ROWS: &[Row] = &[
     Row { name: "libbpf-tools tcpconnect", subject: Subject::LibbpfTools("tcpconnect"), goal: None },
     Row { name: "libbpf-tools bindsnoop", subject: Subject::LibbpfTools("bindsnoop"), goal: None },
     Row {
-        name: "summary only, fentry",
-        subject: Subject::Portscope(&["trace", "--summary-only", "--backend", "fentry"]),
+        name: "kernel half and ring, fentry",
+        subject: Subject::Portscope(&["trace", "-q", "--discard", "--backend", "fentry"]),
         goal: Some(1_250),
     },
     Row {
-        name: "summary only, kprobe",
+        name: "kernel half and ring, kprobe",
+        subject: Subject::Portscope(&["trace", "-q", "--discard", "--backend", "kprobe"]),
+        goal: None,
+    },
+    Row {
+        name: "kernel half and ring, tracepoint",
+        subject: Subject::Portscope(&["trace", "-q", "--discard", "--backend", "tracepoint"]),
+        goal: None,
+    },
+    Row {
+        name: "counts by process, fentry",
+        subject: Subject::Portscope(&["trace", "--summary-only", "--backend", "fentry"]),
+        goal: Some(700),
+    },
+    Row {
+        name: "counts by process, kprobe",
         subject: Subject::Portscope(&["trace", "--summary-only", "--backend", "kprobe"]),
         goal: None,
     },
     Row {
-        name: "summary only, tracepoint",
+        name: "counts by process, tracepoint",
         subject: Subject::Portscope(&["trace", "--summary-only", "--backend", "tracepoint"]),
         goal: None,
     },

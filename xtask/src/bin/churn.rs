@@ -1,6 +1,6 @@
 //! The measuring loop of `bench overhead`: socket, one allocation, close, many times over, timed as a whole.
 //!
-//! Prints one line of JSON per kind: the time of the cheaper of two runs, each five loops of 2,000 operations.
+//! Prints one line of JSON per kind: the time of the cheapest of four runs, each five loops of 2,000 operations.
 //! Whole loops, because a short one would end between two polls of a tracer and hide what its reader costs.
 
 #![forbid(unsafe_code)]
@@ -20,7 +20,7 @@ use rustix::{
 
 const LOOPS: u64 = 5;
 const OPERATIONS: u64 = 2_000;
-const RUNS: u64 = 2;
+const RUNS: u64 = 4;
 
 /// Nothing listens here: the port is allocated, used and refused within the call.
 const REFUSED: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::LOCALHOST, 9);

@@ -44,6 +44,8 @@ pub(crate) fn build(arch: Arch) -> Result<Vec<u8>> {
     let mut flags = vec![
         "-Cdebuginfo=2".to_owned(),
         "-Clink-arg=--btf".to_owned(),
+        // 32-bit arithmetic and jumps (Linux 5.1): half of what we read is narrower than a register.
+        "-Ctarget-cpu=v3".to_owned(),
         // Lints are the business of `check`, which runs them on the host with a compiler of our choice.
         "-Awarnings".to_owned(),
         format!("--cfg=bpf_target_arch=\"{}\"", arch.name()),
