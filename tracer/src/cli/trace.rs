@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     enrich::{Processes, TimeColumn, monotonic_now},
-    kernel::{self, Armed, Backend, Settings, facts::Facts},
+    kernel::{self, Armed, Backend, Settings, facts},
     output::{Columns, CsvOutput, Field, JsonOutput, TextOutput, TraceOutput},
     pipeline::{self, Accounts, FrameFacts, Limits, Observer, Outlet, PipelineError, Shown, Spaces},
 };
@@ -122,7 +122,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
 }
 
 fn settings(args: &Args) -> Result<Settings, Failure> {
-    let facts = Facts::read()?;
+    let cgroup2 = facts::cgroup2_mount()?;
     Ok(Settings {
         backend: args.kernel.backend,
         btf: args.kernel.btf.clone(),
@@ -130,7 +130,7 @@ fn settings(args: &Args) -> Result<Settings, Failure> {
         explicit: args.explicit,
         releases: args.releases,
         count_only: args.summary_only,
-        filter: args.filters.in_kernel(args.failed, facts.cgroup2.as_deref())?,
+        filter: args.filters.in_kernel(args.failed, cgroup2.as_deref())?,
     })
 }
 
