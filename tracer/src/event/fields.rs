@@ -175,11 +175,12 @@ impl Event {
         }
     }
 
-    /// The effective bounds of the choice: the namespace's range, or the socket's own within it.
+    /// The effective bounds of the choice: the namespace's range, or the socket's own within it. Identifiers of
+    /// ping sockets come from all 16 bits (`ping_get_port`, net/ipv4/ping.c).
     #[must_use]
     #[inline]
     pub const fn range(&self) -> Option<PortRange> {
-        if self.seen(present::RANGE) {
+        if self.seen(present::RANGE) && !matches!(self.protocol(), Protocol::Icmp) {
             PortRange::new(self.record.range_low, self.record.range_high)
         } else {
             None
