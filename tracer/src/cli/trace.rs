@@ -18,7 +18,7 @@ use crate::{
     enrich::{Processes, TimeColumn, monotonic_now},
     kernel::{self, Armed, Backend, Settings, facts},
     output::{Columns, CsvOutput, Field, JsonOutput, TextOutput, TraceOutput},
-    pipeline::{self, Accounts, FrameFacts, Limits, Observer, Outlet, PipelineError, Shown, Spaces},
+    pipeline::{self, Accounts, FrameFacts, Limits, Observer, Outlet, PipelineError, Shown, Signals, Spaces},
 };
 
 /// Options of `trace`.
@@ -84,6 +84,12 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let settings = settings(args)?;
     let mut place = Place::open(args.write.as_deref())?;
     let mut armed = kernel::arm(&settings)?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::new(format!("cannot start the event loop: {}", reason(&error))))?;
+    // Whoever is told that the hooks are armed may end the trace at once, and gets its summary.
+    let signals = runtime.block_on(async { Signals::listen() }).map_err(|error| failure(&place, error))?;
     let mut spaces = Spaces::new(Path::new("/proc"), armed.range_takes_every_port());
     let (namespaces, configs) = spaces.survey().map_err(|error| Failure::new(error.to_string()))?;
     let frame = FrameFacts {
@@ -111,11 +117,8 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
         place.flush(&mut text).map_err(|error| place.failure(&error))?;
     }
     announce(args.ready_file.as_deref())?;
-    let ended = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| Failure::new(format!("cannot start the event loop: {}", reason(&error))))?
-        .block_on(pipeline::run(&mut armed, &mut observer, &mut place, args.duration, interim))
+    let ended = runtime
+        .block_on(pipeline::run(&mut armed, &mut observer, &mut place, signals, args.duration, interim))
         .map_err(|error| failure(&place, error))?;
     log::info!("ended: {ended:?}");
     finish(args, &armed, &mut observer, &mut place)
