@@ -36,10 +36,14 @@ pub enum Need {
     Mptcp,
     /// SCTP.
     Sctp,
+    /// Ping sockets.
+    Ping,
     /// `IP_LOCAL_PORT_RANGE`, from 6.1.31 on.
     LocalPortRange,
     /// TCP Fast Open.
     Fastopen,
+    /// io_uring, which a sysctl may forbid.
+    IoUring,
 }
 
 impl fmt::Display for Need {
@@ -52,8 +56,10 @@ impl fmt::Display for Need {
             Self::UdpLite => f.write_str("udplite"),
             Self::Mptcp => f.write_str("mptcp"),
             Self::Sctp => f.write_str("sctp"),
+            Self::Ping => f.write_str("ping sockets"),
             Self::LocalPortRange => f.write_str("local_port_range"),
             Self::Fastopen => f.write_str("fastopen"),
+            Self::IoUring => f.write_str("io_uring"),
         }
     }
 }
@@ -70,8 +76,10 @@ impl Need {
             "udplite" => Ok(Self::UdpLite),
             "mptcp" => Ok(Self::Mptcp),
             "sctp" => Ok(Self::Sctp),
+            "icmp" => Ok(Self::Ping),
             "local_port_range" => Ok(Self::LocalPortRange),
             "fastopen" => Ok(Self::Fastopen),
+            "io_uring" => Ok(Self::IoUring),
             other => bail!("the workload misses {other:?}, which no kernel row knows"),
         }
     }

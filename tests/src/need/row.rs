@@ -53,7 +53,7 @@ impl Row {
     pub fn promise(self, need: Need) -> Promise {
         use Promise::{Met, Open, Unmet};
         match (self, need) {
-            (Self::Host, _) | (_, Need::Sctp) => Open,
+            (Self::Host, _) => Open,
             (_, Need::RefusedBackend)
             | (Self::V5_10, Need::Mptcp | Need::LocalPortRange)
             | (Self::Newest, Need::UdpLite) => Unmet,
@@ -111,7 +111,7 @@ mod tests {
     #[test]
     fn expected_skips_are_those_of_the_kernels() {
         let unmet = |row: Row| {
-            [Need::Ipv6, Need::UdpLite, Need::Mptcp, Need::LocalPortRange, Need::Fastopen]
+            [Need::Ipv6, Need::UdpLite, Need::Mptcp, Need::LocalPortRange, Need::Fastopen, Need::Sctp]
                 .into_iter()
                 .filter(|need| row.promise(*need) == Promise::Unmet)
                 .collect::<Vec<_>>()

@@ -16,6 +16,7 @@ per_backend! {
     a_reader_that_went_away_ends_the_trace_quietly,
     a_count_ends_the_trace_with_its_summary,
     a_file_that_is_no_btf_is_told_by_name,
+    a_trace_that_is_stopped_as_soon_as_it_is_armed_ends_with_its_footer,
 }
 
 const USAGE: i32 = 2;
@@ -135,6 +136,13 @@ fn a_file_that_is_no_btf_is_told_by_name(live: &Live) -> Result<()> {
         ensure!(matches!(ended.status, Some(1 | UNTRACEABLE)), "{path}: {:?} {}", ended.status, ended.stderr);
         ended.must_not_panic()?;
         ensure!(ended.stderr.contains(path), "it does not name {path}: {}", ended.stderr);
+    }
+    Ok(())
+}
+
+fn a_trace_that_is_stopped_as_soon_as_it_is_armed_ends_with_its_footer(live: &Live) -> Result<()> {
+    for _ in 0..live.scaled(10) {
+        live.tracer(&[])?.stop()?.accounting()?;
     }
     Ok(())
 }

@@ -5,6 +5,7 @@
 
 #![forbid(unsafe_code)]
 
+mod callers;
 mod candidates;
 mod cli;
 mod contention;
@@ -15,6 +16,7 @@ mod leftovers;
 mod namespaces;
 mod overload;
 mod parity;
+mod protocols;
 mod releases;
 mod shape;
 mod sites;

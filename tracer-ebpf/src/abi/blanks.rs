@@ -9,6 +9,13 @@
 //! - a load (`BPF_LDX | BPF_MEM`) whose 16-bit offset is [`offset_blank`] of a field;
 //! - a move of a constant (`BPF_ALU64 | BPF_MOV | BPF_K`) whose 32-bit immediate is [`value_blank`] of a value.
 
+#![expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_possible_wrap,
+    clippy::cast_sign_loss,
+    reason = "constants, evaluated when they are compiled; fields are fewer than a hundred"
+)]
+
 use super::offsets::FIELDS;
 
 /// First offset that is a blank: no structure, stack or map value of ours reaches so far.
@@ -17,6 +24,10 @@ pub const FIRST_OFFSET: i16 = 0x7000;
 pub const VALUE_MARK: i32 = 0x5afe_0000;
 
 /// The offset that stands for a field, or for the word of it that lies `word` times eight bytes further.
+///
+/// # Panics
+///
+/// There is no such field, or `word` is above 1.
 #[must_use]
 pub const fn offset_blank(field: usize, word: usize) -> i16 {
     assert!(field < FIELDS.len() && word < 2);

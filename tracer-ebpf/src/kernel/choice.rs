@@ -3,7 +3,7 @@
 use core::ptr;
 
 use aya_ebpf::helpers::generated::bpf_ktime_get_ns;
-use tracer_ebpf::abi::{Mode, Record, flags, kind, option, present};
+use tracer_ebpf::abi::{Mode, Protocol, Record, flags, kind, option, present};
 
 use super::{
     control, emit, filter,
@@ -323,6 +323,10 @@ pub(crate) fn fill_socket<S: Socket>(event: &mut Record, socket: &S, address: u6
     (event.range_low, event.range_high) = sock::effective_range(net.range, inet.range);
     let birth = if tuned!(RELEASES) { event.mono_ns } else { 0 };
     event.socket = socket_id(address, birth);
+    if !S::TCP && Protocol::of(protocol) as u8 == Protocol::Icmp as u8 {
+        // An identifier is chosen from all there are, whatever the range.
+        return found | (net.seen & !present::RANGE);
+    }
     found | net.seen
 }
 

@@ -51,7 +51,7 @@ pub(crate) fn publish(record: &mut Record) {
     } else if let Some(counters) = Counters::here() {
         let before = counters.event(cell_of(record));
         // Whether the ring fills up is asked now and then: the answer costs more than all of the counting.
-        if before & 7 == 0 && is_filling(record.mono_ns) {
+        if before % 8 == 0 && is_filling(record.mono_ns) {
             // SAFETY: the caller has reserved it and written it in full.
             return unsafe { submit(record, BPF_RB_FORCE_WAKEUP) };
         }
@@ -223,22 +223,19 @@ pub(crate) fn name_leader(ids: Ids, start: u32, now: u64) {
 #[inline(always)]
 fn tally(pid: u32, cell: usize, counters: Counters, comm: impl FnOnce() -> [u8; 16]) {
     let key = TallyKey { pid, cell: cell as u32 };
-    let value = match TALLY.get_ptr_mut(&key) {
-        Some(value) => value,
-        None => {
-            let fresh = TallyValue { count: 0, comm: comm() };
-            // Another CPU may have been first: the lookup below finds its entry.
-            let inserted = TALLY.insert(&key, &fresh, u64::from(BPF_NOEXIST));
-            match TALLY.get_ptr_mut(&key) {
-                Some(value) => value,
-                None => {
-                    if inserted.is_err() {
-                        counters.tally_full();
-                    }
-                    return;
-                }
+    let value = if let Some(value) = TALLY.get_ptr_mut(&key) {
+        value
+    } else {
+        let fresh = TallyValue { count: 0, comm: comm() };
+        let inserted = TALLY.insert(&key, &fresh, u64::from(BPF_NOEXIST)).is_ok();
+        // Another CPU may have been first: then this finds its entry.
+        let Some(value) = TALLY.get_ptr_mut(&key) else {
+            if !inserted {
+                counters.tally_full();
             }
-        }
+            return;
+        };
+        value
     };
     // SAFETY: the pointer is the non-null result of a map lookup.
     let count = unsafe { &raw mut (*value).count };

@@ -33,7 +33,7 @@ macro_rules! words {
                 // SAFETY: as the caller says.
                 let value = unsafe { load_word::<F, 0, { size_of::<$word>() }>(base) };
                 // SAFETY: a load fills the upper bits with zeros.
-                unsafe { core::hint::assert_unchecked(value <= $word::MAX as u64) };
+                unsafe { core::hint::assert_unchecked(value >> ($word::BITS - 1) <= 1) };
                 value as $word
             }
         }
@@ -100,7 +100,7 @@ pub(crate) trait Fields {
     #[inline(always)]
     fn any_bit<const F: usize>(&self, field: Field<F>, bits: u8) -> Option<bool> {
         let byte: u8 = self.read(field)?;
-        Some(u32::from(byte) & field.mask() * u32::from(bits) != 0)
+        Some(u32::from(byte) & (field.mask() * u32::from(bits)) != 0)
     }
 
     /// Two 16-bit numbers that lie within eight bytes.

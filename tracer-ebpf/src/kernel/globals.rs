@@ -67,12 +67,18 @@ pub(crate) fn value<const VALUE: u16>() -> i64 {
     }
 }
 
+/// Whether a constant of [`blanks::value`] is not 0.
+#[inline(always)]
+pub(crate) fn is_set<const VALUE: u16>() -> bool {
+    value::<VALUE>() != 0
+}
+
 /// Whether a bit of [`Config::tune`] is set.
 macro_rules! tuned {
     ($bit:ident) => {
-        $crate::kernel::globals::value::<
+        $crate::kernel::globals::is_set::<
             { tracer_ebpf::abi::blanks::value::tune(tracer_ebpf::abi::tune::$bit) },
-        >() != 0
+        >()
     };
 }
 pub(crate) use tuned;

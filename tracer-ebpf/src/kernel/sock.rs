@@ -25,6 +25,9 @@ pub(crate) trait Socket {
     /// The part that TIME_WAIT and request sockets share.
     type Common: Fields;
 
+    /// It can only be one that chooses like TCP.
+    const TCP: bool;
+
     /// Address of the socket.
     fn address(&self) -> u64;
     /// `struct sock_common`.
@@ -79,6 +82,8 @@ impl ProbedSock {
 impl<const TCP: bool> Socket for TypedSock<TCP> {
     type Common = Typed;
 
+    const TCP: bool = TCP;
+
     #[inline(always)]
     fn address(&self) -> u64 {
         self.0.0 as u64
@@ -120,6 +125,8 @@ impl<const TCP: bool> Socket for TypedSock<TCP> {
 
 impl Socket for ProbedSock {
     type Common = Block<COMMON_WORDS>;
+
+    const TCP: bool = false;
 
     #[inline(always)]
     fn address(&self) -> u64 {
@@ -247,7 +254,7 @@ pub(crate) fn common_options(common: &impl Fields) -> (u16, u16) {
     let (reuse, reuseport) = (offset!(skc_reuse), offset!(skc_reuseport));
     let Some(byte) = common.read::<u8, _>(reuse).map(u32::from) else { return (0, 0) };
     let mut options = 0;
-    if byte & reuse.mask() * 15 != 0 {
+    if byte & (reuse.mask() * 15) != 0 {
         options |= option::REUSEADDR;
     }
     if byte & reuseport.mask() != 0 {

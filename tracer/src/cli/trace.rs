@@ -16,9 +16,9 @@ use super::{
 };
 use crate::{
     enrich::{Processes, TimeColumn, monotonic_now},
-    kernel::{self, Armed, Backend, Settings, facts::Facts},
+    kernel::{self, Armed, Backend, Settings, facts},
     output::{Columns, CsvOutput, Field, JsonOutput, TextOutput, TraceOutput},
-    pipeline::{self, Accounts, FrameFacts, Limits, Observer, Outlet, PipelineError, Shown, Spaces},
+    pipeline::{self, Accounts, FrameFacts, Limits, Observer, Outlet, PipelineError, Shown, Signals, Spaces},
 };
 
 /// Options of `trace`.
@@ -87,6 +87,12 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let settings = settings(args)?;
     let mut place = Place::open(args.write.as_deref())?;
     let mut armed = kernel::arm(&settings)?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::new(format!("cannot start the event loop: {}", reason(&error))))?;
+    // Whoever is told that the hooks are armed may end the trace at once, and gets its summary.
+    let signals = runtime.block_on(async { Signals::listen() }).map_err(|error| failure(&place, error))?;
     let mut spaces = Spaces::new(Path::new("/proc"), armed.range_takes_every_port());
     let (namespaces, configs) = spaces.survey().map_err(|error| Failure::new(error.to_string()))?;
     let frame = FrameFacts {
@@ -115,18 +121,15 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
         place.flush(&mut text).map_err(|error| place.failure(&error))?;
     }
     announce(args.ready_file.as_deref())?;
-    let ended = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| Failure::new(format!("cannot start the event loop: {}", reason(&error))))?
-        .block_on(pipeline::run(&mut armed, &mut observer, &mut place, args.duration, interim))
+    let ended = runtime
+        .block_on(pipeline::run(&mut armed, &mut observer, &mut place, signals, args.duration, interim))
         .map_err(|error| failure(&place, error))?;
     log::info!("ended: {ended:?}");
     finish(args, &armed, &mut observer, &mut place)
 }
 
 fn settings(args: &Args) -> Result<Settings, Failure> {
-    let facts = Facts::read()?;
+    let cgroup2 = facts::cgroup2_mount()?;
     Ok(Settings {
         backend: args.kernel.backend,
         btf: args.kernel.btf.clone(),
@@ -134,7 +137,7 @@ fn settings(args: &Args) -> Result<Settings, Failure> {
         explicit: args.explicit,
         releases: args.releases,
         count_only: args.summary_only,
-        filter: args.filters.in_kernel(args.failed, facts.cgroup2.as_deref())?,
+        filter: args.filters.in_kernel(args.failed, cgroup2.as_deref())?,
     })
 }
 

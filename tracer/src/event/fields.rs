@@ -92,15 +92,22 @@ impl Event {
         }
     }
 
-    /// Local address, the wildcard for a socket that is bound to none.
+    /// Local address, the wildcard for a socket that is bound to none. A ping socket gets its address after its
+    /// identifier (`ping_bind`), and SCTP keeps addresses in a list of its own: there a wildcard says nothing.
     #[must_use]
     #[inline]
     pub const fn local_addr(&self) -> Option<IpAddr> {
-        if self.seen(present::LOCAL_ADDR) {
-            address(self.record.family, self.record.local_addr)
-        } else {
-            None
+        if !self.seen(present::LOCAL_ADDR) {
+            return None;
         }
+        match address(self.record.family, self.record.local_addr) {
+            Some(found) if found.is_unspecified() && self.has_late_address() => None,
+            found => found,
+        }
+    }
+
+    const fn has_late_address(&self) -> bool {
+        matches!(self.protocol(), Protocol::Icmp | Protocol::Sctp)
     }
 
     /// The port chosen, or held by a socket whose port was only checked; none where the choice failed.
@@ -175,11 +182,12 @@ impl Event {
         }
     }
 
-    /// The effective bounds of the choice: the namespace's range, or the socket's own within it.
+    /// The effective bounds of the choice: the namespace's range, or the socket's own within it. Identifiers of
+    /// ping sockets come from all 16 bits (`ping_get_port`, net/ipv4/ping.c).
     #[must_use]
     #[inline]
     pub const fn range(&self) -> Option<PortRange> {
-        if self.seen(present::RANGE) {
+        if self.seen(present::RANGE) && !matches!(self.protocol(), Protocol::Icmp) {
             PortRange::new(self.record.range_low, self.record.range_high)
         } else {
             None

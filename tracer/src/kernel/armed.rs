@@ -1,28 +1,21 @@
 //! A kernel half that runs: armed, tested, and read.
 
-use std::{
-    fs, io,
-    os::fd::{AsFd, BorrowedFd},
-};
+use std::os::fd::{AsFd, BorrowedFd};
 
 use aya::{
-    Btf, Ebpf,
+    Ebpf,
     maps::{Array, MapData, RingBuf},
 };
-use tracer_ebpf::abi::{Config, Control, Mode, Record, names, tune};
+use tracer_ebpf::abi::{Control, Mode, Record, names, tune};
 use zerocopy::{FromBytes as _, IntoBytes as _};
 
 use super::{
     Backend, KernelError, Settings,
-    attach::{self, Parts},
-    btf::KernelTypes,
     counts::{self, Counts, Tally, broken},
-    facts::Facts,
-    hooks::{Hook, Refusal, Role, Verdict},
-    object,
-    plan::{Plan, Wishes, plan},
+    hooks::{Hook, Refusal, Verdict},
+    host::Host,
+    plan::Plan,
     selftest::{self, Learnt},
-    sets,
 };
 
 /// Hooks that are attached and seen to work.
@@ -51,7 +44,7 @@ pub struct Trial {
 ///
 /// No right to trace, no backend that runs, or a BTF or object that cannot be used.
 pub fn arm(settings: &Settings) -> Result<Armed, KernelError> {
-    let host = Host::read(settings)?;
+    let host = Host::read(settings, &settings.backend.candidates())?;
     let mut refused = Vec::new();
     for backend in settings.backend.candidates() {
         match host.try_backend(settings, backend)? {
@@ -72,7 +65,7 @@ pub fn arm(settings: &Settings) -> Result<Armed, KernelError> {
 ///
 /// As [`arm`], but for backends that do not run: they are the answer here.
 pub fn survey(settings: &Settings) -> Result<Vec<Trial>, KernelError> {
-    let host = Host::read(settings)?;
+    let host = Host::read(settings, &Backend::ALL)?;
     Backend::ALL
         .into_iter()
         .map(|backend| {
@@ -82,120 +75,16 @@ pub fn survey(settings: &Settings) -> Result<Vec<Trial>, KernelError> {
         .collect()
 }
 
-/// Everything about the host that does not depend on the backend.
-struct Host {
-    facts: Facts,
-    types: KernelTypes,
-    btf: Option<Btf>,
-    object: std::borrow::Cow<'static, [u8]>,
-    socket_key: [u64; 2],
-}
-
-/// Kernel functions whose presence or parameters decide how the programs are set up.
-const FUNCTIONS: [&str; 4] = [
-    "__inet_hash_connect",
-    "bpf_get_current_task_btf",
-    "bpf_skc_to_tcp_sock",
-    "inet_sk_get_local_port_range",
-];
-
-impl Host {
-    fn read(settings: &Settings) -> Result<Self, KernelError> {
-        let facts = Facts::read()?;
-        if !facts.missing_capabilities.is_empty() {
-            return Err(KernelError::NotPermitted { missing: facts.missing_capabilities.join(", ") });
-        }
-        raise_memlock();
-        log::debug!("facts are read");
-        let types = KernelTypes::read(settings.btf.as_deref(), &FUNCTIONS)?;
-        log::debug!("types are read");
-        let btf = if facts.has_btf { Btf::from_sys_fs().ok() } else { None };
-        Ok(Self { facts, types, btf, object: object::bytes()?, socket_key: random_key()? })
-    }
-
-    /// `Ok(Err(_))` when this backend does not run here and another may.
-    fn try_backend(
-        &self,
-        settings: &Settings,
-        backend: Backend,
-    ) -> Result<Result<Armed, Refusal>, KernelError> {
-        let mut plan = match plan(&self.facts, backend, Wishes { releases: settings.releases }) {
-            Ok(plan) => plan,
-            Err(refusal) => return Ok(Err(refusal)),
-        };
-        let mut tuning = self.tuning(settings, backend);
-        loop {
-            let config = self.config(settings, &plan, tuning)?;
-            let parts = Parts {
-                object: &self.object,
-                config: &config,
-                offsets: &self.types.offsets,
-                buffer_bytes: settings.buffer_bytes,
-                btf: self.btf.as_ref(),
-            };
-            log::debug!("{backend}: trying");
-            let mut ebpf = attach::create(&parts, &self.facts)?;
-            log::debug!("{backend}: maps are made");
-            sets::fill(&mut ebpf, &settings.filter)?;
-            let tried =
-                attach::with_tracefs(|| attach::attach_all(&mut ebpf, &plan.hooks, parts.btf, &self.facts));
-            match tried {
-                Ok(()) => {
-                    log::debug!("{backend}: hooks are attached");
-                    return self.test(ebpf, backend, plan, config.tune);
-                }
-                Err(failed) => {
-                    drop(ebpf);
-                    log::debug!("{backend}: {}: {}", failed.hook.program, failed.refusal);
-                    let rejected = matches!(failed.refusal, Refusal::Rejected(_));
-                    if let Some(less) = demand_less(tuning).filter(|_| rejected) {
-                        tuning = less;
-                    } else if failed.hook.role == Role::Required {
-                        return Ok(Err(failed.refusal));
-                    } else {
-                        tuning = self.tuning(settings, backend);
-                        plan.hooks.retain(|hook| *hook != failed.hook);
-                        plan.left_out.push((failed.hook, Verdict::Not(failed.refusal)));
-                    }
-                }
-            }
-        }
-    }
-
-    fn tuning(&self, settings: &Settings, backend: Backend) -> u32 {
-        let has = |name: &str| self.types.functions.contains_key(name);
-        let mut tuning = tune::PROBE_READ;
-        let mut on = |set: bool, bit: u32| tuning |= if set { bit } else { 0 };
-        on(settings.explicit, tune::EXPLICIT);
-        on(settings.releases, tune::RELEASES);
-        on(settings.count_only, tune::COUNT_ONLY);
-        on(backend == Backend::Kprobe, tune::COUNT_ENTRIES);
-        on(backend != Backend::Tracepoint && has("bpf_get_current_task_btf"), tune::TASK_BTF);
-        on(backend == Backend::Fentry && has("bpf_skc_to_tcp_sock"), tune::SKC_TO_TCP);
-        tuning
-    }
-
-    fn config(&self, settings: &Settings, plan: &Plan, tuning: u32) -> Result<Config, KernelError> {
-        let watches_time_wait = plan.hooks.iter().any(|hook| hook.program.ends_with("_tw_end"));
-        let arguments = self.types.functions.get("__inet_hash_connect").map_or(4, |found| found.parameters);
-        Ok(Config {
-            socket_key: self.socket_key,
-            table_perturb: self.facts.symbols.get("table_perturb").copied().unwrap_or(0),
-            wake_bytes: u64::from(settings.buffer_bytes / 4),
-            tune: tuning | if watches_time_wait { tune::TIME_WAIT } else { 0 },
-            connect_ret: u32::try_from(arguments).unwrap_or(4),
-            filter: settings.filter.to_config().map_err(|error| KernelError::Object(error.to_string()))?,
-        })
-    }
-
-    fn test(
-        &self,
+impl Armed {
+    /// Tests hooks that are attached; `Ok(Err(_))` when they do not see what they should.
+    pub(super) fn tested(
         ebpf: Ebpf,
         backend: Backend,
         plan: Plan,
+        host: &Host,
         tuning: u32,
-    ) -> Result<Result<Armed, Refusal>, KernelError> {
-        let mut armed = Armed::new(ebpf, backend, plan, self, tuning)?;
+    ) -> Result<Result<Self, Refusal>, KernelError> {
+        let mut armed = Self::new(ebpf, backend, plan, host, tuning)?;
         armed.switch(Control { mode: Mode::SelfTest as u32, ..Control::default() })?;
         let made = selftest::make()?;
         let seen = selftest::watch(&made, || armed.drain_records());
@@ -210,15 +99,7 @@ impl Host {
         log::debug!("{backend}: tested");
         Ok(Ok(armed))
     }
-}
 
-/// What to do without when the kernel refuses a program, one thing at a time: typed task pointers, typed
-/// TCP pointers, reads of kernel memory (lockdown=confidentiality).
-fn demand_less(tuning: u32) -> Option<u32> {
-    [tune::TASK_BTF, tune::SKC_TO_TCP].into_iter().find(|bit| tuning & bit != 0).map(|bit| tuning & !bit)
-}
-
-impl Armed {
     fn new(
         mut ebpf: Ebpf,
         backend: Backend,
@@ -378,21 +259,4 @@ impl AsFd for Armed {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.ring.as_fd()
     }
-}
-
-/// Before 5.11 maps and programs count against the limit of locked memory.
-fn raise_memlock() {
-    use rustix::process::{Resource, Rlimit, setrlimit};
-    let unlimited = Rlimit { current: None, maximum: None };
-    if let Err(error) = setrlimit(Resource::Memlock, unlimited) {
-        log::debug!("the limit of locked memory stays: {error}");
-    }
-}
-
-fn random_key() -> Result<[u64; 2], KernelError> {
-    let path = "/dev/urandom";
-    let failed = |source: io::Error| KernelError::Read { path: path.into(), source };
-    let mut bytes = [0; 16];
-    io::Read::read_exact(&mut fs::File::open(path).map_err(failed)?, &mut bytes).map_err(failed)?;
-    Ok(<[u64; 2]>::read_from_bytes(&bytes).unwrap_or([1, 1]))
 }

@@ -1,6 +1,13 @@
 //! Loading and attaching: one try of one plan with one configuration.
 
-use std::{fs::File, path::Path};
+use std::{
+    collections::HashMap,
+    fs::File,
+    num::NonZero,
+    path::Path,
+    sync::{Mutex, PoisonError},
+    thread,
+};
 
 use aya::{
     Btf, Ebpf, EbpfLoader,
@@ -14,6 +21,8 @@ use super::{
     facts::Facts,
     hooks::{Hook, Refusal, Target},
 };
+
+const OTHER_TYPE: &str = "the program in the BPF object is of another type";
 
 /// What the programs are loaded with.
 #[derive(Clone, Copy, Debug)]
@@ -61,77 +70,105 @@ pub fn create(parts: &Parts<'_>, facts: &Facts) -> Result<Ebpf, KernelError> {
         .map_err(|error| KernelError::Object(chain(&error)))
 }
 
-/// Loads and attaches every hook of a plan, in its order.
+/// Loads the programs of a plan, several at once: the verifier takes a tenth of a second for the largest, and the
+/// kernel verifies as many at a time as there are callers with CAP_BPF.
+///
+/// # Errors
+///
+/// The first hook of the plan whose program the kernel refuses.
+pub fn load_all(ebpf: &mut Ebpf, hooks: &[Hook], btf: Option<&Btf>, facts: &Facts) -> Result<(), Failed> {
+    let mut programs: HashMap<&str, &mut Program> = ebpf.programs_mut().collect();
+    let jobs: Vec<_> = hooks.iter().map(|hook| (*hook, programs.remove(hook.program))).collect();
+    let workers = thread::available_parallelism().map_or(1, NonZero::get).min(jobs.len());
+    let (jobs, failed) = (Mutex::new(jobs.into_iter().enumerate()), Mutex::new(None));
+    let next = || jobs.lock().unwrap_or_else(PoisonError::into_inner).next();
+    let work = || {
+        while let Some((at, (hook, program))) = next() {
+            let Err(refusal) = load(program, &hook, btf, facts) else { continue };
+            // Whatever comes before it in the plan is taken already; what comes after it does not matter.
+            while next().is_some() {}
+            let mut first = failed.lock().unwrap_or_else(PoisonError::into_inner);
+            if first.as_ref().is_none_or(|(other, _)| at < *other) {
+                *first = Some((at, Failed { hook, refusal }));
+            }
+        }
+    };
+    thread::scope(|scope| {
+        for _ in 1..workers {
+            scope.spawn(work);
+        }
+        work();
+    });
+    match failed.into_inner().unwrap_or_else(PoisonError::into_inner) {
+        Some((_, first)) => Err(first),
+        None => Ok(()),
+    }
+}
+
+fn load(program: Option<&mut Program>, hook: &Hook, btf: Option<&Btf>, facts: &Facts) -> Result<(), Refusal> {
+    let missing = |what: &str| Refusal::Missing(what.to_owned());
+    let program = program.ok_or_else(|| missing("the BPF object has no such program"))?;
+    let types = || btf.ok_or_else(|| missing("the kernel has no BTF"));
+    let function = pick(hook.target.functions(), facts);
+    let loaded = match program {
+        Program::FEntry(program) => program.load(function, types()?),
+        Program::FExit(program) => program.load(function, types()?),
+        Program::KProbe(program) => program.load(),
+        Program::RawTracePoint(program) => program.load(),
+        Program::TracePoint(program) => program.load(),
+        Program::CgroupSockAddr(program) => program.load(),
+        Program::CgroupSock(program) => program.load(),
+        Program::SockOps(program) => program.load(),
+        _ => return Err(missing(OTHER_TYPE)),
+    };
+    loaded.map_err(refused)
+}
+
+/// Attaches every hook of a plan, in its order; their programs are loaded.
 ///
 /// # Errors
 ///
 /// The first hook that the kernel refuses; those before it stay attached until `ebpf` is dropped.
-pub fn attach_all(ebpf: &mut Ebpf, hooks: &[Hook], btf: Option<&Btf>, facts: &Facts) -> Result<(), Failed> {
+pub fn attach_all(ebpf: &mut Ebpf, hooks: &[Hook], facts: &Facts) -> Result<(), Failed> {
     let cgroup = facts.cgroup2.as_deref().map(File::open).and_then(Result::ok);
     for hook in hooks {
-        attach(ebpf, hook, btf, facts, cgroup.as_ref()).map_err(|refusal| Failed { hook: *hook, refusal })?;
+        attach(ebpf, hook, facts, cgroup.as_ref()).map_err(|refusal| Failed { hook: *hook, refusal })?;
     }
     Ok(())
 }
 
-fn attach(
-    ebpf: &mut Ebpf,
-    hook: &Hook,
-    btf: Option<&Btf>,
-    facts: &Facts,
-    cgroup: Option<&File>,
-) -> Result<(), Refusal> {
+fn attach(ebpf: &mut Ebpf, hook: &Hook, facts: &Facts, cgroup: Option<&File>) -> Result<(), Refusal> {
     let missing = |what: &str| Refusal::Missing(what.to_owned());
     let program =
         ebpf.program_mut(hook.program).ok_or_else(|| missing("the BPF object has no such program"))?;
     let function = pick(hook.target.functions(), facts);
-    match (program, hook.target) {
-        (Program::FEntry(program), Target::Fentry(_)) => {
-            program.load(function, btf.ok_or_else(|| missing("the kernel has no BTF"))?).map_err(refused)?;
-            program.attach().map(drop).map_err(refused)
-        }
-        (Program::FExit(program), Target::Fexit(_)) => {
-            program.load(function, btf.ok_or_else(|| missing("the kernel has no BTF"))?).map_err(refused)?;
-            program.attach().map(drop).map_err(refused)
-        }
-        (Program::KProbe(program), Target::Kprobe(_)) => {
-            program.load().map_err(refused)?;
-            program.attach(function, 0).map(drop).map_err(refused)
-        }
-        (Program::RawTracePoint(program), Target::RawTracepoint(name)) => {
-            program.load().map_err(refused)?;
-            program.attach(name).map(drop).map_err(refused)
-        }
+    let attached = match (program, hook.target) {
+        (Program::FEntry(program), Target::Fentry(_)) => program.attach().map(drop),
+        (Program::FExit(program), Target::Fexit(_)) => program.attach().map(drop),
+        (Program::KProbe(program), Target::Kprobe(_)) => program.attach(function, 0).map(drop),
+        (Program::RawTracePoint(program), Target::RawTracepoint(name)) => program.attach(name).map(drop),
         (Program::TracePoint(program), Target::Syscalls(names)) => {
-            program.load().map_err(refused)?;
-            names.iter().try_for_each(|name| program.attach("syscalls", name).map(drop)).map_err(refused)
+            names.iter().try_for_each(|name| program.attach("syscalls", name).map(drop))
         }
         (program, Target::Cgroup) => {
             let cgroup = cgroup.ok_or_else(|| missing("no cgroup version 2 hierarchy can be opened"))?;
-            attach_cgroup(program, cgroup)
+            return attach_cgroup(program, cgroup);
         }
-        _ => Err(missing("the program in the BPF object is of another type")),
-    }
+        _ => return Err(missing(OTHER_TYPE)),
+    };
+    attached.map_err(refused)
 }
 
 /// By link, whose flags must be 0; links of this kind always coexist with others.
 fn attach_cgroup(program: &mut Program, cgroup: &File) -> Result<(), Refusal> {
     let mode = CgroupAttachMode::Single;
-    match program {
-        Program::CgroupSockAddr(program) => {
-            program.load().map_err(refused)?;
-            program.attach(cgroup, mode).map(drop).map_err(refused)
-        }
-        Program::CgroupSock(program) => {
-            program.load().map_err(refused)?;
-            program.attach(cgroup, mode).map(drop).map_err(refused)
-        }
-        Program::SockOps(program) => {
-            program.load().map_err(refused)?;
-            program.attach(cgroup, mode).map(drop).map_err(refused)
-        }
-        _ => Err(Refusal::Missing("the program in the BPF object is of another type".to_owned())),
-    }
+    let attached = match program {
+        Program::CgroupSockAddr(program) => program.attach(cgroup, mode).map(drop),
+        Program::CgroupSock(program) => program.attach(cgroup, mode).map(drop),
+        Program::SockOps(program) => program.attach(cgroup, mode).map(drop),
+        _ => return Err(Refusal::Missing(OTHER_TYPE.to_owned())),
+    };
+    attached.map_err(refused)
 }
 
 /// The first of several names that this kernel has.
@@ -186,7 +223,7 @@ pub fn with_tracefs<T: Send>(work: impl FnOnce() -> T + Send) -> T {
     {
         return work();
     }
-    std::thread::scope(|scope| {
+    thread::scope(|scope| {
         let thread = scope.spawn(|| {
             if let Err(error) = mount_tracefs_privately() {
                 log::debug!("tracefs cannot be mounted: {error}");

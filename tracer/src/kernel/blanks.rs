@@ -115,7 +115,7 @@ impl Values<'_> {
 
     /// The offset of a load. One of a field that is absent is never run: the test of its offset sees to that.
     fn load_offset(&self, field: usize, word: usize) -> i16 {
-        let offset = self.offset(field).flatten().unwrap_or(0);
+        let offset = self.words(field).and_then(|(offset, _)| present(offset)).unwrap_or(0);
         let word = u32::try_from(word * 8).unwrap_or(0);
         i16::try_from(offset.saturating_add(word)).unwrap_or(0)
     }
@@ -123,9 +123,9 @@ impl Values<'_> {
     fn value(&self, number: u16) -> Option<i32> {
         let config = self.config;
         match number {
-            0..0x200 => Some(self.offset(number.into())?.unwrap_or(0).cast_signed()),
+            0..0x200 => Some(present(self.words(number.into())?.0).unwrap_or(0).cast_signed()),
             0x200..0x400 => Some(1 << (self.words(usize::from(number) - 0x200)?.1 & 7)),
-            0x400..0x600 => Some(i32::from(self.offset(usize::from(number) - 0x400)?.is_some())),
+            0x400..0x600 => Some(i32::from(present(self.words(usize::from(number) - 0x400)?.0).is_some())),
             0x800..0x820 => Some((config.tune >> (number - 0x800) & 1).cast_signed()),
             value::FILTERS => Some(config.filter.active.cast_signed()),
             value::CONNECT_RET => Some(config.connect_ret.cast_signed()),
@@ -139,12 +139,6 @@ impl Values<'_> {
         }
     }
 
-    /// Offset of a field, none within where it is absent.
-    fn offset(&self, field: usize) -> Option<Option<u32>> {
-        let (offset, _) = self.words(field)?;
-        Some((offset != POISON).then_some(offset))
-    }
-
     /// Offset and first bit of a field, by its number.
     fn words(&self, field: usize) -> Option<(u32, u32)> {
         let spec = FIELDS.get(field)?;
@@ -153,6 +147,11 @@ impl Values<'_> {
         let at = spec.at / 4;
         Some((word(at)?, if spec.bits { word(at + 1)? } else { 0 }))
     }
+}
+
+/// An offset, none where the field is absent.
+fn present(offset: u32) -> Option<u32> {
+    (offset != POISON).then_some(offset)
 }
 
 #[cfg(test)]
@@ -167,8 +166,10 @@ mod tests {
     use super::*;
 
     fn instruction(opcode: u8, offset: i16, immediate: i32) -> [u8; INSTRUCTION] {
-        let ([a, b], [c, d, e, f]) = (offset.to_le_bytes(), immediate.to_le_bytes());
-        [opcode, 0x21, a, b, c, d, e, f]
+        let mut bytes = [opcode, 0x21, 0, 0, 0, 0, 0, 0];
+        bytes[2..4].copy_from_slice(&offset.to_le_bytes());
+        bytes[4..].copy_from_slice(&immediate.to_le_bytes());
+        bytes
     }
 
     fn filled(mut instruction: [u8; INSTRUCTION]) -> Result<[u8; INSTRUCTION], i32> {

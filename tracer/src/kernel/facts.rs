@@ -2,8 +2,14 @@
 
 use std::{
     collections::{HashMap, HashSet},
-    fs,
+    fs::{self, File},
+    io::{self, BufRead, BufReader},
     path::{Path, PathBuf},
+};
+
+use aya::{
+    programs::{ProgramError, ProgramType},
+    sys::is_program_supported,
 };
 
 use super::{Backend, KernelError, hooks::hooks};
@@ -22,6 +28,8 @@ pub struct Facts {
     pub missing_capabilities: Vec<&'static str>,
     /// The kernel tells its own types.
     pub has_btf: bool,
+    /// Why the kernel takes no program for trampolines, where a trial has shown it.
+    pub tracing_refused: Option<String>,
     /// The kernel has the `kprobe` PMU.
     pub has_kprobes: bool,
     /// Where the version 2 cgroup hierarchy is mounted.
@@ -33,7 +41,8 @@ pub struct Facts {
 }
 
 impl Facts {
-    /// Reads them.
+    /// Reads them, but for what takes its time: `tracing_refused` ([`tracing_refusal`]) and `symbols`
+    /// ([`kernel_symbols`]).
     ///
     /// # Errors
     ///
@@ -44,14 +53,54 @@ impl Facts {
             release: rustix::system::uname().release().to_string_lossy().into_owned(),
             missing_capabilities: missing(effective(&file("/proc/self/status")?)),
             has_btf: Path::new(super::btf::KERNEL_BTF).exists(),
+            tracing_refused: None,
             has_kprobes: Path::new("/sys/bus/event_source/devices/kprobe/type").exists(),
-            cgroup2: cgroup2(&file("/proc/self/mounts")?),
-            symbols: symbols(&file("/proc/kallsyms").unwrap_or_default()),
+            cgroup2: cgroup2_mount()?,
+            symbols: HashMap::new(),
             possible_cpus: file("/sys/devices/system/cpu/possible")
                 .ok()
                 .and_then(|text| cpus(&text))
                 .unwrap_or(1024),
         })
+    }
+}
+
+/// Where the version 2 cgroup hierarchy is mounted.
+///
+/// # Errors
+///
+/// /proc is not there.
+pub fn cgroup2_mount() -> Result<Option<PathBuf>, KernelError> {
+    Ok(cgroup2(&read(Path::new("/proc/self/mounts"))?))
+}
+
+/// Address of each kernel symbol that matters; nothing where the table cannot be read.
+#[must_use]
+pub fn kernel_symbols() -> HashMap<String, u64> {
+    let read =
+        File::open("/proc/kallsyms").and_then(|table| symbols(BufReader::with_capacity(1 << 16, table)));
+    read.unwrap_or_else(|error| {
+        log::debug!("/proc/kallsyms cannot be read: {error}");
+        HashMap::new()
+    })
+}
+
+/// Tries the smallest program there is for a trampoline: whether this kernel takes any, before maps are made for
+/// ours. `None` when it does, and when the trial tells nothing.
+#[must_use]
+pub fn tracing_refusal() -> Option<String> {
+    match is_program_supported(ProgramType::Tracing) {
+        Ok(true) => None,
+        Ok(false) => Some("the kernel has no BPF trampolines".to_owned()),
+        Err(ProgramError::SyscallError(error))
+            if error.io_error.kind() == io::ErrorKind::PermissionDenied =>
+        {
+            Some("the kernel permits no programs for BPF trampolines".to_owned())
+        }
+        Err(error) => {
+            log::debug!("a program for a trampoline: {error}");
+            None
+        }
     }
 }
 
@@ -97,22 +146,25 @@ fn cpus(list: &str) -> Option<u32> {
         .map(|last| last.saturating_add(1))
 }
 
-/// The symbols that matter, from /proc/kallsyms.
-fn symbols(kallsyms: &str) -> HashMap<String, u64> {
+/// The symbols that matter, from /proc/kallsyms: some five megabytes, of which no more than a line is kept.
+fn symbols(mut table: impl BufRead) -> io::Result<HashMap<String, u64>> {
     let mut wanted = HashSet::from(["table_perturb"]);
     for hook in Backend::ALL.into_iter().flat_map(hooks) {
         wanted.extend(hook.target.functions());
     }
     let mut found = HashMap::new();
-    for line in kallsyms.lines() {
-        let mut words = line.split_ascii_whitespace();
+    let mut line = Vec::new();
+    while table.read_until(b'\n', &mut line)? != 0 {
+        let text = std::str::from_utf8(&line).unwrap_or_default();
+        let mut words = text.split_ascii_whitespace();
         if let (Some(address), Some(_), Some(name)) = (words.next(), words.next(), words.next())
             && wanted.contains(name)
         {
             found.entry(name.to_owned()).or_insert_with(|| u64::from_str_radix(address, 16).unwrap_or(0));
         }
+        line.clear();
     }
-    found
+    Ok(found)
 }
 
 #[cfg(test)]
@@ -142,7 +194,8 @@ mod tests {
         assert_eq!(cpus("0"), Some(1));
         assert_eq!(cpus("0-3,8-127"), Some(128));
         assert_eq!(cpus(""), None);
-        let found = symbols("ffffffff81000000 T inet_csk_get_port\n0 b table_perturb\nzz T other\n");
+        let found =
+            symbols(&b"ffffffff81000000 T inet_csk_get_port\n0 b table_perturb\nzz T other\n"[..]).unwrap();
         assert_eq!(found.get("inet_csk_get_port"), Some(&0xffff_ffff_8100_0000));
         assert_eq!(found.get("table_perturb"), Some(&0));
         assert_eq!(found.len(), 2);

@@ -12,6 +12,7 @@ pub mod counts;
 pub mod error;
 pub mod facts;
 pub mod hooks;
+mod host;
 pub mod object;
 pub mod plan;
 pub mod selftest;

@@ -49,6 +49,7 @@ pub fn plan(facts: &Facts, backend: Backend, wishes: Wishes) -> Result<Plan, Ref
 fn lacking(facts: &Facts, backend: Backend) -> Option<String> {
     match backend {
         Backend::Fentry if !facts.has_btf => Some("the kernel has no BTF (CONFIG_DEBUG_INFO_BTF)".to_owned()),
+        Backend::Fentry => facts.tracing_refused.clone(),
         Backend::Kprobe if !facts.has_kprobes => {
             Some("the kernel has no kprobes (CONFIG_KPROBES)".to_owned())
         }
@@ -102,8 +103,10 @@ mod tests {
 
     #[test]
     fn what_is_missing_is_named() {
-        let cases: [(&str, Facts, Backend); 4] = [
+        let refused = Some("no trampolines".to_owned());
+        let cases: [(&str, Facts, Backend); 5] = [
             ("BTF", Facts { has_btf: false, ..host() }, Backend::Fentry),
+            ("trampolines", Facts { tracing_refused: refused, ..host() }, Backend::Fentry),
             ("kprobes", Facts { has_kprobes: false, ..host() }, Backend::Kprobe),
             ("cgroup", Facts { cgroup2: None, ..host() }, Backend::Tracepoint),
             ("inet_autobind", without("inet_autobind"), Backend::Kprobe),

@@ -64,18 +64,25 @@ pub trait Outlet {
 }
 
 /// Signals that end a trace, or ask for an interim word.
-struct Signals {
+#[derive(Debug)]
+pub struct Signals {
     interrupt: Signal,
     terminate: Signal,
     interim: Signal,
 }
 
 impl Signals {
-    fn new() -> io::Result<Self> {
+    /// Listens for them from now on, in the context of a runtime; until then they end the process.
+    ///
+    /// # Errors
+    ///
+    /// The kernel refuses a handler.
+    pub fn listen() -> Result<Self, PipelineError> {
+        let listen = |kind: SignalKind| signal(kind).map_err(PipelineError::Wait);
         Ok(Self {
-            interrupt: signal(SignalKind::interrupt())?,
-            terminate: signal(SignalKind::terminate())?,
-            interim: signal(SignalKind::user_defined1())?,
+            interrupt: listen(SignalKind::interrupt())?,
+            terminate: listen(SignalKind::terminate())?,
+            interim: listen(SignalKind::user_defined1())?,
         })
     }
 }
@@ -90,10 +97,10 @@ pub async fn run(
     armed: &mut Armed,
     observer: &mut Observer<'_>,
     outlet: &mut impl Outlet,
+    mut signals: Signals,
     duration: Option<Duration>,
     mut interim: impl FnMut(&Accounts),
 ) -> Result<Ended, PipelineError> {
-    let mut signals = Signals::new().map_err(PipelineError::Wait)?;
     let ring = armed.as_fd().try_clone_to_owned().map_err(PipelineError::Wait)?;
     log::debug!("ring at descriptor {}", ring.as_raw_fd());
     // Registered edge-triggered: the kernel half wakes it when the ring fills faster than we poll.

@@ -62,6 +62,13 @@ pub(crate) enum Command {
     Contend(Contend),
     /// Connects beside ports that are known to be taken.
     Occupy(Occupy),
+    /// Connects by io_uring.
+    Ring(Ring),
+    /// Sockets that one process opens and binds, and another connects.
+    Handed,
+    /// The other process of `handed`: connects the socket that is its standard input.
+    #[command(hide = true)]
+    Heir(Heir),
 }
 
 #[derive(Debug, Args)]
@@ -154,6 +161,26 @@ pub(crate) struct Occupy {
     /// After those, connect and hold until so many failed.
     #[arg(long, default_value_t = 0)]
     pub(crate) failures: u32,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Ring {
+    /// What to connect.
+    #[arg(long, value_enum, default_value_t = Transport::Tcp)]
+    pub(crate) protocol: Transport,
+    /// Connect on IPv4, and hold, until one fails; needs `--port-range`.
+    #[arg(long)]
+    pub(crate) until_full: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Heir {
+    /// Where to.
+    #[arg(long, value_name = "ADDR:PORT")]
+    pub(crate) to: SocketAddr,
+    /// The other process asked for `IP_BIND_ADDRESS_NO_PORT`.
+    #[arg(long)]
+    pub(crate) late: bool,
 }
 
 impl Connects {

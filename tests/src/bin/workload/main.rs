@@ -17,9 +17,11 @@ mod endpoint;
 mod exhaust;
 mod flood;
 mod ground;
+mod handed;
 mod namespace;
 mod occupy;
 mod options;
+mod ring;
 mod sites;
 mod stage;
 mod telling;
@@ -60,6 +62,9 @@ fn run(cli: &Cli) -> Result<()> {
         Command::Binds(plan) => flood::binds(&stage, plan)?,
         Command::Contend(plan) => contend::run(&stage, plan)?,
         Command::Occupy(plan) => occupy::run(&stage, plan)?,
+        Command::Ring(plan) => ring::run(&stage, plan)?,
+        Command::Handed => handed::run(&stage)?,
+        Command::Heir(plan) => handed::connect(&stage, plan)?,
     }
     stage.flush()
 }

@@ -147,6 +147,15 @@ fn a_release_carries_its_hold_and_never_fails() {
 }
 
 #[test]
+fn what_ping_and_sctp_sockets_do_not_hold_yet_is_absent() {
+    let wildcard = Record { local_addr: [0; 16], ..full() };
+    assert_eq!(event(&wildcard).local_addr(), addr("0.0.0.0"));
+    let ping = event(&Record { protocol: 1, ..wildcard });
+    assert_eq!((ping.local_addr(), ping.range()), (None, None));
+    assert_eq!(event(&Record { protocol: 132, ..wildcard }).local_addr(), None);
+}
+
+#[test]
 fn unknown_numbers_are_kept_or_refused_by_name() {
     let odd = event(&Record { family: 9, protocol: 41, ..full() });
     assert_eq!(

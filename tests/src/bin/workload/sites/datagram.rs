@@ -49,6 +49,7 @@ pub(super) fn ping(stage: &Stage, ground: Ground) -> Result<()> {
     }
     let open = |name| Endpoint::open(stage, name, ground, Transport::Icmp, &[]);
     open("bind(0)")?.bind(ground.at(0))?;
+    open("connect")?.connect(ground.at(0))?;
     open("sendto")?.send(Sending::SendTo, ground.at(0))?;
     Ok(())
 }

@@ -54,7 +54,9 @@ pub(super) fn plain(stage: &Stage, ground: Ground, transport: Transport) -> Resu
 pub(super) fn one_way(stage: &Stage, ground: Ground, transport: Transport) -> Result<()> {
     let open = |name| Endpoint::open(stage, name, ground, transport, &[]);
     open("bind(0)")?.bind(ground.at(0))?;
-    open("listen without a port")?.listen()?;
+    let mut listener = open("listen without a port")?;
+    listener.listen()?;
+    open("connect")?.connect(ground.at(listener.port()))?;
     Ok(())
 }
 

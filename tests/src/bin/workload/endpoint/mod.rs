@@ -9,7 +9,6 @@ use std::os::fd::OwnedFd;
 
 use anyhow::Result;
 use portscope_tests::operation::Site;
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::net::{SendAncillaryBuffer, SendFlags};
 
@@ -19,8 +18,7 @@ use crate::stage::Stage;
 use crate::telling::{Call, family_of};
 use crate::transport::Transport;
 
-/// `MSG_FASTOPEN` of linux/socket.h; rustix has no name for it.
-const MSG_FASTOPEN: SendFlags = SendFlags::from_bits_retain(0x2000_0000);
+mod connecting;
 
 /// How a datagram leaves.
 #[derive(Clone, Copy, Debug)]
@@ -70,13 +68,45 @@ impl<'a> Endpoint<'a> {
         Ok(Self { stage, transport, range, name, ground, fd, options, bound: None, port: 0, is_named: false })
     }
 
+    /// A socket that another process opened and bound.
+    pub(crate) fn inherited(
+        stage: &'a Stage,
+        name: &'static str,
+        ground: Ground,
+        fd: OwnedFd,
+        options: &[SocketOption],
+    ) -> Result<Self, Errno> {
+        let (transport, range) = (Transport::Tcp, stage.range);
+        let mut endpoint = Self {
+            stage,
+            transport,
+            range,
+            name,
+            ground,
+            fd,
+            options: options.to_vec(),
+            bound: None,
+            port: 0,
+            is_named: false,
+        };
+        let local = endpoint.name_now()?;
+        endpoint.port = local.port();
+        endpoint.bound = Some(local);
+        Ok(endpoint)
+    }
+
     pub(crate) fn scene(&self) -> String {
         format!("{} {}: {}", self.transport.word(), self.ground.word(), self.name)
     }
 
     pub(crate) fn options(&self) -> Vec<String> {
-        let mptcp = (self.transport == Transport::Mptcp).then(|| "mptcp".to_owned());
-        self.options.iter().map(|option| option.word().to_owned()).chain(mptcp).collect()
+        let own = match self.transport {
+            Transport::Mptcp => Some("mptcp".to_owned()),
+            // `inet_create` sets it on ping sockets (INET_PROTOSW_REUSE of af_inet.c).
+            Transport::Icmp => Some(SocketOption::ReuseAddr.word().to_owned()),
+            _ => None,
+        };
+        self.options.iter().map(|option| option.word().to_owned()).chain(own).collect()
     }
 
     /// The range that is searched for it, where it is the one that we know.
@@ -135,27 +165,6 @@ impl<'a> Endpoint<'a> {
         answer
     }
 
-    /// connect(2); a refusal of the other end is not an error here: a port was had.
-    pub(crate) fn connect(&mut self, to: SocketAddr) -> Result<(), Errno> {
-        let answer = rustix::net::connect(&self.fd, &to);
-        if self.transport.is_stream() { self.connected(to, answer) } else { self.autobound(Some(to), answer) }
-    }
-
-    /// connect(2) on a non-blocking socket, and the wait for its end.
-    pub(crate) fn connect_without_blocking(&mut self, to: SocketAddr) -> Result<(), Errno> {
-        rustix::io::ioctl_fionbio(&self.fd, true)?;
-        self.connect(to)?;
-        let patience = Timespec { tv_sec: 5, tv_nsec: 0 };
-        poll(&mut [PollFd::new(&self.fd, PollFlags::OUT)], Some(&patience))?;
-        rustix::io::ioctl_fionbio(&self.fd, false)
-    }
-
-    /// sendto(2) with `MSG_FASTOPEN`: connects on the way.
-    pub(crate) fn fastopen_to(&mut self, to: SocketAddr) -> Result<(), Errno> {
-        let answer = rustix::net::sendto(&self.fd, b"hello", MSG_FASTOPEN, &to).map(drop);
-        self.connected(to, answer)
-    }
-
     /// A datagram, or an attempt at one.
     pub(crate) fn send(&mut self, how: Sending, to: SocketAddr) -> Result<(), Errno> {
         let payload = self.payload();
@@ -177,15 +186,6 @@ impl<'a> Endpoint<'a> {
         rustix::net::send(&self.fd, b"hello", SendFlags::empty()).map(drop)
     }
 
-    /// connect(2) to `AF_UNSPEC`: gives back what the kernel chose, keeps what the caller named.
-    pub(crate) fn disconnect(&mut self) -> Result<(), Errno> {
-        rustix::net::connect_unspec(&self.fd)?;
-        if !self.is_named {
-            self.port = 0;
-        }
-        Ok(())
-    }
-
     /// Lets close(2) end the connection by FIN again.
     pub(crate) fn end_without_reset(&self) -> Result<(), Errno> {
         reset_on_close(&self.fd, false).map_err(plain)
@@ -198,35 +198,6 @@ impl<'a> Endpoint<'a> {
 
     pub(crate) fn into_fd(self) -> OwnedFd {
         self.fd
-    }
-
-    fn connected(&mut self, to: SocketAddr, answer: Result<(), Errno>) -> Result<(), Errno> {
-        let before = self.port;
-        let family = Some(self.ground.family());
-        let call_errno = answer.err();
-        if call_errno == Some(Errno::ADDRNOTAVAIL) {
-            let error = Errno::ADDRNOTAVAIL;
-            let call = match before {
-                0 => Call::allocation(Site::Connect, family, Err(error)),
-                port => Call::explicit(Site::Connect, family, Err(error), port, "tuple_busy"),
-            };
-            self.tell(Call { local: self.bound_ip(), remote: Some(to), ..call })?;
-            return Err(error);
-        }
-        match call_errno {
-            None | Some(Errno::INPROGRESS | Errno::CONNREFUSED) => {}
-            Some(error) => return Err(error),
-        }
-        let after = self.name_now()?;
-        // A refused socket has lost its address, not its name.
-        let is_open = call_errno != Some(Errno::CONNREFUSED);
-        self.port = if is_open || self.is_named { after.port() } else { 0 };
-        let local = if is_open { Some(after) } else { self.bound_ip() };
-        let call = match before {
-            0 => Call::allocation(Site::Connect, family, Ok(after.port())),
-            port => Call::explicit(Site::Connect, family, Ok(port), port, "tuple_busy"),
-        };
-        self.tell(Call { local, remote: Some(to), afterwards: call_errno, ..call })
     }
 
     /// The kernel chooses before it looks at the destination: the family and the address are those of the socket.

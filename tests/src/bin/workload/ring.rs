@@ -1,0 +1,78 @@
+//! Connects by io_uring: no system call of its own leads to the choice.
+
+use std::net::{SocketAddr, UdpSocket};
+use std::os::fd::OwnedFd;
+
+use anyhow::{Result, ensure};
+use rustix::io::Errno;
+
+use crate::cli::Ring;
+use crate::endpoint::Endpoint;
+use crate::ground::Ground;
+use crate::sites;
+use crate::stage::Stage;
+use crate::transport::Transport;
+
+/// The widest range that this will fill: each port is an open file.
+const WIDEST: usize = 512;
+
+/// Plays the scenes, where the kernel permits a ring.
+pub(crate) fn run(stage: &Stage, plan: &Ring) -> Result<()> {
+    if let Err(error) = tokio_uring::Runtime::new(&tokio_uring::builder()) {
+        return stage.absent("io_uring", errno_of(&error));
+    }
+    if plan.until_full {
+        return until_full(stage, plan.protocol);
+    }
+    for ground in sites::present(stage, Ground::ALL.to_vec())? {
+        once(stage, ground, plan.protocol)?;
+    }
+    Ok(())
+}
+
+/// One connect, and for TCP one that is refused and one from a port that was chosen before.
+fn once(stage: &Stage, ground: Ground, transport: Transport) -> Result<()> {
+    let open = |name| Endpoint::open(stage, name, ground, transport, &[]);
+    if !transport.is_stream() {
+        let mut sink = Endpoint::open(stage, "bind(0) of the receiver", ground.unmapped(), transport, &[])?;
+        sink.bind(ground.unmapped().at(0))?;
+        return Ok(open("connect by io_uring")?.connect_by_ring(ground.at(sink.port()))?);
+    }
+    let (listener, port) = stage.listener(ground)?;
+    let to = ground.at(port.port());
+    open("connect by io_uring")?.connect_by_ring(to)?;
+    drop(listener.accept()?);
+    open("connect by io_uring that is refused")?.connect_by_ring(ground.at(1))?;
+    let mut bound = open("bind(0), then connect by io_uring: one choice")?;
+    bound.bind(ground.at(0))?;
+    bound.connect_by_ring(to)?;
+    drop(listener.accept()?);
+    Ok(())
+}
+
+fn until_full(stage: &Stage, transport: Transport) -> Result<()> {
+    let (listener, to) = stage.listener(Ground::V4)?;
+    let mut held = Vec::new();
+    loop {
+        ensure!(held.len() <= WIDEST, "more than {WIDEST} ports: give --netns own --port-range LO-HI");
+        let mut endpoint =
+            Endpoint::open(stage, "connect by io_uring until full", Ground::V4, transport, &[])?;
+        match endpoint.connect_by_ring(to) {
+            Ok(()) => held.push((endpoint, listener.accept()?)),
+            Err(Errno::ADDRNOTAVAIL) => return Ok(()),
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+/// The connect of a socket of any kind: the ring takes its descriptor, and the wrapper looks no further.
+pub(crate) fn connect(fd: &OwnedFd, to: SocketAddr) -> Result<(), Errno> {
+    let wrapped = fd.try_clone().map(UdpSocket::from).map_err(|error| errno_of(&error))?;
+    let runtime = tokio_uring::Runtime::new(&tokio_uring::builder()).map_err(|error| errno_of(&error))?;
+    let answer = runtime.block_on(async { tokio_uring::net::UdpSocket::from_std(wrapped).connect(to).await });
+    answer.map_err(|error| errno_of(&error))
+}
+
+fn errno_of(error: &std::io::Error) -> Errno {
+    Errno::from_io_error(error).unwrap_or(Errno::IO)
+}
