@@ -19,7 +19,7 @@ const MESSAGES: u32 = 330;
 
 /// One message: TIME_WAITs and connections from 10.0.0.1 to `destinations` destinations.
 fn message(number: u32, destinations: u32) -> Vec<u8> {
-    let is_over = number % 3 == 0;
+    let is_over = number.is_multiple_of(3);
     let port = u16::try_from(32_768 + number % 28_232).unwrap_or(0);
     let mut ends = [0_u8; 48];
     ends[..2].copy_from_slice(&port.to_be_bytes());
@@ -31,8 +31,9 @@ fn message(number: u32, destinations: u32) -> Vec<u8> {
     let attributes: &[u8] = &[5, 0, 8, 0, 0, 0, 0, 0];
     let body = [&[2, state, timer, 0], ends.as_slice(), &words, attributes].concat();
     let length = u32::try_from(body.len() + 16).unwrap_or(0);
-    let header = [length, 20 | 2 << 16, SEQUENCE, 1].map(u32::to_le_bytes).concat();
-    [header, body].concat()
+    let kind_flags = [20_u16, 2].map(u16::to_ne_bytes).concat();
+    let sequence_port = [SEQUENCE, 1].map(u32::to_ne_bytes).concat();
+    [&length.to_ne_bytes(), kind_flags.as_slice(), &sequence_port, &body].concat()
 }
 
 fn datagrams(destinations: u32) -> Vec<Vec<u8>> {

@@ -64,22 +64,14 @@ impl Holders {
         }
         let mut left = MOST_DESCRIPTORS;
         for pid in all.pids(proc_root)? {
-            let Some(held) = all.descriptors(proc_root, pid, &mut left) else { continue };
-            let found = held.sockets.into_iter().filter(|(inode, _)| wanted.contains(inode));
-            let found: Vec<(Inode, Box<CStr>)> = found.collect();
-            if let Some((_, descriptor)) = found.first() {
-                let process = Process::alive(proc_root, pid);
-                // While the directory can be read through its handle, the process lives, and its number with it.
-                let process = process.filter(|_| socket_of(&held.dir, descriptor).is_some());
-                let place = all.processes.len();
-                all.processes.push(Holder { pid, process: process.unwrap_or_else(Process::unknown) });
-                for (inode, _) in found {
-                    missing.remove(&inode);
-                    all.holds.push((inode, place));
-                }
+            let Some(held) = all.descriptors(proc_root, pid, &wanted, &mut left) else { continue };
+            let place = all.processes.len();
+            for inode in held.sockets {
+                missing.remove(&inode);
+                all.holds.push((inode, place));
             }
-            all.truncated |= left == 0;
-            if left == 0 || (which == WhichHolders::First && missing.is_empty()) {
+            all.processes.push(Holder { pid, process: held.process });
+            if which == WhichHolders::First && missing.is_empty() {
                 break;
             }
         }
@@ -118,8 +110,15 @@ impl Holders {
         Ok(pids)
     }
 
-    /// The sockets that a process holds, and by which descriptor; none where it ended, or may not be looked at.
-    fn descriptors(&mut self, proc_root: &Path, pid: Pid, left: &mut usize) -> Option<Held> {
+    /// The wanted sockets that a process holds; none where there are none, where it ended, or where it may not be
+    /// looked at.
+    fn descriptors(
+        &mut self,
+        proc_root: &Path,
+        pid: Pid,
+        wanted: &FxHashSet<Inode>,
+        left: &mut usize,
+    ) -> Option<Held> {
         let path = proc_root.join(pid.0.to_string()).join("fd");
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let opened =
@@ -133,24 +132,33 @@ impl Holders {
             }
         };
         let mut sockets = Vec::new();
+        let mut witness = None;
         for entry in list.map_while(Result::ok) {
             let name = entry.file_name();
             if name.to_bytes().first() == Some(&b'.') {
                 continue;
             }
-            let Some(rest) = left.checked_sub(1) else { break };
+            let Some(rest) = left.checked_sub(1) else {
+                self.truncated = true;
+                break;
+            };
             *left = rest;
-            if let Some(inode) = socket_of(&dir, name) {
-                sockets.push((inode, name.into()));
+            if let Some(inode) = socket_of(&dir, name).filter(|inode| wanted.contains(inode)) {
+                sockets.push(inode);
+                witness = Some(entry);
             }
         }
-        Some(Held { dir, sockets })
+        let witness = witness?;
+        // While the directory can be read through its handle, the process lives, and its number with it.
+        let process =
+            Process::alive(proc_root, pid).filter(|_| socket_of(&dir, witness.file_name()).is_some());
+        Some(Held { sockets, process: process.unwrap_or_else(Process::unknown) })
     }
 }
 
 struct Held {
-    dir: OwnedFd,
-    sockets: Vec<(Inode, Box<CStr>)>,
+    sockets: Vec<Inode>,
+    process: Process,
 }
 
 /// The socket that a descriptor leads to.
