@@ -1,8 +1,9 @@
 //! What is known of one process.
 
-use std::sync::Arc;
+use std::{path::Path, sync::Arc};
 
-use super::{Cgroup, quote::push_json_string};
+use super::{Cgroup, proc::ProcessDir, quote::push_json_string};
+use crate::event::{Comm, Pid};
 
 /// A process as the first of its events found it; whatever is none could not be learned.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,6 +26,15 @@ impl Process {
             json_comm: member("comm", comm),
             json_exe: member("exe", exe),
         }
+    }
+
+    /// What `/proc` tells of a process that lives; none where there is none of this number. The caller must know
+    /// by other means that it is still the one that is meant.
+    #[must_use]
+    pub fn alive(proc_root: &Path, pid: Pid) -> Option<Self> {
+        let dir = ProcessDir::open(proc_root, pid, None)?;
+        let cgroup = dir.cgroup().map(|text| Arc::new(Cgroup::parse(&text)));
+        Some(Self::new(dir.comm().as_ref().map(Comm::lossy).as_deref(), dir.exe().as_deref(), cgroup))
     }
 
     /// A process of which nothing is known.

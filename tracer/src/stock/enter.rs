@@ -47,6 +47,15 @@ impl Netns {
         self.id
     }
 
+    /// Itself, if it is the namespace of this number: a process may have moved on, and its file with it.
+    pub(super) fn checked(self, id: NetnsId) -> Result<Self, StockError> {
+        if self.id == id {
+            return Ok(self);
+        }
+        let source = io::Error::new(io::ErrorKind::NotFound, "another namespace is there now");
+        Err(StockError::Enter { path: self.path, source })
+    }
+
     pub(super) const fn file(&self) -> &File {
         &self.file
     }

@@ -2,6 +2,8 @@
 
 use std::{io, path::PathBuf};
 
+use super::ReplyError;
+
 /// A namespace that could not be asked, or an answer that makes no sense.
 #[derive(Debug, thiserror::Error)]
 pub enum StockError {
@@ -39,6 +41,32 @@ pub enum StockError {
         /// What it should hold.
         expected: &'static str,
     },
+    /// `sock_diag` cannot be talked to.
+    #[error("sock_diag cannot be {doing}")]
+    Diag {
+        /// What was tried: it could not be `opened`, `asked` or `read`.
+        doing: &'static str,
+        /// Why.
+        source: io::Error,
+    },
+    /// The kernel's answer about sockets makes no sense.
+    #[error("the dump of {protocol} sockets makes no sense")]
+    Reply {
+        /// Of which protocol.
+        protocol: &'static str,
+        /// What is wrong with it.
+        source: ReplyError,
+    },
+    /// A table of `/proc/net` holds what it cannot hold.
+    #[error("{file} holds '{text}', not {expected}")]
+    Table {
+        /// Its name.
+        file: &'static str,
+        /// What it holds, cut at 80 characters.
+        text: String,
+        /// What it should hold.
+        expected: &'static str,
+    },
 }
 
 impl StockError {
@@ -58,11 +86,31 @@ impl StockError {
             Self::Read { source, .. } if source.kind() == io::ErrorKind::NotFound => {
                 Some("the process may have ended, or the namespace may have been deleted")
             }
+            Self::Diag { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => {
+                Some("seccomp or a security module forbids netlink sockets (NETLINK_SOCK_DIAG) here")
+            }
+            Self::Diag { doing: "opened", .. } => {
+                Some("this kernel has no sock_diag: CONFIG_INET_DIAG, or the modules inet_diag and tcp_diag")
+            }
+            Self::Diag { source, .. } if source.kind() == io::ErrorKind::WouldBlock => {
+                Some("the kernel did not answer within 5 s: try again when it is less busy")
+            }
+            Self::Reply { .. } => {
+                Some("the kernel speaks another dialect: please report it with the output of `uname -r`")
+            }
             _ => None,
         }
     }
 
     pub(super) fn sysctl(sysctl: &'static str, text: &str, expected: &'static str) -> Self {
-        Self::Sysctl { sysctl, text: text.trim().escape_debug().take(80).collect(), expected }
+        Self::Sysctl { sysctl, text: quote(text), expected }
     }
+
+    pub(super) fn table(file: &'static str, text: &str, expected: &'static str) -> Self {
+        Self::Table { file, text: quote(text), expected }
+    }
+}
+
+fn quote(text: &str) -> String {
+    text.trim().escape_debug().take(80).collect()
 }

@@ -15,7 +15,7 @@ use crate::event::{NetnsId, Pid};
 pub const NAMED: &str = "/run/netns";
 
 /// Processes that are looked at.
-const MOST_PROCESSES: usize = 65_536;
+pub(super) const MOST_PROCESSES: usize = 65_536;
 /// Namespaces that are listed.
 const MOST_NAMESPACES: usize = 4_096;
 /// `NSFS_MAGIC` of `include/uapi/linux/magic.h`.

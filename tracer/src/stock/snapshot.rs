@@ -1,0 +1,232 @@
+//! Everything at once: all namespaces, or some, asked one after the other.
+
+use std::path::{Path, PathBuf};
+
+use super::{
+    Counters, MOST_SOCKETS, NAMED, Namespace, Netns, NetnsConfig, PROTOCOLS, Settings, Socket, Sockets,
+    StockError, listeners::sockets_on, namespaces,
+};
+use crate::{
+    enrich::monotonic_now,
+    event::{MonoNs, NetnsId, Port, Protocol},
+};
+
+/// What is to be asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Wanted {
+    /// Only these namespaces; none means all.
+    pub only: Option<Vec<NetnsId>>,
+    /// Where namespaces have names.
+    pub named_dir: PathBuf,
+    /// Sockets of these protocols.
+    pub protocols: Vec<Protocol>,
+    /// Sockets of all namespaces together, 64 bytes each.
+    pub most_sockets: usize,
+}
+
+impl Default for Wanted {
+    /// All that can be asked for.
+    fn default() -> Self {
+        Self {
+            only: None,
+            named_dir: PathBuf::from(NAMED),
+            protocols: PROTOCOLS.to_vec(),
+            most_sockets: MOST_SOCKETS,
+        }
+    }
+}
+
+/// Which part of a namespace could not be learned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// All of it: it could not be opened or entered.
+    Namespace,
+    /// Its range.
+    Config,
+    /// Its settings.
+    Settings,
+    /// Its counters.
+    Counters,
+    /// Its sockets.
+    Sockets,
+}
+
+/// A question that had no answer.
+#[derive(Debug)]
+pub struct Failure {
+    /// Of which namespace.
+    pub netns: NetnsId,
+    /// Which question.
+    pub part: Part,
+    /// Why.
+    pub error: StockError,
+}
+
+/// One namespace; what could not be learned is none, and among [`Stock::failures`].
+#[derive(Clone, Debug)]
+pub struct NetnsStock {
+    /// Which one.
+    pub namespace: Namespace,
+    /// Its range.
+    pub config: Option<NetnsConfig>,
+    /// Its settings.
+    pub settings: Option<Settings>,
+    /// Its counters.
+    pub counters: Option<Counters>,
+    /// Its sockets.
+    pub sockets: Option<Sockets>,
+}
+
+/// What there was, at a time.
+///
+/// At most 4,096 namespaces, and [`Wanted::most_sockets`] sockets.
+#[derive(Debug, Default)]
+pub struct Stock {
+    /// By number.
+    pub spaces: Vec<NetnsStock>,
+    /// What could not be learned.
+    pub failures: Vec<Failure>,
+    /// Processes whose namespace we may not know.
+    pub unreadable: usize,
+    /// There were more processes, namespaces or sockets than are looked at.
+    pub truncated: bool,
+    /// When the first question was asked.
+    pub began: MonoNs,
+    /// When the last answer was there.
+    pub ended: MonoNs,
+}
+
+impl Stock {
+    /// Asks all namespaces that have processes or names, or those that are wanted; `proc_root` must be a real
+    /// `/proc`. Namespaces that cannot be asked are failures among the rest.
+    pub fn take(proc_root: &Path, wanted: &Wanted) -> Result<Self, StockError> {
+        let began = monotonic_now();
+        let all = namespaces(proc_root, &wanted.named_dir)?;
+        let mut stock =
+            Self { unreadable: all.unreadable, truncated: all.truncated, began, ..Self::default() };
+        let mut left = wanted.most_sockets;
+        let is_wanted = |id: NetnsId| wanted.only.as_ref().is_none_or(|only| only.contains(&id));
+        for namespace in all.list.into_iter().filter(|one| is_wanted(one.id)) {
+            let space = stock.ask(namespace, proc_root, &wanted.protocols, left);
+            left = left.saturating_sub(space.sockets.as_ref().map_or(0, |sockets| sockets.list.len()));
+            stock.truncated |= space.sockets.as_ref().is_some_and(|sockets| sockets.truncated);
+            stock.spaces.push(space);
+        }
+        stock.ended = monotonic_now();
+        Ok(stock)
+    }
+
+    fn ask(
+        &mut self,
+        namespace: Namespace,
+        proc_root: &Path,
+        protocols: &[Protocol],
+        most: usize,
+    ) -> NetnsStock {
+        let id = namespace.id;
+        let asked = Netns::open(&namespace.path).and_then(|netns| {
+            // Another one may have the file meanwhile.
+            let netns = netns.checked(id)?;
+            netns.inside(|| {
+                (
+                    NetnsConfig::here(id, proc_root),
+                    Settings::here(proc_root),
+                    Counters::here(proc_root),
+                    Sockets::here(proc_root, protocols, most),
+                )
+            })
+        });
+        let mut space = NetnsStock { namespace, config: None, settings: None, counters: None, sockets: None };
+        let mut fail = |part, error| self.failures.push(Failure { netns: id, part, error });
+        match asked {
+            Err(error) => fail(Part::Namespace, error),
+            Ok((config, settings, counters, sockets)) => {
+                space.config = config.map_err(|error| fail(Part::Config, error)).ok();
+                space.settings = settings.map_err(|error| fail(Part::Settings, error)).ok();
+                space.counters = counters.map_err(|error| fail(Part::Counters, error)).ok();
+                space.sockets = sockets.map_err(|error| fail(Part::Sockets, error)).ok();
+            }
+        }
+        space
+    }
+
+    /// A namespace of it.
+    #[must_use]
+    pub fn space(&self, id: NetnsId) -> Option<&NetnsStock> {
+        self.spaces.iter().find(|space| space.namespace.id == id)
+    }
+
+    /// The sockets on a local port in all namespaces, whatever their protocol and state.
+    pub fn who(&self, port: Port) -> impl Iterator<Item = (&NetnsStock, &Socket)> {
+        self.spaces
+            .iter()
+            .flat_map(move |space| sockets_on(space.list(), port).map(move |socket| (space, socket)))
+    }
+
+    /// How many sockets there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.spaces.iter().map(|space| space.list().len()).sum()
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+impl NetnsStock {
+    /// Its sockets; nothing where they could not be learned.
+    #[must_use]
+    pub fn list(&self) -> &[Socket] {
+        self.sockets.as_ref().map_or(&[], |sockets| &sockets.list)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, net::TcpListener};
+
+    use super::*;
+    use crate::event::Pid;
+
+    #[test]
+    fn our_own_namespace_is_taken_and_our_listener_found() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let own = Netns::of_process(Path::new("/proc"), Pid(std::process::id())).unwrap().id();
+        let stock =
+            Stock::take(Path::new("/proc"), &Wanted { only: Some(vec![own]), ..Wanted::default() }).unwrap();
+        assert!(stock.failures.is_empty(), "{:?}", stock.failures);
+        assert_eq!(stock.spaces.len(), 1);
+        let space = stock.space(own).unwrap();
+        assert!(space.config.is_some() && space.settings.is_some() && space.counters.is_some());
+        let sockets = space.sockets.as_ref().unwrap();
+        assert!(stock.began <= sockets.began && sockets.ended <= stock.ended);
+        let port = Port::new(listener.local_addr().unwrap().port()).unwrap();
+        assert!(stock.who(port).any(|(_, socket)| socket.state == super::super::State::Listen));
+        assert!(!stock.is_empty());
+    }
+
+    #[test]
+    fn a_namespace_that_cannot_be_asked_is_a_failure_among_the_rest() {
+        let root = std::env::temp_dir().join(format!("portscope-{}-snapshot", std::process::id()));
+        fs::create_dir_all(root.join("9/ns")).unwrap();
+        std::os::unix::fs::symlink("net:[77]", root.join("9/ns/net")).unwrap();
+        let wanted = Wanted { named_dir: PathBuf::from("/nowhere"), ..Wanted::default() };
+        let stock = Stock::take(&root, &wanted).unwrap();
+        fs::remove_dir_all(&root).unwrap();
+        assert_eq!((stock.spaces.len(), stock.len()), (1, 0));
+        let [failure] = stock.failures.as_slice() else { panic!("{:?}", stock.failures) };
+        assert_eq!((failure.netns.get(), failure.part), (77, Part::Namespace));
+        assert!(failure.error.to_string().contains("9/ns/net"));
+    }
+
+    #[test]
+    fn no_more_sockets_than_wanted_are_held() {
+        let _listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let stock =
+            Stock::take(Path::new("/proc"), &Wanted { most_sockets: 0, ..Wanted::default() }).unwrap();
+        assert!(stock.truncated && stock.is_empty());
+    }
+}
