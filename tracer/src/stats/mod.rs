@@ -136,7 +136,7 @@ impl Stats {
         match event.kind() {
             Kind::Allocation(site) => self.allocate(site, event, search, process),
             Kind::Explicit(_) => self.check(event, process),
-            Kind::Release(_) => self.release(event),
+            Kind::Release(_) => self.release(event, process),
         }
     }
 
@@ -171,10 +171,10 @@ impl Stats {
         }
     }
 
-    fn release(&mut self, event: &Event) {
+    fn release(&mut self, event: &Event, process: &Process) {
         self.freed.add(event.mono(), 1);
         self.holds.release(event);
-        self.processes.release(event);
+        self.processes.release(event, process);
         let remote = DestinationKey::of(event);
         self.destinations.release(remote, event);
         if let (Some(scope), Some(port)) = (self.scopes.of(event), event.local_port()) {

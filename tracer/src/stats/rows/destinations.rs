@@ -145,7 +145,7 @@ impl Destinations {
     }
 
     pub(in crate::stats) fn release(&mut self, key: Option<DestinationKey>, event: &Event) {
-        if let Some(entry) = key.and_then(|key| self.table.find(&key)) {
+        if let Some(entry) = key.and_then(|key| self.table.find_or_make(key, || 0)) {
             entry.row.release(event);
         }
     }

@@ -33,7 +33,7 @@ impl PortSet {
         match self {
             Self::Few { len, ports } => {
                 // All 32 are compared: without a way out in the middle that is a few vector operations.
-                let known: u32 = ports.iter().map(|one| u32::from(*one == port)).sum();
+                let known = ports.iter().fold(0_u16, |known, one| known | u16::from(*one == port));
                 if known != 0 {
                     return;
                 }

@@ -108,8 +108,10 @@ impl ProcessRows {
         }
     }
 
-    pub(in crate::stats) fn release(&mut self, event: &Event) {
-        if let Some(entry) = self.table.find(&ProcessKey::of(event)) {
+    pub(in crate::stats) fn release(&mut self, event: &Event, process: &Process) {
+        let Self { table, identities, most } = self;
+        let make = || Asker::new(identities.of(process, most.saturating_mul(2)));
+        if let Some(entry) = table.find_or_make(ProcessKey::of(event), make) {
             entry.row.release(event);
         }
     }

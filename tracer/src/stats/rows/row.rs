@@ -143,6 +143,10 @@ impl Row {
         self.ports.give_up_bitmap();
     }
 
+    pub(super) const fn is_empty(&self) -> bool {
+        self.allocations == 0
+    }
+
     #[inline]
     pub(super) const fn has_detail(&self) -> bool {
         self.detail.is_some()

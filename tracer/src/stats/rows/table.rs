@@ -76,6 +76,20 @@ impl<K: Copy + Eq + Hash, X> Table<K, X> {
         self.entries.get_mut(place)
     }
 
+    /// The row of a key that nothing is counted for: made where there is room, since part of a stream may begin
+    /// with a release.
+    pub(super) fn find_or_make(&mut self, key: K, make: impl FnOnce() -> X) -> Option<&mut Entry<K, X>> {
+        let place = match self.place(&key) {
+            Some(place) => place,
+            None if self.entries.len() < self.capacity => self.admit(key, make()),
+            None => return None,
+        };
+        if self.entries.get(place).is_some_and(|entry| entry.row.is_empty()) {
+            self.ask_for_detail(place, 0);
+        }
+        self.entries.get_mut(place)
+    }
+
     /// Counts `weight` events of a key and does `then` to its row, made first where it has none.
     #[inline]
     pub(super) fn count(
@@ -92,11 +106,14 @@ impl<K: Copy + Eq + Hash, X> Table<K, X> {
         if let Some(count) = self.counts.get_mut(place) {
             *count += weight;
         }
-        let Some(entry) = self.entries.get_mut(place) else { return };
-        then(entry);
+        let Some(entry) = self.entries.get(place) else { return };
         let allocations = entry.row.allocations();
-        if allocations.is_power_of_two() && !entry.row.has_detail() {
+        // Before the event, so that the first is in the histogram; then ever more seldom.
+        if allocations & allocations.wrapping_sub(1) == 0 && !entry.row.has_detail() {
             self.ask_for_detail(place, allocations);
+        }
+        if let Some(entry) = self.entries.get_mut(place) {
+            then(entry);
         }
     }
 
@@ -142,6 +159,9 @@ impl<K: Copy + Eq + Hash, X> Table<K, X> {
     }
 
     fn ask_for_detail(&mut self, place: usize, allocations: u64) {
+        if self.entries.get(place).is_none_or(|entry| entry.row.has_detail()) {
+            return;
+        }
         if self.detailed.len() >= MOST_DETAILED {
             if allocations < WORTH_DETAIL {
                 return;

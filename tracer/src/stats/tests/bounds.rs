@@ -78,6 +78,6 @@ fn the_busiest_keep_their_detail_and_the_others_know_few_ports() {
         64
     );
     assert!(rows[3..].iter().all(|group| group.row.distinct_ports() == Some(1)));
-    // Part of the searches must not pass for all: these came to their histogram after the 31st.
+    // Part of the searches must not pass for all: these came to their histogram after the 32nd.
     assert!(rows[0].row.quantiles().is_none());
 }
