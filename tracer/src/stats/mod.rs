@@ -44,7 +44,7 @@ use self::{
     reuse::Reuse,
     rows::{Destinations, ProcessRows},
     scopes::Scopes,
-    search::SearchesBySite,
+    search::{Allocation, SearchesBySite},
 };
 use crate::{
     enrich::Process,
@@ -142,13 +142,14 @@ impl Stats {
 
     #[inline]
     fn allocate(&mut self, site: Site, event: &Event, search: &Search, process: &Process) {
-        self.churn.add(event.mono(), 1);
-        self.searches.take(site, event, search);
-        self.processes.allocate(event, search, process);
+        let one = Allocation::of(event, search);
+        self.churn.add(one.at, 1);
+        self.searches.take(site, &one);
+        self.processes.allocate(event, &one, process);
         let remote = DestinationKey::of(event);
-        let first = self.destinations.allocate(remote, event, search);
-        let Some(port) = event.local_port() else { return };
-        self.holds.open(event.mono());
+        let first = self.destinations.allocate(remote, event, &one);
+        let Some(port) = one.port else { return };
+        self.holds.open(one.at);
         if let Some(scope) = self.scopes.of(event) {
             let again = scope.give(port.get(), event, first);
             self.reuse.allocate(event, again, remote);

@@ -3,13 +3,38 @@
 use hdrhistogram::{Counter, Histogram};
 
 use super::ratio::{real, share};
-use crate::event::{Event, MonoNs, Search, Site};
+use crate::event::{Event, MonoNs, Port, Search, Site};
 
 /// The longest time that the histograms tell apart: 60 s.
 const LONGEST_NS: u64 = 60_000_000_000;
 
 /// The quantiles that are given, by their thousandths.
 const QUANTILES: [u16; 4] = [500, 900, 990, 999];
+
+/// What the sums want of one allocation, read from its event once.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Allocation {
+    pub(super) at: MonoNs,
+    pub(super) failed: bool,
+    pub(super) port: Option<Port>,
+    search_ns: Option<u32>,
+    upper_bound: bool,
+    pub(super) search: Search,
+}
+
+impl Allocation {
+    #[inline]
+    pub(super) fn of(event: &Event, search: &Search) -> Self {
+        Self {
+            at: event.mono(),
+            failed: event.failed(),
+            port: event.local_port(),
+            search_ns: event.search_ns(),
+            upper_bound: event.search_upper_bound(),
+            search: *search,
+        }
+    }
+}
 
 /// Searches that were timed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -85,11 +110,10 @@ impl Known {
 
 /// Sums over the searches of allocations; merged exactly.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
 pub struct SearchSums {
     /// Searches that found a port.
     pub found: Timed,
-    /// Searches that failed: in no mean.
-    pub failed: Timed,
     /// Candidates of those that found one, the chosen port included.
     pub candidates: Known,
     /// Of these searches, those whose candidates are exact: no other search overlapped.
@@ -98,21 +122,22 @@ pub struct SearchSums {
     pub collisions: Known,
     /// Whether those that found one had crossed to the other half: 1 each, 0 for the others.
     pub crossed: Known,
+    /// Searches that failed: in no mean.
+    pub failed: Timed,
 }
 
 impl SearchSums {
     #[inline]
-    pub(super) fn take(&mut self, event: &Event, search: &Search) {
-        let failed = event.failed();
-        if let Some(ns) = event.search_ns() {
-            let timed = if failed { &mut self.failed } else { &mut self.found };
-            timed.add(ns, event.search_upper_bound());
+    pub(super) fn take(&mut self, one: &Allocation) {
+        if let Some(ns) = one.search_ns {
+            let timed = if one.failed { &mut self.failed } else { &mut self.found };
+            timed.add(ns, one.upper_bound);
         }
-        if !failed {
-            self.candidates.add(search.candidates);
-            self.candidates_exact += u64::from(search.candidates_exact == Some(true));
-            self.collisions.add(search.collisions);
-            self.crossed.add(search.crossed_half.map(u32::from));
+        if !one.failed {
+            self.candidates.add(one.search.candidates);
+            self.candidates_exact += u64::from(one.search.candidates_exact == Some(true));
+            self.collisions.add(one.search.collisions);
+            self.crossed.add(one.search.crossed_half.map(u32::from));
         }
     }
 
@@ -165,8 +190,8 @@ impl<C: Counter> SearchTimes<C> {
     }
 
     #[inline]
-    pub(super) fn take(&mut self, event: &Event) {
-        if let (Some(times), Some(ns), false) = (&mut self.0, event.search_ns(), event.failed()) {
+    pub(super) fn take(&mut self, one: &Allocation) {
+        if let (Some(times), Some(ns), false) = (&mut self.0, one.search_ns, one.failed) {
             times.saturating_record(u64::from(ns));
         }
     }
@@ -226,10 +251,10 @@ impl SearchesBySite {
     }
 
     #[inline]
-    pub(super) fn take(&mut self, site: Site, event: &Event, search: &Search) {
+    pub(super) fn take(&mut self, site: Site, allocation: &Allocation) {
         if let Some(one) = self.0.get_mut(super::totals::site_index(site)) {
-            one.sums.take(event, search);
-            one.times.take(event);
+            one.sums.take(allocation);
+            one.times.take(allocation);
         }
     }
 

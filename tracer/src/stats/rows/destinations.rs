@@ -4,8 +4,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::{Row, table::Table};
 use crate::{
-    event::{Event, Kind, NetnsId, Port, Protocol, Search, Site},
-    stats::ratio::SECOND_NS,
+    event::{Event, Kind, NetnsId, Port, Protocol, Site},
+    stats::{ratio::SECOND_NS, search::Allocation},
 };
 
 /// How long the kernel's offset of a destination holds: `secure_ipv4_port_ephemeral` changes with it.
@@ -118,13 +118,13 @@ impl Destinations {
         &mut self,
         key: Option<DestinationKey>,
         event: &Event,
-        search: &Search,
+        one: &Allocation,
     ) -> bool {
         let Some(key) = key else {
             self.without += 1;
             return false;
         };
-        let epoch = u32::try_from(event.mono().0 / EPOCH_NS).unwrap_or(u32::MAX).saturating_add(1);
+        let epoch = u32::try_from(one.at.0 / EPOCH_NS).unwrap_or(u32::MAX).saturating_add(1);
         // A destination that comes back into a full table may have had its first choice before.
         let begin = if self.table.floor() == 0 { 0 } else { epoch };
         let connects = event.kind() == Kind::Allocation(Site::Connect);
@@ -134,10 +134,10 @@ impl Destinations {
             1,
             || begin,
             |entry| {
-                entry.row.allocate(event, search);
+                entry.row.allocate(event, one);
                 if connects && entry.extra < epoch {
                     entry.extra = epoch;
-                    first = search.crossed_half == Some(false);
+                    first = one.search.crossed_half == Some(false);
                 }
             },
         );

@@ -10,8 +10,8 @@ use super::{
 };
 use crate::{
     enrich::Process,
-    event::{Event, Pid, Search, StartTime},
-    stats::{Lost, bound::Step},
+    event::{Event, Pid, StartTime},
+    stats::{Lost, bound::Step, search::Allocation},
 };
 
 /// A process: its number, and its start, which tells it from an earlier one of the same number.
@@ -76,8 +76,8 @@ impl ProcessRows {
     }
 
     #[inline]
-    pub(in crate::stats) fn allocate(&mut self, event: &Event, search: &Search, process: &Process) {
-        self.count(event, process, |row| row.allocate(event, search));
+    pub(in crate::stats) fn allocate(&mut self, event: &Event, one: &Allocation, process: &Process) {
+        self.count(event, process, |row| row.allocate(event, one));
     }
 
     pub(in crate::stats) fn fail_check(&mut self, event: &Event, process: &Process) {

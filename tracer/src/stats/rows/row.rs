@@ -2,12 +2,12 @@
 
 use super::ports::PortSet;
 use crate::{
-    event::{Event, Kind, MonoNs, Search},
+    event::{Event, Kind, MonoNs},
     stats::{
         ByErrno, Churn, Holds, Lost, Quantiles, SearchSums,
         churn::Peak,
         ratio::{real, seconds},
-        search::SearchTimes,
+        search::{Allocation, SearchTimes},
     },
 };
 
@@ -29,42 +29,44 @@ impl Detail {
 }
 
 /// What one process, destination or group did, as sums that add up.
+///
+/// In the order of use: with ten thousand rows each line of the cache that an event touches is a miss.
 #[derive(Clone, Debug, Default)]
+#[repr(C)]
 pub struct Row {
     allocations: u64,
-    failures: u64,
-    failed_checks: u64,
-    lost: u64,
+    detail: Option<Box<Detail>>,
     first: Option<MonoNs>,
     last: MonoNs,
     peak: Peak,
     search: SearchSums,
     holds: Holds,
     ports: PortSet,
+    failures: u64,
+    failed_checks: u64,
+    lost: u64,
     by_errno: ByErrno,
-    detail: Option<Box<Detail>>,
 }
 
 impl Row {
     #[inline]
-    pub(in crate::stats) fn allocate(&mut self, event: &Event, search: &Search) {
-        let at = event.mono();
+    pub(in crate::stats) fn allocate(&mut self, event: &Event, one: &Allocation) {
         self.allocations += 1;
-        self.seen(at);
-        self.peak.add(at);
-        self.search.take(event, search);
-        if event.failed() {
+        self.seen(one.at);
+        self.peak.add(one.at);
+        self.search.take(one);
+        if one.failed {
             self.failures += 1;
             self.by_errno.add(event.errno(), 1);
             return;
         }
-        self.holds.open(at);
-        if let Some(port) = event.local_port() {
+        self.holds.open(one.at);
+        if let Some(port) = one.port {
             self.ports.insert(port.get(), self.detail.is_some());
         }
         if let Some(detail) = &mut self.detail {
-            detail.times.take(event);
-            detail.opened.add(at, 1);
+            detail.times.take(one);
+            detail.opened.add(one.at, 1);
         }
     }
 

@@ -94,7 +94,7 @@ fn difference(one: &[String], other: &[String]) -> Vec<(String, String)> {
     lines
 }
 
-fn merged(parts: Vec<Vec<Record>>) -> Stats {
+fn merged(parts: &[Vec<Record>]) -> Stats {
     parts
         .iter()
         .map(|part| fed(settings(), part))
@@ -121,7 +121,7 @@ proptest! {
             parts[*place].push(*record);
         }
         let whole = fed(settings(), &records);
-        let sum = merged(parts);
+        let sum = merged(&parts);
         prop_assert_eq!(difference(&digest(&sum, false), &digest(&whole, false)), []);
         for (one, other) in sum.destinations().iter().zip(whole.destinations()) {
             prop_assert!(one.row.churn_peak() <= other.row.churn_peak() || one.key != other.key);
@@ -133,9 +133,9 @@ proptest! {
         let edge = (super::sample::at(0) / 1_000_000_000 + cut) * 1_000_000_000;
         let (early, late): (Vec<Record>, Vec<Record>) = records.iter().partition(|one| one.mono_ns < edge);
         let whole = digest(&fed(settings(), &records), true);
-        let forwards = digest(&merged(vec![early.clone(), late.clone()]), true);
+        let forwards = digest(&merged(&[early.clone(), late.clone()]), true);
         prop_assert_eq!(difference(&forwards, &whole), []);
-        let backwards = digest(&merged(vec![late, early]), true);
+        let backwards = digest(&merged(&[late, early]), true);
         prop_assert_eq!(difference(&backwards, &whole), []);
     }
 
@@ -152,9 +152,9 @@ proptest! {
         let sites: u64 = stats.totals().by_site().map(|(_, counts)| counts.allocations).sum();
         let protocols: u64 = stats.totals().by_protocol().map(|(_, counts)| counts.allocations).sum();
         prop_assert_eq!((sites, protocols), (stats.totals().allocations(), stats.totals().allocations()));
-        let causes: u64 = stats.totals().by_cause().map(|(_, count)| count).sum();
-        let errnos: u64 = stats.totals().by_errno().iter().map(|(_, count)| count).sum();
-        prop_assert_eq!(causes + stats.totals().cause_unknown(), errnos);
+        let with_cause: u64 = stats.totals().by_cause().map(|(_, count)| count).sum();
+        let by_errno: u64 = stats.totals().by_errno().iter().map(|(_, count)| count).sum();
+        prop_assert_eq!(with_cause + stats.totals().cause_unknown(), by_errno);
     }
 }
 
@@ -194,18 +194,19 @@ fn lost_events_keep_their_count_in_totals_and_rows_and_nowhere_else() {
 fn a_reused_number_is_another_row() {
     let again = Record { start: 8, ..connect(5, 5, 1, 40_002) };
     let stats = fed(settings(), &[connect(0, 5, 1, 40_000), again]);
-    let starts: Vec<_> = stats.processes(By::Pid).iter().map(|group| group.process.unwrap().start).collect();
-    assert_eq!((starts.len(), starts[0] == starts[1]), (2, false));
+    let numbered: Vec<_> =
+        stats.processes(By::Pid).iter().map(|group| group.process.unwrap().start).collect();
+    assert_eq!((numbered.len(), numbered[0] == numbered[1]), (2, false));
     assert_eq!(stats.processes(By::Program)[0].processes, 2);
 }
 
 #[test]
 fn failed_searches_are_in_no_mean() {
     let stats = fed(settings(), &[connect(0, 5, 1, 32_776), connect(1, 5, 1, 0)]);
-    let (sums, _) = stats.search();
-    assert_eq!((sums.found.searches, sums.found.sum_ns, sums.failed.searches), (1, 33_776, 1));
-    assert_eq!((sums.candidates.total(), sums.collisions.total()), (Some(3), Some(2)));
-    let cpus = sums.cpus(MonoNs(0), MonoNs(34_776)).unwrap();
+    let (searched, _) = stats.search();
+    assert_eq!((searched.found.searches, searched.found.sum_ns, searched.failed.searches), (1, 33_776, 1));
+    assert_eq!((searched.candidates.total(), searched.collisions.total()), (Some(3), Some(2)));
+    let cpus = searched.cpus(MonoNs(0), MonoNs(34_776)).unwrap();
     assert!((cpus - 1.0).abs() < 1e-9, "{cpus}");
 }
 

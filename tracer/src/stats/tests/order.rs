@@ -51,7 +51,7 @@ impl Model {
 }
 
 fn share((later, within): (u64, u64)) -> Option<f64> {
-    (later != 0).then(|| within as f64 / later as f64)
+    (later != 0).then(|| crate::stats::ratio::real(within) / crate::stats::ratio::real(later))
 }
 
 proptest! {
@@ -199,20 +199,19 @@ fn epochs(port: impl Fn(u32) -> u16) -> Stats {
 
 #[test]
 fn buckets_cover_the_range_and_uniform_first_choices_pass() {
-    let spread = |epoch: u32| (epoch.wrapping_mul(0x9e37_79b1) >> 8) % 14_116;
-    let even = distribution(&epochs(|epoch| 32_768 + 2 * spread(epoch) as u16), &Reserved::default());
+    let spread = |epoch: u32| u16::try_from((epoch.wrapping_mul(0x9e37_79b1) >> 8) % 14_116).unwrap();
+    let even = distribution(&epochs(|epoch| 32_768 + 2 * spread(epoch)), &Reserved::default());
     assert_eq!((even.bucket_edges.len(), even.counts.len()), (65, 64));
     assert_eq!((even.bucket_edges[0], even.bucket_edges[64]), (32_768, 61_000));
     assert_eq!((even.counts.iter().sum::<u64>(), even.first_choices, even.out_of_range), (20_000, 20_000, 0));
     assert!(even.p_value.unwrap() > 0.001, "{even:?}");
-    let crowded =
-        distribution(&epochs(|epoch| 32_768 + 2 * (spread(epoch) % 9_000) as u16), &Reserved::default());
+    let crowded = distribution(&epochs(|epoch| 32_768 + 2 * (spread(epoch) % 9_000)), &Reserved::default());
     assert!(crowded.p_value.unwrap() < 1e-9);
 }
 
 #[test]
 fn few_first_choices_and_a_live_stream_of_one_epoch_give_no_test() {
-    let records: Vec<Record> = (0..5_000).map(|ms| connect(ms, 5, 1, 32_768 + 2 * (ms as u16))).collect();
+    let records: Vec<Record> = (0..5_000_u16).map(|ms| connect(ms.into(), 5, 1, 32_768 + 2 * ms)).collect();
     let stream = distribution(&fed(settings(), &records), &Reserved::default());
     assert_eq!((stream.first_choices, stream.chi2, stream.p_value), (1, None, None));
     assert_eq!(stream.counts.iter().sum::<u64>(), 5_000);
