@@ -9,4 +9,5 @@ pub mod event;
 pub mod kernel;
 pub mod output;
 pub mod pipeline;
+pub mod stats;
 pub mod stock;

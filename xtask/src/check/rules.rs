@@ -23,6 +23,9 @@ const SECRETS: [(&str, &[&str]); 3] = [
     ("tracer_ebpf", &["tracer/src/kernel/", "tracer/src/event/"]),
 ];
 
+/// What a room of the tracer may name of its own crate, beside itself.
+const NEIGHBOURS: [(&str, &[&str]); 1] = [("stats", &["event", "enrich"])];
+
 /// A broken rule at a place.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Breach {
@@ -39,7 +42,7 @@ impl fmt::Display for Breach {
 
 /// All that a file breaks.
 pub(super) fn breaches(source: &Source) -> Vec<Breach> {
-    [length, unsafe_rooms, unsafe_reasons, panics, secrets, command_line]
+    [length, unsafe_rooms, unsafe_reasons, panics, secrets, command_line, neighbours]
         .iter()
         .flat_map(|rule| rule(source))
         .collect()
@@ -143,6 +146,20 @@ fn command_line(source: &Source) -> Vec<Breach> {
         .collect()
 }
 
+fn neighbours(source: &Source) -> Vec<Breach> {
+    let is_in = |room: &str| source.path.starts_with(&format!("tracer/src/{room}/"));
+    let Some((room, known)) = NEIGHBOURS.into_iter().find(|(room, _)| is_in(room)) else {
+        return Vec::new();
+    };
+    crate_roots(source)
+        .into_iter()
+        .filter(|(_, name)| name != room && !known.contains(&name.as_str()))
+        .map(|(at, name)| {
+            breach(source, at, format!("`{room}` knows {} alone, not `{name}`", known.join(" and ")))
+        })
+        .collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -205,9 +222,16 @@ mod tests {
 
     #[test]
     fn nothing_below_names_the_command_line() {
-        breaks_once("tracer/src/stats/mod.rs", "use crate::{event, cli::Options};\n", "cli");
-        breaks_once("tracer/src/stats/mod.rs", "fn f(_: crate::cli::A) {}\n", "cli");
+        breaks_once("tracer/src/stock/mod.rs", "use crate::{event, cli::Options};\n", "cli");
+        breaks_once("tracer/src/stock/mod.rs", "fn f(_: crate::cli::A) {}\n", "cli");
         is_clean("tracer/src/main.rs", "use crate::cli;\n");
-        is_clean("tracer/src/stats/mod.rs", "use crate::{client, event::cli};\n");
+        is_clean("tracer/src/stock/mod.rs", "use crate::{client, event::cli};\n");
+    }
+
+    #[test]
+    fn statistics_know_events_and_processes_alone() {
+        breaks_once("tracer/src/stats/rows/row.rs", "use crate::{event::Event, kernel::Counts};\n", "kernel");
+        breaks_once("tracer/src/stats/mod.rs", "fn f(_: crate::output::A) {}\n", "output");
+        is_clean("tracer/src/stats/mod.rs", "use crate::{enrich::Process, event::Event, stats::Row};\n");
     }
 }

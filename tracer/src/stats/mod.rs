@@ -1,0 +1,347 @@
+//! From the stream of events to numbers that can be added up.
+//!
+//! Counts are exact, whatever the rate; detail has bounded memory and says what it left out. Parts of a stream,
+//! merged in any order, give the totals, histograms and rows of the whole, as long as the tables have room;
+//! what hangs on the order of events (distances, intervals, bind before connect) is seen within a part only.
+//!
+//! This room knows events and processes. It does no input or output and reads no clock: time comes with the
+//! events, or as an argument. It filters nothing: what it is given has passed.
+#![cfg_attr(not(test), warn(clippy::indexing_slicing, clippy::as_conversions))]
+
+mod bound;
+mod churn;
+mod collisions;
+mod distribution;
+mod errnos;
+mod forecast;
+mod holds;
+mod ratio;
+mod recent;
+mod reuse;
+mod rows;
+mod scopes;
+mod search;
+mod tails;
+mod totals;
+
+pub use churn::Churn;
+pub use collisions::{
+    Expected, ExpectedSums, Half, Place, expected_linear, expected_on_map, expected_uniform,
+    observed_to_expected,
+};
+pub use distribution::{Distribution, HotPort};
+pub use errnos::ByErrno;
+pub use forecast::{Demand, Forecast, Slope, forecast, freed};
+pub use holds::{Hold, Holds, TIME_WAIT_NS, TimeWaits};
+pub use reuse::ReuseReport;
+pub use rows::{By, Destination, DestinationKey, Group, Identity, MOST_ROWS, ProcessKey, Row};
+pub use scopes::{MOST_SCOPES, Scope};
+pub use search::{Known, Quantiles, SearchSums, Timed};
+pub use totals::{Counts, Lost, Totals};
+
+use self::{
+    bound::Bound,
+    reuse::Reuse,
+    rows::{Destinations, ProcessRows},
+    scopes::Scopes,
+    search::{Allocation, SearchesBySite},
+};
+use crate::{
+    enrich::Process,
+    event::{Event, Kind, MonoNs, NetnsId, Protocol, Search, Site},
+};
+
+/// Seconds that are kept one by one.
+const SECONDS: usize = 600;
+
+/// What the stream holds, and how much of it to keep.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// When the window began.
+    pub start: MonoNs,
+    /// Releases are recorded: without them no interval is known.
+    pub releases: bool,
+    /// Successful checks of named ports are recorded: without them bind before connect is not seen.
+    pub checks: bool,
+    /// Rows of each table.
+    pub rows: usize,
+}
+
+impl Settings {
+    /// Allocations and failures only, [`MOST_ROWS`] rows.
+    #[must_use]
+    pub const fn new(start: MonoNs) -> Self {
+        Self { start, releases: false, checks: false, rows: MOST_ROWS }
+    }
+}
+
+/// Collisions of all searches that found a port, and of each site.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CollisionReport {
+    /// All sites together.
+    pub all: SearchSums,
+    /// Each site.
+    pub by_site: [(Site, SearchSums); 4],
+    /// Collisions per allocation whose collisions are known; none where there is none.
+    pub observed_per_allocation: Option<f64>,
+    /// What was to be expected ([`Stats::expect`]); none where no occupancy was given.
+    pub expected_per_allocation: Option<f64>,
+    /// Share of the searches that crossed to the other half, of those that have halves; none where none has.
+    pub crossed_share: Option<f64>,
+}
+
+/// Everything that is counted.
+#[derive(Clone, Debug)]
+pub struct Stats {
+    settings: Settings,
+    totals: Totals,
+    churn: Churn,
+    freed: Churn,
+    holds: Holds,
+    searches: SearchesBySite,
+    expected: ExpectedSums,
+    processes: ProcessRows,
+    destinations: Destinations,
+    scopes: Scopes,
+    reuse: Reuse,
+    bound: Bound,
+    bound_connects: u64,
+}
+
+impl Stats {
+    /// Nothing counted yet.
+    #[must_use]
+    pub fn new(settings: Settings) -> Self {
+        Self {
+            settings,
+            totals: Totals::default(),
+            churn: Churn::new(SECONDS),
+            freed: Churn::new(SECONDS),
+            holds: Holds::default(),
+            searches: SearchesBySite::new(),
+            expected: ExpectedSums::default(),
+            processes: ProcessRows::new(settings.rows),
+            destinations: Destinations::new(settings.rows),
+            scopes: Scopes::default(),
+            reuse: Reuse::new(settings.start, settings.releases),
+            bound: Bound::new(),
+            bound_connects: 0,
+        }
+    }
+
+    /// Takes one event that passed the filters, with what its search tells and who asked.
+    #[inline]
+    pub fn take(&mut self, event: &Event, search: &Search, process: &Process) {
+        self.totals.take(event);
+        match event.kind() {
+            Kind::Allocation(site) => self.allocate(site, event, search, process),
+            Kind::Explicit(_) => self.check(event, process),
+            Kind::Release(_) => self.release(event, process),
+        }
+    }
+
+    #[inline]
+    fn allocate(&mut self, site: Site, event: &Event, search: &Search, process: &Process) {
+        let one = Allocation::of(event, search);
+        self.churn.add(one.at, 1);
+        self.searches.take(site, &one);
+        self.processes.allocate(event, &one, process);
+        let remote = DestinationKey::of(event);
+        let first = self.destinations.allocate(remote, event, &one);
+        let Some(port) = one.port else { return };
+        self.holds.open(one.at);
+        if let Some(scope) = self.scopes.of(event) {
+            let again = scope.give(port.get(), event, first);
+            self.reuse.allocate(event, again, remote);
+        }
+        if matches!(site, Site::Bind | Site::Listen) && event.protocol() == Protocol::Tcp {
+            self.bound.give(event);
+        }
+    }
+
+    fn check(&mut self, event: &Event, process: &Process) {
+        if event.failed() {
+            self.processes.fail_check(event, process);
+        }
+        if event.protocol() != Protocol::Tcp {
+            return;
+        }
+        if let Some(step) = self.bound.check(event) {
+            self.bound_connects += 1;
+            self.processes.bound(event, step);
+        }
+    }
+
+    fn release(&mut self, event: &Event, process: &Process) {
+        self.freed.add(event.mono(), 1);
+        self.holds.release(event);
+        self.processes.release(event, process);
+        let remote = DestinationKey::of(event);
+        self.destinations.release(remote, event);
+        if let (Some(scope), Some(port)) = (self.scopes.of(event), event.local_port()) {
+            scope.close(port.get(), holds::closed_at(event));
+        }
+        self.reuse.release(event, remote);
+        if event.protocol() == Protocol::Tcp
+            && let Some(step) = self.bound.release(event)
+        {
+            self.processes.bound(event, step);
+        }
+    }
+
+    /// Adds events of which only the count is known. Totals and process rows stay exact; destinations, searches
+    /// and seconds miss them, and [`Totals::lost`] says how many.
+    pub fn absorb(&mut self, lost: &Lost) {
+        self.totals.absorb(lost);
+        self.processes.absorb(lost);
+    }
+
+    /// Notes what was to be expected of `searches` that found a port, from the occupancy of their half at that
+    /// moment.
+    pub fn expect(&mut self, expected: Expected, searches: u64) {
+        self.expected.add(expected, searches);
+    }
+
+    /// Adds what another part of the stream came to.
+    pub fn merge(&mut self, other: Self) {
+        self.settings.start = self.settings.start.min(other.settings.start);
+        self.settings.releases &= other.settings.releases;
+        self.settings.checks &= other.settings.checks;
+        self.totals.merge(&other.totals);
+        self.churn.merge(&other.churn);
+        self.freed.merge(&other.freed);
+        self.holds.merge(&other.holds);
+        self.searches.merge(&other.searches);
+        self.expected.merge(other.expected);
+        self.processes.merge(other.processes);
+        self.destinations.merge(other.destinations);
+        self.scopes.merge(&other.scopes);
+        self.reuse.merge(&other.reuse);
+        self.bound.merge(&other.bound);
+        self.bound_connects += other.bound_connects;
+    }
+
+    /// What the stream holds.
+    #[must_use]
+    pub const fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// Exact counts.
+    #[must_use]
+    pub const fn totals(&self) -> &Totals {
+        &self.totals
+    }
+
+    /// Allocations by second, failed ones included, lost ones not.
+    #[must_use]
+    pub const fn churn(&self) -> &Churn {
+        &self.churn
+    }
+
+    /// Releases by second.
+    #[must_use]
+    pub const fn freed(&self) -> &Churn {
+        &self.freed
+    }
+
+    /// Holds of all allocations together.
+    #[must_use]
+    pub const fn holds(&self) -> &Holds {
+        &self.holds
+    }
+
+    /// Sums over all searches, and quantiles of the times of those that found a port.
+    #[must_use]
+    pub fn search(&self) -> (SearchSums, Quantiles) {
+        let all = self.searches.all();
+        (all.sums, all.times.quantiles())
+    }
+
+    /// The same for each site.
+    pub fn search_by_site(&self) -> impl Iterator<Item = (Site, SearchSums, Quantiles)> + '_ {
+        self.searches.iter().map(|(site, one)| (site, one.sums, one.times.quantiles()))
+    }
+
+    /// Collisions, observed and expected.
+    #[must_use]
+    pub fn collisions(&self) -> CollisionReport {
+        let mut by_site = Site::ALL.map(|site| (site, SearchSums::default()));
+        for ((_, sums), (_, one)) in by_site.iter_mut().zip(self.searches.iter()) {
+            *sums = one.sums;
+        }
+        let all = self.searches.all().sums;
+        CollisionReport {
+            all,
+            by_site,
+            observed_per_allocation: all.collisions.mean(),
+            expected_per_allocation: self.expected.per_allocation(),
+            crossed_share: all.crossed.mean(),
+        }
+    }
+
+    /// The rows of processes, collapsed, the busiest first.
+    #[must_use]
+    pub fn processes(&self, by: By) -> Vec<Group> {
+        self.processes.grouped(by)
+    }
+
+    /// How many processes have a row, and how many events one without a row may have had at most: 0 until the
+    /// table was full, and never more than events ÷ rows.
+    #[must_use]
+    pub fn processes_bound(&self) -> (usize, u64) {
+        (self.processes.len(), self.processes.floor())
+    }
+
+    /// The rows of destinations, the busiest first.
+    #[must_use]
+    pub fn destinations(&self) -> Vec<Destination<'_>> {
+        self.destinations.list()
+    }
+
+    /// The row of one destination.
+    pub fn destination(&mut self, key: DestinationKey) -> Option<&Row> {
+        self.destinations.find(key)
+    }
+
+    /// How many events a destination without a row may have had at most, and how many allocations named none.
+    #[must_use]
+    pub const fn destinations_bound(&self) -> (u64, u64) {
+        (self.destinations.floor(), self.destinations.without())
+    }
+
+    /// The ports of each namespace and protocol; [`Distribution::of`] one of them.
+    pub fn scopes(&self) -> impl Iterator<Item = &Scope> {
+        self.scopes.iter()
+    }
+
+    /// Allocations and releases of namespaces and protocols beyond [`MOST_SCOPES`]: they are in no distribution,
+    /// distance or interval.
+    #[must_use]
+    pub const fn scopes_left_out(&self) -> u64 {
+        self.scopes.left_out()
+    }
+
+    /// How soon ports and 4-tuples were used again.
+    #[must_use]
+    pub fn reuse(&self, at: MonoNs) -> ReuseReport {
+        self.reuse.report(at)
+    }
+
+    /// Sockets that were bound to port 0 and then connected without `IP_BIND_ADDRESS_NO_PORT`; none where
+    /// successful checks are not recorded. By process in [`Group::bound_connects`].
+    #[must_use]
+    pub fn bound_connects(&self) -> Option<u64> {
+        self.settings.checks.then_some(self.bound_connects)
+    }
+
+    /// Whether the flow knows a socket that is bound to this TCP port. Sockets bound before the start are not
+    /// known, and without releases those that are gone still are.
+    #[must_use]
+    pub fn is_bound(&self, netns: NetnsId, port: u16) -> bool {
+        self.bound.is_bound(netns, port)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,162 @@
+//! The rows of processes.
+
+use std::sync::Arc;
+
+use super::{
+    By, Entry, Group, Identity, Row,
+    group::{grouped, programs},
+    identity::Identities,
+    table::Table,
+};
+use crate::{
+    enrich::Process,
+    event::{Event, Pid, StartTime},
+    stats::{Lost, bound::Step, search::Allocation},
+};
+
+/// A process: its number, and its start, which tells it from an earlier one of the same number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct ProcessKey {
+    /// Thread-group id.
+    pub pid: Pid,
+    /// Start; none where it was not seen: then a reused number is one row.
+    pub start: Option<StartTime>,
+}
+
+impl ProcessKey {
+    #[inline]
+    fn of(event: &Event) -> u64 {
+        u64::from(event.pid().0) << 32 | u64::from(event.start().map_or(0, |start| start.0))
+    }
+
+    fn unpack(key: u64) -> Self {
+        let low = |bits: u64| u32::try_from(bits & u64::from(u32::MAX)).unwrap_or(0);
+        let start = low(key);
+        Self { pid: Pid(low(key >> 32)), start: (start != 0).then_some(StartTime(start)) }
+    }
+}
+
+/// What a row has only because it is a process's.
+#[derive(Clone, Debug)]
+pub(in crate::stats) struct Asker {
+    pub(super) identity: Arc<Identity>,
+    bound_connects: u64,
+    bound_held: u64,
+}
+
+/// One process, or several that are shown as one.
+pub(in crate::stats) type ProcessEntry = Entry<u64, Asker>;
+
+impl Asker {
+    fn new(identity: Arc<Identity>) -> Self {
+        Self { identity, bound_connects: 0, bound_held: 0 }
+    }
+
+    pub(super) const fn bound(&self) -> (u64, u64) {
+        (self.bound_connects, self.bound_held)
+    }
+
+    fn join(&mut self, other: &Self) {
+        self.bound_connects += other.bound_connects;
+        self.bound_held += other.bound_held;
+    }
+}
+
+/// The rows of processes, and what they are called.
+#[derive(Clone, Debug)]
+pub(in crate::stats) struct ProcessRows {
+    table: Table<u64, Asker>,
+    identities: Identities,
+    most: usize,
+}
+
+impl ProcessRows {
+    pub(in crate::stats) fn new(capacity: usize) -> Self {
+        Self { table: Table::new(capacity), identities: Identities::default(), most: capacity.max(1) }
+    }
+
+    #[inline]
+    pub(in crate::stats) fn allocate(&mut self, event: &Event, one: &Allocation, process: &Process) {
+        self.count(event, process, |row| row.allocate(event, one));
+    }
+
+    pub(in crate::stats) fn fail_check(&mut self, event: &Event, process: &Process) {
+        self.count(event, process, |row| row.fail_check(event));
+    }
+
+    #[inline]
+    fn count(&mut self, event: &Event, process: &Process, then: impl FnOnce(&mut Row)) {
+        let Self { table, identities, most } = self;
+        // Distinct names never outnumber twice the rows: those of no row are dropped first.
+        let most = most.saturating_mul(2);
+        let key = ProcessKey::of(event);
+        let mut asked = None;
+        table.count(
+            key,
+            1,
+            || Asker::new(identities.of(process, most)),
+            |entry| {
+                then(&mut entry.row);
+                // A process may execute another program: a look now and then, cheap for the busy ones.
+                asked = entry.row.allocations().is_power_of_two().then_some(());
+            },
+        );
+        if asked.is_some()
+            && let Some(entry) = table.find(&key)
+        {
+            entry.extra.identity = identities.of(process, most);
+        }
+    }
+
+    pub(in crate::stats) fn release(&mut self, event: &Event, process: &Process) {
+        let Self { table, identities, most } = self;
+        let make = || Asker::new(identities.of(process, most.saturating_mul(2)));
+        if let Some(entry) = table.find_or_make(ProcessKey::of(event), make) {
+            entry.row.release(event);
+        }
+    }
+
+    pub(in crate::stats) fn bound(&mut self, event: &Event, step: Step) {
+        let Some(entry) = self.table.find(&ProcessKey::of(event)) else { return };
+        match step {
+            Step::Connects => {
+                entry.extra.bound_connects += 1;
+                entry.extra.bound_held += 1;
+            }
+            Step::GivesBack => entry.extra.bound_held = entry.extra.bound_held.saturating_sub(1),
+        }
+    }
+
+    /// Adds counts without detail to the latest process of that number; one that was never seen gets a row
+    /// with the name that was counted first.
+    pub(in crate::stats) fn absorb(&mut self, lost: &Lost) {
+        let Some(pid) = lost.pid else { return };
+        let of_pid = |entry: &&ProcessEntry| ProcessKey::unpack(entry.key).pid == pid;
+        let latest = self.table.entries().iter().filter(of_pid).max_by_key(|entry| entry.row.last());
+        let key = latest.map_or(u64::from(pid.0) << 32, |entry| entry.key);
+        let Self { table, identities, most } = self;
+        let named = Process::new(lost.comm.as_deref(), None, None);
+        let make = || Asker::new(identities.of(&named, *most));
+        table.count(key, lost.count, make, |entry| entry.row.absorb(lost));
+    }
+
+    pub(in crate::stats) fn merge(&mut self, other: Self) {
+        self.table.merge(other.table, |mine, more| mine.join(&more));
+    }
+
+    pub(in crate::stats) const fn floor(&self) -> u64 {
+        self.table.floor()
+    }
+
+    pub(in crate::stats) fn len(&self) -> usize {
+        self.table.entries().len()
+    }
+
+    pub(in crate::stats) fn grouped(&self, by: By) -> Vec<Group> {
+        let rows = self.table.entries().iter().map(|entry| (ProcessKey::unpack(entry.key), entry));
+        match by {
+            By::Program => programs(rows),
+            by => grouped(rows, by),
+        }
+    }
+}

@@ -1,0 +1,171 @@
+//! Each port of a network namespace and protocol: how often, and when last.
+
+use crate::event::{Event, MonoNs, NetnsId, Protocol};
+
+/// Pairs of namespace and protocol that are followed; those that come later are only counted.
+pub const MOST_SCOPES: usize = 16;
+
+const PORTS: usize = 65_536;
+
+/// The ports of one namespace and protocol. 1.3 MiB of addresses, of which the pages of the range are used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Scope {
+    netns: Option<NetnsId>,
+    protocol: Protocol,
+    /// Successful allocations: the next one's index.
+    given: u64,
+    /// By port: index of its last allocation (0: none yet), uses, first choices of an epoch.
+    ports: Vec<[u32; 3]>,
+    /// By port: when it was last closed, 0 for never; empty where no release was seen.
+    closed: Vec<u64>,
+    out_of_range: u64,
+}
+
+/// What one allocation says of its port.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Again {
+    /// Allocations from the last one of this port to this one, the next one 1; none of the first.
+    pub(super) distance: Option<u32>,
+    /// When the port was last closed.
+    pub(super) closed: Option<MonoNs>,
+}
+
+impl Scope {
+    fn new(netns: Option<NetnsId>, protocol: Protocol) -> Self {
+        // Zeroed pages come from the kernel one by one, as they are touched.
+        Self { netns, protocol, given: 0, ports: vec![[0; 3]; PORTS], closed: Vec::new(), out_of_range: 0 }
+    }
+
+    /// The namespace; none where the events do not tell it.
+    #[must_use]
+    pub const fn netns(&self) -> Option<NetnsId> {
+        self.netns
+    }
+
+    /// The protocol.
+    #[must_use]
+    pub const fn protocol(&self) -> Protocol {
+        self.protocol
+    }
+
+    /// Successful allocations.
+    #[must_use]
+    pub const fn given(&self) -> u64 {
+        self.given
+    }
+
+    /// Successful allocations of a port outside the range that the search went through.
+    #[must_use]
+    pub const fn out_of_range(&self) -> u64 {
+        self.out_of_range
+    }
+
+    /// How often a port was given.
+    #[must_use]
+    pub fn uses(&self, port: u16) -> u32 {
+        self.ports.get(usize::from(port)).map_or(0, |[_, uses, _]| *uses)
+    }
+
+    /// How often a port was the first choice of a destination in an epoch of 10 s.
+    pub(super) fn firsts(&self, port: u16) -> u32 {
+        self.ports.get(usize::from(port)).map_or(0, |[_, _, firsts]| *firsts)
+    }
+
+    #[inline]
+    pub(super) fn give(&mut self, port: u16, event: &Event, first: bool) -> Again {
+        self.given += 1;
+        self.out_of_range += u64::from(event.range().is_some_and(|range| !range.contains(port)));
+        let closed = self.closed.get(usize::from(port)).copied().filter(|at| *at != 0).map(MonoNs);
+        let Some([last, uses, firsts]) = self.ports.get_mut(usize::from(port)) else {
+            return Again::default();
+        };
+        // Wraps after 4 billion allocations; a distance is right as long as it is shorter than that.
+        let index = u32::try_from(self.given & u64::from(u32::MAX)).unwrap_or(0).max(1);
+        let distance = (*last != 0).then(|| index.wrapping_sub(*last));
+        *last = index;
+        *uses = uses.saturating_add(1);
+        *firsts = firsts.saturating_add(u32::from(first));
+        Again { distance, closed }
+    }
+
+    pub(super) fn close(&mut self, port: u16, at: MonoNs) {
+        if self.closed.is_empty() {
+            self.closed = vec![0; PORTS];
+        }
+        if let Some(closed) = self.closed.get_mut(usize::from(port)) {
+            *closed = (*closed).max(at.0);
+        }
+    }
+
+    fn merge(&mut self, other: &Self) {
+        self.given += other.given;
+        self.out_of_range += other.out_of_range;
+        for ([last, uses, firsts], [_, more_uses, more_firsts]) in self.ports.iter_mut().zip(&other.ports) {
+            // The parts count their indices apart: no distance reaches over the cut.
+            *last = 0;
+            *uses = uses.saturating_add(*more_uses);
+            *firsts = firsts.saturating_add(*more_firsts);
+        }
+        if self.closed.is_empty() {
+            self.closed.clone_from(&other.closed);
+        } else {
+            self.closed.iter_mut().zip(&other.closed).for_each(|(mine, more)| *mine = (*mine).max(*more));
+        }
+    }
+}
+
+/// The scopes that are followed, in the order in which they were first seen.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Scopes {
+    list: Vec<Scope>,
+    last: usize,
+    left_out: u64,
+}
+
+impl Scopes {
+    /// The scope of an event; none beyond [`MOST_SCOPES`].
+    #[inline]
+    pub(super) fn of(&mut self, event: &Event) -> Option<&mut Scope> {
+        let (netns, protocol) = (event.netns(), event.protocol());
+        let is = |scope: &Scope| scope.netns == netns && scope.protocol == protocol;
+        if !self.list.get(self.last).is_some_and(is) {
+            self.last = match self.list.iter().position(is) {
+                Some(at) => at,
+                None if self.list.len() < MOST_SCOPES => {
+                    self.list.push(Scope::new(netns, protocol));
+                    self.list.len() - 1
+                }
+                None => {
+                    self.left_out += 1;
+                    return None;
+                }
+            };
+        }
+        self.list.get_mut(self.last)
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Scope> {
+        self.list.iter()
+    }
+
+    /// Allocations and releases whose scope is not followed.
+    pub(super) const fn left_out(&self) -> u64 {
+        self.left_out
+    }
+
+    pub(super) fn merge(&mut self, other: &Self) {
+        self.left_out += other.left_out;
+        for scope in &other.list {
+            let same = |mine: &&mut Scope| mine.netns == scope.netns && mine.protocol == scope.protocol;
+            if let Some(mine) = self.list.iter_mut().find(same) {
+                mine.merge(scope);
+            } else if self.list.len() < MOST_SCOPES {
+                let mut scope = scope.clone();
+                scope.ports.iter_mut().for_each(|[last, ..]| *last = 0);
+                self.list.push(scope);
+            } else {
+                self.left_out += scope.given;
+            }
+        }
+    }
+}

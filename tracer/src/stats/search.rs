@@ -1,0 +1,322 @@
+//! How hard the searches were: time, candidates, collisions.
+
+use hdrhistogram::{Counter, Histogram};
+
+use super::ratio::{real, share};
+use crate::event::{Event, MonoNs, Port, Search, Site};
+
+/// The longest time that the histograms tell apart: 60 s.
+const LONGEST_NS: u64 = 60_000_000_000;
+
+/// The quantiles that are given, by their thousandths.
+const QUANTILES: [u16; 4] = [500, 900, 990, 999];
+
+/// What the sums want of one allocation, read from its event once.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Allocation {
+    pub(super) at: MonoNs,
+    pub(super) failed: bool,
+    pub(super) port: Option<Port>,
+    search_ns: Option<u32>,
+    upper_bound: bool,
+    pub(super) search: Search,
+}
+
+impl Allocation {
+    #[inline]
+    pub(super) fn of(event: &Event, search: &Search) -> Self {
+        Self {
+            at: event.mono(),
+            failed: event.failed(),
+            port: event.local_port(),
+            search_ns: event.search_ns(),
+            upper_bound: event.search_upper_bound(),
+            search: *search,
+        }
+    }
+}
+
+/// Searches that were timed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Timed {
+    /// How many.
+    pub searches: u64,
+    /// Wall time of all of them in nanoseconds, preemption included.
+    pub sum_ns: u64,
+    /// The longest, in nanoseconds; 4.29 s and more are shown as 4.29 s.
+    pub max_ns: u64,
+    /// Of these, those whose time is an upper bound: it holds more than the search.
+    pub upper_bounds: u64,
+}
+
+impl Timed {
+    #[inline]
+    fn add(&mut self, ns: u32, upper_bound: bool) {
+        self.searches += 1;
+        self.sum_ns += u64::from(ns);
+        self.max_ns = self.max_ns.max(u64::from(ns));
+        self.upper_bounds += u64::from(upper_bound);
+    }
+
+    fn merge(&mut self, other: &Self) {
+        self.searches += other.searches;
+        self.sum_ns += other.sum_ns;
+        self.max_ns = self.max_ns.max(other.max_ns);
+        self.upper_bounds += other.upper_bounds;
+    }
+
+    /// Mean wall time in nanoseconds; none of no search.
+    #[must_use]
+    pub fn mean_ns(&self) -> Option<f64> {
+        share(self.sum_ns, self.searches)
+    }
+}
+
+/// A number that is known of some searches only.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Known {
+    /// Searches of which it is known.
+    pub searches: u64,
+    /// Its sum over these.
+    pub sum: u64,
+}
+
+impl Known {
+    #[inline]
+    fn add(&mut self, value: Option<u32>) {
+        if let Some(value) = value {
+            self.searches += 1;
+            self.sum += u64::from(value);
+        }
+    }
+
+    fn merge(&mut self, other: Self) {
+        self.searches += other.searches;
+        self.sum += other.sum;
+    }
+
+    /// The sum; none where it is known of no search.
+    #[must_use]
+    pub const fn total(self) -> Option<u64> {
+        if self.searches == 0 { None } else { Some(self.sum) }
+    }
+
+    /// The mean over the searches of which it is known; none where there is none.
+    #[must_use]
+    pub fn mean(self) -> Option<f64> {
+        share(self.sum, self.searches)
+    }
+}
+
+/// Sums over the searches of allocations; merged exactly.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct SearchSums {
+    /// Searches that found a port.
+    pub found: Timed,
+    /// Candidates of those that found one, the chosen port included.
+    pub candidates: Known,
+    /// Of these searches, those whose candidates are exact: no other search overlapped.
+    pub candidates_exact: u64,
+    /// Collisions of those that found one.
+    pub collisions: Known,
+    /// Whether those that found one had crossed to the other half: 1 each, 0 for the others.
+    pub crossed: Known,
+    /// Searches that failed: in no mean.
+    pub failed: Timed,
+}
+
+impl SearchSums {
+    #[inline]
+    pub(super) fn take(&mut self, one: &Allocation) {
+        if let Some(ns) = one.search_ns {
+            let timed = if one.failed { &mut self.failed } else { &mut self.found };
+            timed.add(ns, one.upper_bound);
+        }
+        if !one.failed {
+            self.candidates.add(one.search.candidates);
+            self.candidates_exact += u64::from(one.search.candidates_exact == Some(true));
+            self.collisions.add(one.search.collisions);
+            self.crossed.add(one.search.crossed_half.map(u32::from));
+        }
+    }
+
+    pub(super) fn merge(&mut self, other: &Self) {
+        self.found.merge(&other.found);
+        self.failed.merge(&other.failed);
+        self.candidates.merge(other.candidates);
+        self.candidates_exact += other.candidates_exact;
+        self.collisions.merge(other.collisions);
+        self.crossed.merge(other.crossed);
+    }
+
+    /// CPUs that the searches kept busy, failed ones included: Σ `search_ns` ÷ window. None of an empty window,
+    /// and where no search was timed.
+    ///
+    /// An estimate, from above: `search_ns` is wall time, preemption included.
+    #[must_use]
+    pub fn cpus(&self, start: MonoNs, at: MonoNs) -> Option<f64> {
+        let window_ns = at.since(start);
+        let timed = self.found.searches + self.failed.searches;
+        (timed != 0 && window_ns != 0).then(|| real(self.found.sum_ns + self.failed.sum_ns) / real(window_ns))
+    }
+}
+
+/// Quantiles of search times in nanoseconds, each within 1 %.
+///
+/// Of the quantile p one is given only where at least 10 ÷ (1 − p) searches were timed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Quantiles {
+    /// Searches that they are taken from.
+    pub searches: u64,
+    /// The median: of 20 searches and more.
+    pub p50: Option<u64>,
+    /// Of 100 searches and more.
+    pub p90: Option<u64>,
+    /// Of 1,000 searches and more.
+    pub p99: Option<u64>,
+    /// Of 10,000 searches and more.
+    pub p999: Option<u64>,
+}
+
+/// A histogram of the times of searches that found a port, 2 significant digits, 1 ns to 60 s: 15 KiB with
+/// counters of 4 bytes.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct SearchTimes<C: Counter>(Option<Histogram<C>>);
+
+impl<C: Counter> SearchTimes<C> {
+    pub(super) fn new() -> Self {
+        Self(Histogram::new_with_bounds(1, LONGEST_NS, 2).ok())
+    }
+
+    #[inline]
+    pub(super) fn take(&mut self, one: &Allocation) {
+        if let (Some(times), Some(ns), false) = (&mut self.0, one.search_ns, one.failed) {
+            times.saturating_record(u64::from(ns));
+        }
+    }
+
+    pub(super) fn merge(&mut self, other: &Self) {
+        if let (Some(times), Some(other)) = (&mut self.0, &other.0)
+            && times.add(other).is_err()
+        {
+            // Histograms of one shape always add up; without it there are no quantiles, not wrong ones.
+            self.0 = None;
+        }
+    }
+
+    pub(super) fn searches(&self) -> u64 {
+        self.0.as_ref().map_or(0, Histogram::len)
+    }
+
+    pub(super) fn quantiles(&self) -> Quantiles {
+        let searches = self.searches();
+        let at = |thousandths: u16| {
+            let enough = searches.saturating_mul(u64::from(1000 - thousandths)) >= 10_000;
+            self.0
+                .as_ref()
+                .filter(|_| enough)
+                .map(|times| times.value_at_quantile(f64::from(thousandths) / 1000.0).min(times.max()))
+        };
+        let [p50, p90, p99, p999] = QUANTILES.map(at);
+        Quantiles { searches, p50, p90, p99, p999 }
+    }
+}
+
+/// The searches of one site, or of all.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Searches {
+    pub(super) sums: SearchSums,
+    pub(super) times: SearchTimes<u64>,
+}
+
+impl Searches {
+    fn new() -> Self {
+        Self { sums: SearchSums::default(), times: SearchTimes::new() }
+    }
+
+    fn merge(&mut self, other: &Self) {
+        self.sums.merge(&other.sums);
+        self.times.merge(&other.times);
+    }
+}
+
+/// The searches of each site.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct SearchesBySite([Searches; 4]);
+
+impl SearchesBySite {
+    pub(super) fn new() -> Self {
+        Self(Site::ALL.map(|_| Searches::new()))
+    }
+
+    #[inline]
+    pub(super) fn take(&mut self, site: Site, allocation: &Allocation) {
+        if let Some(one) = self.0.get_mut(super::totals::site_index(site)) {
+            one.sums.take(allocation);
+            one.times.take(allocation);
+        }
+    }
+
+    pub(super) fn merge(&mut self, other: &Self) {
+        self.0.iter_mut().zip(&other.0).for_each(|(sum, part)| sum.merge(part));
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = (Site, &Searches)> {
+        Site::ALL.into_iter().zip(&self.0)
+    }
+
+    /// All sites together.
+    pub(super) fn all(&self) -> Searches {
+        let mut all = Searches::new();
+        self.0.iter().for_each(|one| all.merge(one));
+        all
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn a_histogram_takes_15_kib() {
+        let times = Histogram::<u32>::new_with_bounds(1, LONGEST_NS, 2).unwrap();
+        assert!(times.distinct_values() * 4 <= 16 * 1024, "{}", times.distinct_values());
+    }
+
+    #[test]
+    fn quantiles_wait_for_enough_searches() {
+        let mut times = SearchTimes::<u32>::new();
+        for (upto, known) in [(19, 0), (20, 1), (99, 1), (100, 2), (999, 2), (1_000, 3), (10_000, 4)] {
+            while times.searches() < upto {
+                times.0.as_mut().unwrap().saturating_record(7);
+            }
+            let seen = times.quantiles();
+            let seen = [seen.p50, seen.p90, seen.p99, seen.p999];
+            assert_eq!(seen.iter().flatten().count(), known, "{upto}");
+            assert!(seen.iter().flatten().all(|ns| *ns == 7));
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn quantiles_agree_with_a_sorted_list(
+            mut list in proptest::collection::vec(0_u32..=u32::MAX, 1_000..1_500)
+        ) {
+            let mut times = SearchTimes::<u64>::new();
+            for ns in &list {
+                times.0.as_mut().unwrap().saturating_record(u64::from(*ns));
+            }
+            list.sort_unstable();
+            let seen = times.quantiles();
+            for (thousandths, seen) in [(500, seen.p50), (900, seen.p90), (990, seen.p99)] {
+                let rank = (list.len() * thousandths).div_ceil(1000);
+                let exact = f64::from(list[rank - 1]);
+                let seen = real(seen.unwrap());
+                prop_assert!((seen - exact).abs() <= exact * 0.01 + 1.0, "{thousandths}: {seen} {exact}");
+            }
+        }
+    }
+}
