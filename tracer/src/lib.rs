@@ -6,6 +6,7 @@
 pub mod cli;
 pub mod enrich;
 pub mod event;
+pub mod findings;
 pub mod kernel;
 pub mod output;
 pub mod pipeline;
