@@ -18,7 +18,7 @@ use crate::{
     enrich::{Processes, TimeColumn, monotonic_now},
     kernel::{self, Armed, Backend, Settings, facts},
     output::{Columns, CsvOutput, Field, JsonOutput, TextOutput, TraceOutput},
-    pipeline::{self, Accounts, FrameFacts, Limits, Observer, Outlet, PipelineError, Shown, Signals, Spaces},
+    pipeline::{self, Accounts, FrameFacts, Intake, Observer, Outlet, PipelineError, Shown, Signals, Spaces},
 };
 
 /// Options of `trace`.
@@ -110,10 +110,10 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
         count_only: args.summary_only,
         discard: args.discard,
         misses: armed.backend() == Backend::Kprobe,
+        most: args.count,
     };
-    let limits = Limits { events: args.count };
-    let mut observer =
-        Observer::new(output.as_mut(), Processes::new(Path::new("/proc")), spaces, shown, limits);
+    let intake = Intake::new(Processes::new(Path::new("/proc")), spaces, shown);
+    let mut observer = Observer::new(output.as_mut(), intake);
     let mut text = Vec::new();
     if !args.summary_only || args.output == Format::Json {
         let header = pipeline::header(&armed, &frame);
@@ -199,13 +199,13 @@ fn account_line(accounts: &Accounts) -> String {
 
 fn finish(args: &Args, armed: &Armed, observer: &mut Observer<'_>, place: &mut Place) -> Result<(), Failure> {
     let counts = armed.counts()?;
-    let accounts = observer.accounts(&counts);
+    let accounts = observer.intake().accounts(&counts);
     let tallies = armed.tallies()?;
     let footer = pipeline::footer(
         &accounts,
         &counts,
         if args.summary_only && args.output != Format::Json { &[] } else { &tallies },
-        observer.undecodable(),
+        observer.intake().undecodable(),
     );
     let mut text = Vec::new();
     if args.summary_only && args.output == Format::Text {

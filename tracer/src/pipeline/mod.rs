@@ -2,6 +2,7 @@
 
 mod accounts;
 mod frame;
+mod intake;
 mod observer;
 mod spaces;
 mod summary;
@@ -14,7 +15,8 @@ use std::{
 
 pub use accounts::Accounts;
 pub use frame::{FrameFacts, footer, header, hook_state};
-pub use observer::{Limits, Observer, Shown};
+pub use intake::{Arrival, Intake, Shown};
+pub use observer::Observer;
 pub use spaces::Spaces;
 pub use summary::per_process;
 use tokio::{
@@ -23,7 +25,7 @@ use tokio::{
     time::MissedTickBehavior,
 };
 
-use crate::kernel::{Armed, KernelError};
+use crate::kernel::{Armed, KernelError, counts::Counts};
 
 /// How long an event waits at most before it is read.
 const POLL: Duration = Duration::from_millis(50);
@@ -63,6 +65,20 @@ pub trait Outlet {
     fn flush(&mut self, gathered: &mut Vec<u8>) -> io::Result<()>;
 }
 
+/// Something that takes the records of the ring.
+pub trait Consumer {
+    /// A batch of records begins.
+    fn begin_batch(&mut self);
+    /// Takes one record; what it gives is appended to `out`.
+    fn take(&mut self, record: &[u8], out: &mut Vec<u8>);
+    /// Whether it wants no more.
+    fn is_full(&self) -> bool;
+    /// The accounts as they stand.
+    fn accounts(&self, counts: &Counts) -> Accounts;
+    /// Called some twenty times a second, between batches.
+    fn tick(&mut self) {}
+}
+
 /// Signals that end a trace, or ask for an interim word.
 #[derive(Debug)]
 pub struct Signals {
@@ -95,7 +111,7 @@ impl Signals {
 /// Output that cannot be written, or a kernel half that fails.
 pub async fn run(
     armed: &mut Armed,
-    observer: &mut Observer<'_>,
+    consumer: &mut impl Consumer,
     outlet: &mut impl Outlet,
     mut signals: Signals,
     duration: Option<Duration>,
@@ -120,15 +136,16 @@ pub async fn run(
             () = at(until) => break Ended::Limit,
             _ = signals.interrupt.recv() => break Ended::Asked,
             _ = signals.terminate.recv() => break Ended::Asked,
-            _ = signals.interim.recv() => interim(&observer.accounts(&armed.counts()?)),
+            _ = signals.interim.recv() => interim(&consumer.accounts(&armed.counts()?)),
         }
-        drain(armed, observer, outlet, &mut gathered)?;
-        if observer.is_full() {
+        drain(armed, consumer, outlet, &mut gathered)?;
+        consumer.tick();
+        if consumer.is_full() {
             break Ended::Limit;
         }
     };
     armed.stop()?;
-    drain(armed, observer, outlet, &mut gathered)?;
+    drain(armed, consumer, outlet, &mut gathered)?;
     Ok(ended)
 }
 
@@ -141,16 +158,16 @@ async fn at(until: Option<tokio::time::Instant>) {
 
 fn drain(
     armed: &mut Armed,
-    observer: &mut Observer<'_>,
+    consumer: &mut impl Consumer,
     outlet: &mut impl Outlet,
     gathered: &mut Vec<u8>,
 ) -> Result<(), PipelineError> {
     /// Gathered bytes are passed on at this size, so that a burst takes no more memory than that.
     const PORTION: usize = 256 * 1024;
     let mut failed = None;
-    observer.begin_batch();
+    consumer.begin_batch();
     armed.drain(|record| {
-        observer.take(record, gathered);
+        consumer.take(record, gathered);
         if gathered.len() >= PORTION && failed.is_none() {
             failed = outlet.flush(gathered).err();
         }
