@@ -17,6 +17,7 @@ mod forecast;
 mod holds;
 mod ratio;
 mod recent;
+mod refusals;
 mod reuse;
 mod rows;
 mod scopes;
@@ -33,14 +34,18 @@ pub use distribution::{Distribution, HotPort};
 pub use errnos::ByErrno;
 pub use forecast::{Demand, Forecast, Slope, forecast, freed};
 pub use holds::{Hold, Holds, TIME_WAIT_NS, TimeWaits};
+pub use refusals::{MOST_REFUSALS, MOST_VICTIMS, RefusalKey, RefusalRow, Refused};
 pub use reuse::ReuseReport;
 pub use rows::{By, Destination, DestinationKey, Group, Identity, MOST_ROWS, ProcessKey, Row};
 pub use scopes::{MOST_SCOPES, Scope};
 pub use search::{Known, Quantiles, SearchSums, Timed};
 pub use totals::{Counts, Lost, Totals};
 
+use std::net::IpAddr;
+
 use self::{
     bound::Bound,
+    refusals::Refusals,
     reuse::Reuse,
     rows::{Destinations, ProcessRows},
     scopes::Scopes,
@@ -106,6 +111,7 @@ pub struct Stats {
     reuse: Reuse,
     bound: Bound,
     bound_connects: u64,
+    refusals: Refusals,
 }
 
 impl Stats {
@@ -126,6 +132,7 @@ impl Stats {
             reuse: Reuse::new(settings.start, settings.releases),
             bound: Bound::new(),
             bound_connects: 0,
+            refusals: Refusals::default(),
         }
     }
 
@@ -133,6 +140,9 @@ impl Stats {
     #[inline]
     pub fn take(&mut self, event: &Event, search: &Search, process: &Process) {
         self.totals.take(event);
+        if event.failed() {
+            self.refusals.take(event, process);
+        }
         match event.kind() {
             Kind::Allocation(site) => self.allocate(site, event, search, process),
             Kind::Explicit(_) => self.check(event, process),
@@ -152,6 +162,7 @@ impl Stats {
         self.holds.open(one.at);
         if let Some(scope) = self.scopes.of(event) {
             let again = scope.give(port.get(), event, first);
+            scope.own(port.get(), event);
             self.reuse.allocate(event, again, remote);
         }
         if matches!(site, Site::Bind | Site::Listen) && event.protocol() == Protocol::Tcp {
@@ -219,6 +230,7 @@ impl Stats {
         self.reuse.merge(&other.reuse);
         self.bound.merge(&other.bound);
         self.bound_connects += other.bound_connects;
+        self.refusals.merge(&other.refusals);
     }
 
     /// What the stream holds.
@@ -333,6 +345,32 @@ impl Stats {
     #[must_use]
     pub fn bound_connects(&self) -> Option<u64> {
         self.settings.checks.then_some(self.bound_connects)
+    }
+
+    /// Failures by what was asked for, in the order in which they were first seen, and how many more there were.
+    #[must_use]
+    pub fn refusals(&self) -> (&[RefusalRow], u64) {
+        self.refusals.list()
+    }
+
+    /// The process that was last given a port in a namespace, if it was for this destination: the maker of the
+    /// TIME_WAIT that holds it now.
+    #[must_use]
+    pub fn owner(
+        &self,
+        netns: NetnsId,
+        proto: Protocol,
+        port: u16,
+        remote: (IpAddr, u16),
+    ) -> Option<ProcessKey> {
+        let scope = self.scopes().find(|scope| scope.netns() == Some(netns) && scope.protocol() == proto)?;
+        scope.owner(port, remote)
+    }
+
+    /// What a process is called that has a row; looks through all of them.
+    #[must_use]
+    pub fn identity(&self, key: ProcessKey) -> Option<&Identity> {
+        self.processes.identity(key)
     }
 
     /// Whether the flow knows a socket that is bound to this TCP port. Sockets bound before the start are not

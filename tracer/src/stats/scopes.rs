@@ -1,6 +1,9 @@
 //! Each port of a network namespace and protocol: how often, and when last.
 
-use crate::event::{Event, MonoNs, NetnsId, Protocol};
+use std::net::IpAddr;
+
+use super::ProcessKey;
+use crate::event::{Event, MonoNs, NetnsId, Pid, Protocol, StartTime};
 
 /// Pairs of namespace and protocol that are followed; those that come later are only counted.
 pub const MOST_SCOPES: usize = 16;
@@ -16,9 +19,26 @@ pub struct Scope {
     given: u64,
     /// By port: index of its last allocation (0: none yet), uses, first choices of an epoch.
     ports: Vec<[u32; 3]>,
+    /// By port: who was last given it, as the number and start of the process, and a hash of its peer.
+    owners: Vec<[u32; 3]>,
     /// By port: when it was last closed, 0 for never; empty where no release was seen.
     closed: Vec<u64>,
     out_of_range: u64,
+}
+
+/// A hash of a peer: one in four billion peers passes for another.
+#[inline]
+fn peer(addr: IpAddr, port: u16) -> u32 {
+    let bits = match addr {
+        IpAddr::V4(addr) => u64::from(addr.to_bits()),
+        IpAddr::V6(addr) => {
+            let bits = addr.to_bits();
+            let half = |bits: u128| u64::try_from(bits & u128::from(u64::MAX)).unwrap_or(0);
+            half(bits).rotate_left(29) ^ half(bits >> 64)
+        }
+    };
+    let mixed = (bits ^ u64::from(port) << 48 ^ u64::from(port)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    u32::try_from(mixed >> 32).unwrap_or(0)
 }
 
 /// What one allocation says of its port.
@@ -33,7 +53,15 @@ pub(super) struct Again {
 impl Scope {
     fn new(netns: Option<NetnsId>, protocol: Protocol) -> Self {
         // Zeroed pages come from the kernel one by one, as they are touched.
-        Self { netns, protocol, given: 0, ports: vec![[0; 3]; PORTS], closed: Vec::new(), out_of_range: 0 }
+        Self {
+            netns,
+            protocol,
+            given: 0,
+            ports: vec![[0; 3]; PORTS],
+            owners: vec![[0; 3]; PORTS],
+            closed: Vec::new(),
+            out_of_range: 0,
+        }
     }
 
     /// The namespace; none where the events do not tell it.
@@ -88,6 +116,26 @@ impl Scope {
         Again { distance, closed }
     }
 
+    /// Notes who was given a port, and for which peer.
+    #[inline]
+    pub(super) fn own(&mut self, port: u16, event: &Event) {
+        if let (Some(owner), Some(addr), Some(remote)) = (
+            self.owners.get_mut(usize::from(port)),
+            event.remote_addr(),
+            event.remote_port(),
+        ) {
+            let start = event.start().map_or(0, |start| start.0);
+            *owner = [event.pid().0, start, peer(addr, remote.get())];
+        }
+    }
+
+    /// The process that was last given a port, if it was for this peer.
+    pub(super) fn owner(&self, port: u16, (addr, remote): (IpAddr, u16)) -> Option<ProcessKey> {
+        let [pid, start, for_peer] = *self.owners.get(usize::from(port))?;
+        let key = ProcessKey { pid: Pid(pid), start: (start != 0).then_some(StartTime(start)) };
+        (pid != 0 && for_peer == peer(addr, remote)).then_some(key)
+    }
+
     pub(super) fn close(&mut self, port: u16, at: MonoNs) {
         if self.closed.is_empty() {
             self.closed = vec![0; PORTS];
@@ -105,6 +153,11 @@ impl Scope {
             *last = 0;
             *uses = uses.saturating_add(*more_uses);
             *firsts = firsts.saturating_add(*more_firsts);
+        }
+        for (mine, more) in self.owners.iter_mut().zip(&other.owners) {
+            if more[0] != 0 {
+                *mine = *more;
+            }
         }
         if self.closed.is_empty() {
             self.closed.clone_from(&other.closed);

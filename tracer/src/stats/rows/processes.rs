@@ -144,6 +144,13 @@ impl ProcessRows {
         self.table.merge(other.table, |mine, more| mine.join(&more));
     }
 
+    /// What a process is called that has a row.
+    pub(in crate::stats) fn identity(&self, key: ProcessKey) -> Option<&Identity> {
+        let packed = u64::from(key.pid.0) << 32 | u64::from(key.start.map_or(0, |start| start.0));
+        let entry = self.table.entries().iter().find(|entry| entry.key == packed)?;
+        Some(&entry.extra.identity)
+    }
+
     pub(in crate::stats) const fn floor(&self) -> u64 {
         self.table.floor()
     }
