@@ -2,6 +2,7 @@
 
 mod accounts;
 mod frame;
+mod gather;
 mod intake;
 mod observer;
 mod spaces;
@@ -15,6 +16,7 @@ use std::{
 
 pub use accounts::Accounts;
 pub use frame::{FrameFacts, footer, header, hook_state};
+pub use gather::{Gatherer, Peaks, window};
 pub use intake::{Arrival, Intake, Shown};
 pub use observer::Observer;
 pub use spaces::Spaces;
