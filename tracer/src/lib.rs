@@ -8,6 +8,7 @@ pub mod enrich;
 pub mod event;
 pub mod findings;
 pub mod kernel;
+pub mod load;
 pub mod output;
 pub mod pipeline;
 pub mod stats;

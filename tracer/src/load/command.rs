@@ -1,0 +1,130 @@
+//! Starting a command inside its cgroup, and what became of it.
+
+use std::{
+    ffi::OsString,
+    fs, io,
+    os::unix::process::{CommandExt as _, ExitStatusExt as _},
+    path::Path,
+    process::{self, ExitStatus},
+};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+/// Our own failure, as env(1) and timeout(1) tell it.
+const OWN_FAILURE: u8 = 125;
+/// The command is there and cannot be run.
+const NOT_EXECUTABLE: u8 = 126;
+/// There is no such command.
+const NOT_FOUND: u8 = 127;
+
+/// A command that cannot be started.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot run {command}: {source}")]
+pub struct LoadError {
+    command: String,
+    source: io::Error,
+}
+
+/// How a command ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ended {
+    /// Its exit status, 128 + n for signal n.
+    pub status: u8,
+    /// The signal that ended it.
+    pub signal: Option<i32>,
+}
+
+/// A command that runs.
+#[derive(Debug)]
+pub struct Load {
+    child: tokio::process::Child,
+}
+
+impl Load {
+    /// Starts a command, in a cgroup whose `cgroup.procs` is `entrance` if one is given. In the context of a
+    /// runtime.
+    ///
+    /// This very program is started first, with words that [`enter_and_run`] knows: a process enters a cgroup
+    /// before it becomes the command, so that nothing of the command runs outside.
+    ///
+    /// # Errors
+    ///
+    /// No process can be made.
+    pub fn start(command: &[OsString], entrance: Option<&Path>) -> Result<Self, LoadError> {
+        let failed = |source| LoadError { command: shown(command), source };
+        let mut start = tokio::process::Command::new("/proc/self/exe");
+        start.arg(ENTER).arg(entrance.unwrap_or(Path::new(NOWHERE))).arg("--").args(command);
+        start.kill_on_drop(false).spawn().map(|child| Self { child }).map_err(failed)
+    }
+
+    /// Waits for its end.
+    ///
+    /// # Errors
+    ///
+    /// The kernel does not tell.
+    pub async fn wait(&mut self) -> io::Result<Ended> {
+        self.child.wait().await.map(ended)
+    }
+
+    /// Passes an interrupt on.
+    pub fn interrupt(&self) {
+        let pid = self.child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
+        if let Some(pid) = pid
+            && let Err(error) = kill_process(pid, Signal::INT)
+        {
+            log::debug!("the command cannot be interrupted: {error}");
+        }
+    }
+}
+
+fn ended(status: ExitStatus) -> Ended {
+    let signal = status.signal();
+    let number = status.code().or(signal.map(|signal| signal + 128)).unwrap_or(i32::from(OWN_FAILURE));
+    Ended { status: u8::try_from(number).unwrap_or(OWN_FAILURE), signal }
+}
+
+fn shown(command: &[OsString]) -> String {
+    command.first().map(|word| word.to_string_lossy().into_owned()).unwrap_or_default()
+}
+
+/// The hidden word of the command line.
+pub const ENTER: &str = "enter-cgroup-and-run";
+/// In place of a cgroup: stay where you are.
+const NOWHERE: &str = "-";
+
+/// Enters a cgroup and becomes a command; returns only if that fails, with what to say and the exit status.
+#[must_use]
+pub fn enter_and_run(entrance: &Path, command: &[OsString]) -> (String, u8) {
+    if entrance != Path::new(NOWHERE)
+        && let Err(error) = fs::write(entrance, process::id().to_string())
+    {
+        return (format!("cannot enter {}: {error}", entrance.display()), OWN_FAILURE);
+    }
+    let Some((program, arguments)) = command.split_first() else {
+        return ("no command".to_owned(), OWN_FAILURE);
+    };
+    let error = process::Command::new(program).args(arguments).exec();
+    let status = if error.kind() == io::ErrorKind::NotFound { NOT_FOUND } else { NOT_EXECUTABLE };
+    (format!("cannot run {}: {error}", shown(command)), status)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn statuses_are_those_of_a_shell() {
+        assert_eq!(ended(ExitStatus::from_raw(3 << 8)), Ended { status: 3, signal: None });
+        assert_eq!(ended(ExitStatus::from_raw(9)), Ended { status: 137, signal: Some(9) });
+    }
+
+    #[test]
+    fn what_cannot_be_run_is_named() {
+        let words = |word: &str| vec![OsString::from(word)];
+        let (told, status) = enter_and_run(Path::new("-"), &words("/nowhere/at/all"));
+        assert!(told.contains("/nowhere/at/all") && status == 127, "{told}");
+        let (told, status) = enter_and_run(Path::new("-"), &words("/etc/passwd"));
+        assert!(told.contains("/etc/passwd") && status == 126, "{told}");
+        assert_eq!(enter_and_run(Path::new("/nowhere/x"), &words("true")).1, 125);
+    }
+}

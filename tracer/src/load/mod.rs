@@ -1,0 +1,9 @@
+//! The command of `report -- CMD`: its cgroup, its start, its end.
+//!
+//! This room starts a process and waits for it; it knows nothing of tracing.
+
+mod cgroup;
+mod command;
+
+pub use cgroup::OwnCgroup;
+pub use command::{ENTER, Ended, Load, LoadError, enter_and_run};

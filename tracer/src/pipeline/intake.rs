@@ -1,0 +1,124 @@
+//! One record at a time: decoded, enriched, judged by the filters that only userspace can judge.
+
+use super::{
+    accounts::{Accounts, Read},
+    spaces::Spaces,
+};
+use crate::{
+    enrich::{Process, Processes},
+    event::{Event, Search, decode},
+    kernel::counts::{Counts, cell_of, is_event},
+};
+
+/// What userspace takes of the events that the kernel half passed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Shown {
+    /// Of this container alone: the beginning of its id.
+    pub container: Option<String>,
+    /// Nothing goes through the ring.
+    pub count_only: bool,
+    /// Events are read from the ring and counted, nothing else: to measure what that costs.
+    pub discard: bool,
+    /// Exits may be missed on this backend.
+    pub misses: bool,
+    /// No more than this many events.
+    pub most: Option<u64>,
+}
+
+/// An event with what is known of it.
+#[derive(Clone, Copy, Debug)]
+pub struct Arrival<'a> {
+    /// The event.
+    pub event: &'a Event,
+    /// What its search went through.
+    pub search: Search,
+    /// The process that asked.
+    pub process: &'a Process,
+}
+
+/// Turns records into events, and keeps account of them.
+#[derive(Debug)]
+pub struct Intake {
+    processes: Processes,
+    spaces: Spaces,
+    shown: Shown,
+    read: Read,
+}
+
+impl Intake {
+    /// Nothing taken yet.
+    #[must_use]
+    pub fn new(processes: Processes, spaces: Spaces, shown: Shown) -> Self {
+        Self { processes, spaces, shown, read: Read::default() }
+    }
+
+    /// Notes the time, once a batch.
+    pub(super) fn begin_batch(&mut self) {
+        self.spaces.begin_batch();
+    }
+
+    /// Takes one record of the ring; `sink` gets what is to be shown or counted.
+    #[inline]
+    pub(super) fn take(&mut self, record: &[u8], sink: impl FnOnce(Arrival<'_>)) {
+        if self.shown.discard {
+            self.read.emitted += u64::from(is_event(record));
+            return;
+        }
+        let event = match decode(record) {
+            Ok(event) if event.self_test() => return,
+            Ok(event) if event.names_leader() => {
+                // Learnt by being asked for: its thread is the first, so its name is the process's.
+                self.processes.of(&event);
+                return;
+            }
+            Ok(event) => event,
+            Err(error) => {
+                log::debug!("{error}");
+                self.read.undecodable += 1;
+                return;
+            }
+        };
+        if self.is_full() {
+            self.read.surplus += 1;
+            self.leave_out(record);
+            return;
+        }
+        let process = self.processes.of(&event);
+        if !in_container(self.shown.container.as_deref(), process) {
+            self.read.filtered += 1;
+            self.leave_out(record);
+            return;
+        }
+        let search = Search::of(&event, &self.spaces.rules(&event));
+        sink(Arrival { event: &event, search, process });
+        self.read.emitted += 1;
+    }
+
+    fn leave_out(&mut self, record: &[u8]) {
+        if let Some(count) = cell_of(record).and_then(|at| self.read.left_out.get_mut(at)) {
+            *count += 1;
+        }
+    }
+
+    /// Whether the limit of events is reached.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.shown.most.is_some_and(|most| self.read.emitted >= most)
+    }
+
+    /// The accounts as they stand.
+    #[must_use]
+    pub fn accounts(&self, counts: &Counts) -> Accounts {
+        Accounts::close(counts, &self.read, self.shown.count_only, self.shown.misses)
+    }
+
+    /// Records that could not be decoded.
+    #[must_use]
+    pub fn undecodable(&self) -> u64 {
+        self.read.undecodable
+    }
+}
+
+fn in_container(wanted: Option<&str>, process: &Process) -> bool {
+    wanted.is_none_or(|wanted| process.container().is_some_and(|id| id.starts_with(wanted)))
+}
