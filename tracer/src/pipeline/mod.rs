@@ -1,6 +1,7 @@
 //! The one loop that wires the rooms: ring → decode → enrich → output.
 
 mod accounts;
+pub mod answer;
 mod frame;
 mod gather;
 mod intake;

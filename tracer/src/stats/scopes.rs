@@ -119,11 +119,9 @@ impl Scope {
     /// Notes who was given a port, and for which peer.
     #[inline]
     pub(super) fn own(&mut self, port: u16, event: &Event) {
-        if let (Some(owner), Some(addr), Some(remote)) = (
-            self.owners.get_mut(usize::from(port)),
-            event.remote_addr(),
-            event.remote_port(),
-        ) {
+        if let (Some(owner), Some(addr), Some(remote)) =
+            (self.owners.get_mut(usize::from(port)), event.remote_addr(), event.remote_port())
+        {
             let start = event.start().map_or(0, |start| start.0);
             *owner = [event.pid().0, start, peer(addr, remote.get())];
         }

@@ -2,14 +2,25 @@
 //!
 //! `null` means absent or unseen, always.
 
+mod answer;
 mod choice;
 mod frame;
+mod report;
 
 use schemars::{JsonSchema, generate::SchemaSettings};
 use serde::{Deserialize, Serialize};
 
+pub use answer::{
+    CommandRecord, FindingRecord, ForecastRecord, HalfRecord, HalvesRecord, LineRecord, PoolHolderRecord,
+    PoolRecord, VerdictRecord,
+};
 pub use choice::{Choice, ExplicitBind, FamilyName, Holder, Release, ReleaseStateName, ResultName};
 pub use frame::{Diagnostics, FilterValue, Footer, Header, HookState, LostBy, NetnsState, SelfCost, Totals};
+pub use report::{
+    Accounting, CollisionsRecord, CommandEnd, DestinationRecord, DistributionRecord, HotPortRecord,
+    ProcessRecord, Report, ReportTotals, ReuseRecord, RowRecord, RowsBound, SearchRecord, SearchTimes,
+    SiteCollisions, Window,
+};
 
 /// Version of these records: goes up when a field is renamed or changes its meaning.
 pub const SCHEMA: u32 = 1;

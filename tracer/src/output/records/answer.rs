@@ -1,0 +1,162 @@
+//! Verdicts, pools, holders and findings as `check`, `report` and `who` tell them.
+
+use std::{collections::BTreeMap, net::IpAddr};
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// The answer in one line.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct VerdictRecord {
+    /// One of `OK`, `AT RISK`, `EXHAUSTED`, `CONFLICT`, `NOT PORTS`, `PORT-BOUND`, `NOT PORT-BOUND`,
+    /// `TOO SHORT TO SAY`, `BLIND`.
+    pub word: String,
+    /// Why.
+    pub reason: String,
+    /// The finding behind it, such as `PS001`.
+    pub finding: Option<String>,
+}
+
+/// A pool of ports.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct PoolRecord {
+    /// Network namespace.
+    pub netns: u32,
+    /// Protocol.
+    pub proto: String,
+    /// Local address.
+    pub local_addr: IpAddr,
+    /// Remote address; null of a pool of binds.
+    pub remote_addr: Option<IpAddr>,
+    /// Remote port; null of a pool of binds.
+    pub remote_port: Option<u16>,
+    /// First and last port of the range.
+    pub range: [u16; 2],
+    /// Unreserved ports of the range.
+    pub effective: u32,
+    /// Ports that this pool cannot use now.
+    pub barred: u32,
+    /// Most of them at once, as far as it was looked.
+    pub peak_barred: u32,
+    /// `barred` over `effective`; null where that is 0.
+    pub utilisation: Option<f64>,
+    /// Of the barred, those that a bind bars.
+    pub barred_by_binds: u32,
+    /// Ports held, by the state of their socket.
+    pub held: BTreeMap<String, u32>,
+    /// Ports in a TIME_WAIT that may be taken over at once; null where that cannot be known.
+    pub reusable_time_wait: Option<u32>,
+    /// Both halves; null where the search has none.
+    pub halves: Option<HalvesRecord>,
+    /// Failures in the window; null where nothing was traced.
+    pub failures: Option<u64>,
+    /// Connections per second that the pool sustains; null where no hold is known.
+    pub sustainable_per_s: Option<f64>,
+    /// The same before the first half is full.
+    pub cliff_per_s: Option<f64>,
+    /// When it will be full; null where no forecast can be made.
+    pub exhausted_in_s: Option<ForecastRecord>,
+    /// Who holds it, as far as that was asked.
+    pub holders: Vec<PoolHolderRecord>,
+}
+
+/// The two halves of a range.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct HalvesRecord {
+    /// `even` or `odd`: the one that is taken first.
+    pub first: String,
+    /// Even ports.
+    pub even: HalfRecord,
+    /// Odd ports.
+    pub odd: HalfRecord,
+}
+
+/// One half.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct HalfRecord {
+    /// Its unreserved ports.
+    pub of: u32,
+    /// Of these, barred.
+    pub barred: u32,
+}
+
+/// When a pool will be full.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct ForecastRecord {
+    /// Seconds from now; null where it levels off.
+    pub estimate: Option<f64>,
+    /// Lower end of the interval.
+    pub low: Option<f64>,
+    /// Upper end of the interval.
+    pub high: Option<f64>,
+    /// The share at which it levels off instead.
+    pub levels_off_at: Option<f64>,
+    /// What it rests on.
+    pub basis: String,
+}
+
+/// Who holds ports of a pool.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct PoolHolderRecord {
+    /// One of the processes; null where the kernel alone holds them.
+    pub pid: Option<u32>,
+    /// How many processes.
+    pub processes: u32,
+    /// Name.
+    pub comm: Option<String>,
+    /// Executable.
+    pub exe: Option<String>,
+    /// systemd unit.
+    pub unit: Option<String>,
+    /// Container id.
+    pub container: Option<String>,
+    /// Ports held.
+    pub ports: u32,
+    /// Of these, in TIME_WAIT.
+    pub time_wait: u32,
+}
+
+/// Something that a person should know.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct FindingRecord {
+    /// `PS001` and so on.
+    pub id: String,
+    /// `info`, `warning` or `critical`.
+    pub severity: String,
+    /// One sentence.
+    pub title: String,
+    /// Numbers and names.
+    pub evidence: BTreeMap<String, serde_json::Value>,
+    /// The lines of its text.
+    pub lines: Vec<LineRecord>,
+    /// What to do, the best first.
+    pub advice: Vec<String>,
+    /// What does not help.
+    pub wont_help: Vec<String>,
+    /// What may be run.
+    pub commands: Vec<CommandRecord>,
+}
+
+/// A line of the text of a finding.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct LineRecord {
+    /// What it is about.
+    pub label: String,
+    /// What it says.
+    pub text: String,
+}
+
+/// A command that a person may run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct CommandRecord {
+    /// The namespace that it is for.
+    pub netns: Option<u32>,
+    /// The command.
+    pub run: String,
+    /// How to make it last.
+    pub persist: Option<String>,
+    /// How to take it back.
+    pub undo: Option<String>,
+    /// What may go wrong.
+    pub risk: Option<String>,
+}
