@@ -9,6 +9,7 @@ mod fields;
 mod json;
 mod plain;
 pub mod records;
+pub mod report;
 mod terminal;
 mod text;
 mod value;

@@ -6,8 +6,10 @@ mod frame;
 mod gather;
 mod intake;
 mod observer;
+pub mod report;
 mod spaces;
 mod summary;
+pub mod survey;
 
 use std::{
     io,

@@ -1,0 +1,166 @@
+//! A report as text: a verdict, three lines that a person reads, then the tables.
+
+mod numbers;
+mod tables;
+
+pub use numbers::{duration_ns, grouped, per_second, share};
+
+use super::{
+    escape,
+    records::{FindingRecord, Report},
+};
+
+/// Findings that are told in full.
+const FULL_FINDINGS: usize = 3;
+/// Columns of the screen.
+const WIDTH: usize = 110;
+/// Columns of a label.
+const LABEL: usize = 13;
+
+/// How a report looks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Look {
+    /// Colour the verdict.
+    pub color: bool,
+    /// Rows of the tables; 0 for none.
+    pub rows: usize,
+}
+
+/// The whole report as text.
+#[must_use]
+pub fn text(report: &Report, look: Look) -> String {
+    let mut out = String::new();
+    headline(&mut out, report, look);
+    for finding in report.findings.iter().take(FULL_FINDINGS) {
+        full(&mut out, report, finding);
+    }
+    for finding in report.findings.iter().skip(FULL_FINDINGS) {
+        line(
+            &mut out,
+            &finding.id,
+            &format!("{} ({}; portscope explain {})", finding.title, finding.severity, finding.id),
+        );
+    }
+    rate(&mut out, report);
+    search(&mut out, report);
+    if look.rows != 0 && report.totals.allocations != 0 {
+        tables::processes(&mut out, report, look.rows);
+        tables::destinations(&mut out, report, look.rows);
+    }
+    footer(&mut out, report);
+    out
+}
+
+/// The verdict and what was watched, on one line.
+fn headline(out: &mut String, report: &Report, look: Look) {
+    let verdict = &report.verdict;
+    let finding = verdict.finding.as_ref().map(|id| format!(" [{id}]")).unwrap_or_default();
+    let told = escape(&format!("{}  {}{finding}", verdict.word, verdict.reason)).into_owned();
+    let spaces = report.header.netns.len();
+    let what = match &report.command {
+        Some(command) if command.alone => escape(&command.name).into_owned(),
+        _ if report.header.filters.is_empty() => "whole host".to_owned(),
+        _ => "filtered".to_owned(),
+    };
+    let watched = format!("{} · {what} · {spaces} netns", report.header.backend);
+    let gap = WIDTH.saturating_sub(told.chars().count() + watched.chars().count()).max(2);
+    let word = verdict.word.len();
+    if look.color {
+        let color = match verdict.word.as_str() {
+            "OK" | "NOT PORT-BOUND" => 32,
+            "EXHAUSTED" | "CONFLICT" | "PORT-BOUND" => 31,
+            _ => 33,
+        };
+        let (start, rest) = told.split_at(word.min(told.len()));
+        put(out, &format!("\x1b[1;{color}m{start}\x1b[0m{rest}{:gap$}{watched}\n", ""));
+    } else {
+        put(out, &format!("{told}{:gap$}{watched}\n", ""));
+    }
+}
+
+/// A finding with its lines; one that is not the verdict's says what it is first.
+fn full(out: &mut String, report: &Report, finding: &FindingRecord) {
+    if report.verdict.finding.as_deref() != Some(finding.id.as_str()) {
+        line(out, &finding.id, &finding.title);
+    }
+    for one in &finding.lines {
+        line(out, &one.label, &one.text);
+    }
+}
+
+fn rate(out: &mut String, report: &Report) {
+    let totals = &report.totals;
+    let mut told = format!(
+        "{} ports asked for in {:.1} s, {} refused; {}, best second {}",
+        grouped(totals.allocations),
+        report.window.seconds,
+        grouped(totals.failures),
+        per_second(totals.churn_mean),
+        grouped(u64::from(totals.churn_peak)),
+    );
+    if let Some(pool) = report.pools.iter().find(|pool| pool.remote_addr.is_some()) {
+        let (addr, port) = (pool.remote_addr.map(|addr| addr.to_string()), pool.remote_port);
+        let full = format!(
+            "; fullest pool {} > {}:{} {}",
+            pool.local_addr,
+            addr.unwrap_or_default(),
+            port.unwrap_or_default(),
+            share(pool.utilisation),
+        );
+        told.push_str(&full);
+    }
+    line(out, "rate", &told);
+}
+
+fn search(out: &mut String, report: &Report) {
+    let search = &report.search;
+    if search.found_ns.sum == 0 && search.failed == 0 {
+        return;
+    }
+    let bound = if search.upper_bound { "<" } else { "" };
+    let time =
+        |ns: Option<u64>| ns.map_or_else(|| "-".to_owned(), |ns| format!("{bound}{}", duration_ns(ns)));
+    let mut told = format!(
+        "p50 {}  p99 {}  max {}, {} CPU",
+        time(search.found_ns.p50),
+        time(search.found_ns.p99),
+        time(Some(search.found_ns.max)),
+        search.cpus.map_or_else(|| "-".to_owned(), |cpus| format!("{bound}{cpus:.2}")),
+    );
+    if let Some(connect) = report.collisions.by_site.get("connect")
+        && let (Some(candidates), Some(connects)) = (connect.candidates, report.totals.by_site.get("connect"))
+        && *connects != 0
+    {
+        let mean = numbers::ratio(candidates, *connects);
+        put(&mut told, &format!("; {mean:.2} candidates per connect"));
+    }
+    if let Some(crossed) = report.collisions.crossed_share {
+        put(&mut told, &format!("; {} crossed to the other half", share(Some(crossed))));
+    }
+    line(out, "search", &told);
+}
+
+fn footer(out: &mut String, report: &Report) {
+    let accounts = &report.accounting;
+    let missed = accounts.missed.filter(|missed| *missed != 0);
+    let missed = missed.map(|missed| format!("; {} ends were missed", grouped(missed))).unwrap_or_default();
+    put(
+        out,
+        &format!(
+            "seen {} = emitted {} + filtered {} + lost {}{missed}\n",
+            grouped(accounts.seen),
+            grouped(accounts.emitted),
+            grouped(accounts.filtered),
+            grouped(accounts.lost)
+        ),
+    );
+}
+
+/// A labelled line, hostile names made harmless.
+fn line(out: &mut String, label: &str, text: &str) {
+    put(out, &format!("{label:<LABEL$}{}\n", escape(text)));
+}
+
+fn put(out: &mut String, text: &str) {
+    out.push_str(text);
+}

@@ -1,0 +1,98 @@
+//! The tables of processes and destinations.
+
+use super::{duration_ns, grouped, per_second, put};
+use crate::output::{
+    escape,
+    records::{DestinationRecord, ProcessRecord, Report, RowRecord},
+};
+
+const NAME: usize = 44;
+
+/// The busiest processes.
+pub(super) fn processes(out: &mut String, report: &Report, rows: usize) {
+    titles(out, "PROCESS");
+    for process in report.processes.iter().take(rows) {
+        row(out, &name(process), &process.row);
+    }
+    rest(out, report.processes.len(), rows);
+}
+
+/// The busiest destinations.
+pub(super) fn destinations(out: &mut String, report: &Report, rows: usize) {
+    if report.destinations.is_empty() {
+        return;
+    }
+    titles(out, "DESTINATION");
+    for destination in report.destinations.iter().take(rows) {
+        row(out, &place(destination), &destination.row);
+    }
+    rest(out, report.destinations.len(), rows);
+}
+
+fn titles(out: &mut String, first: &str) {
+    put(
+        out,
+        &format!(
+            "{first:<NAME$} {:>10} {:>9} {:>9} {:>8} {:>8} {:>8} {:>6}\n",
+            "ALLOCATED", "REFUSED", "RATE", "PEAK", "P50", "P99", "PORTS"
+        ),
+    );
+}
+
+fn row(out: &mut String, name: &str, row: &RowRecord) {
+    let time = |ns: Option<u64>| ns.map_or_else(|| "-".to_owned(), duration_ns);
+    let ports = row.distinct_ports.map_or_else(|| "-".to_owned(), |ports| grouped(u64::from(ports)));
+    put(
+        out,
+        &format!(
+            "{:<NAME$} {:>10} {:>9} {:>9} {:>8} {:>8} {:>8} {ports:>6}\n",
+            cut(name),
+            grouped(row.allocations),
+            grouped(row.failures),
+            per_second(row.churn_mean),
+            grouped(u64::from(row.churn_peak)),
+            time(row.search_ns.p50),
+            time(row.search_ns.p99),
+        ),
+    );
+}
+
+fn rest(out: &mut String, all: usize, shown: usize) {
+    if all > shown {
+        put(out, &format!("… {} more (-o json has them)\n", all - shown));
+    }
+}
+
+/// `curl x1,904 (cron.service)`, `postgres (pid 77)`.
+fn name(process: &ProcessRecord) -> String {
+    let known = process.comm.as_deref().or(process.exe.as_deref()).unwrap_or("?");
+    let many =
+        if process.processes > 1 { format!(" x{}", grouped(process.processes)) } else { String::new() };
+    let place = match (&process.container, &process.unit, process.pid) {
+        (Some(id), _, _) => format!(" ({})", id.get(..12).unwrap_or(id)),
+        (None, Some(unit), _) => format!(" ({unit})"),
+        (None, None, Some(pid)) => format!(" (pid {pid})"),
+        (None, None, None) => String::new(),
+    };
+    escape(&format!("{known}{many}{place}")).into_owned()
+}
+
+fn place(destination: &DestinationRecord) -> String {
+    let port = destination.remote_port.map(|port| format!(":{port}")).unwrap_or_default();
+    let addr = if destination.remote_addr.is_ipv6() {
+        format!("[{}]", destination.remote_addr)
+    } else {
+        destination.remote_addr.to_string()
+    };
+    format!("{} {addr}{port}", destination.proto)
+}
+
+/// What fits the first column.
+fn cut(name: &str) -> String {
+    if name.chars().count() <= NAME {
+        return name.to_owned();
+    }
+    let mut kept: String = name.chars().take(NAME - 1).collect();
+    kept.push('…');
+    kept
+}

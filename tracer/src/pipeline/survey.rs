@@ -1,0 +1,215 @@
+//! From the stock, and what the flow knows of it, to what a verdict is drawn from.
+
+use std::{collections::BTreeMap, path::Path};
+
+use rustc_hash::{FxHashMap, FxHashSet};
+
+use crate::{
+    enrich::Process,
+    event::{NetnsId, Pid, Port},
+    findings::{Case, Flow, HeldPools, Holding},
+    stock::{
+        Ground, Holders, Inode, MOST_POOLS, Netns, Pool, PoolKey, Pools, PortSet, Socket, State, Stock,
+        StockError, Wanted, WhichHolders,
+    },
+};
+
+/// Pools of a namespace whose holders are looked for: the fullest, and those above [`NAMED_SHARE`].
+const MOST_NAMED: usize = 8;
+/// Share of its ports from which on a pool's holders matter.
+const NAMED_SHARE: f64 = 0.1;
+
+/// What else is known than the stock tells.
+pub trait Known {
+    /// Ports of a namespace that a bind was seen to hold.
+    fn binders(&self, netns: NetnsId) -> PortSet;
+    /// Most ports of a pool barred at once.
+    fn peak(&self, netns: NetnsId, key: &PoolKey) -> u32;
+    /// Who made a connection that no process holds any more.
+    fn maker(&mut self, netns: NetnsId, socket: &Socket) -> Option<(Pid, Process)>;
+}
+
+/// Nothing was traced.
+#[derive(Clone, Copy, Debug)]
+pub struct Nothing;
+
+impl Known for Nothing {
+    fn binders(&self, _netns: NetnsId) -> PortSet {
+        PortSet::default()
+    }
+
+    fn peak(&self, _netns: NetnsId, _key: &PoolKey) -> u32 {
+        0
+    }
+
+    fn maker(&mut self, _netns: NetnsId, _socket: &Socket) -> Option<(Pid, Process)> {
+        None
+    }
+}
+
+/// The stock with its pools and their holders.
+#[derive(Debug)]
+pub struct Survey {
+    /// Sockets and settings.
+    pub stock: Stock,
+    /// The fullest pools of each namespace.
+    pub pools: Vec<HeldPools>,
+    /// The namespace of this process.
+    pub own_netns: Option<NetnsId>,
+}
+
+impl Survey {
+    /// Looks at the host. Not on a thread that must not wait: namespaces are entered.
+    ///
+    /// # Errors
+    ///
+    /// /proc cannot be listed.
+    pub fn take(proc_root: &Path, wanted: &Wanted, known: &mut dyn Known) -> Result<Self, StockError> {
+        Self::of(Stock::take(proc_root, wanted)?, proc_root, known)
+    }
+
+    /// Finds the pools and their holders in a stock.
+    ///
+    /// # Errors
+    ///
+    /// /proc cannot be listed.
+    pub fn of(stock: Stock, proc_root: &Path, known: &mut dyn Known) -> Result<Self, StockError> {
+        let own_netns = Netns::open(Path::new("/proc/self/ns/net")).ok().map(|netns| netns.id());
+        let mut pools: Vec<HeldPools> = Vec::new();
+        for space in &stock.spaces {
+            let (Some(config), Some(settings)) = (&space.config, &space.settings) else { continue };
+            let binders = known.binders(space.namespace.id);
+            let ground = Ground { sockets: space.list(), config, settings, binders: &binders };
+            let found = Pools::of(&ground, MOST_POOLS);
+            let peak_barred = every(&found).map(|pool| known.peak(space.namespace.id, &pool.key)).collect();
+            pools.push(HeldPools {
+                netns: space.namespace.id,
+                pools: found,
+                peak_barred,
+                holders: Vec::new(),
+            });
+        }
+        let mut survey = Self { stock, pools, own_netns };
+        survey.name_holders(proc_root, known)?;
+        Ok(survey)
+    }
+
+    /// What a verdict is drawn from.
+    #[must_use]
+    pub fn case<'a>(&'a self, before: Option<&'a Stock>, flow: Option<&'a Flow<'a>>) -> Case<'a> {
+        Case { stock: &self.stock, before, pools: &self.pools, flow, own_netns: self.own_netns }
+    }
+
+    /// Asks who holds the pools that matter, all in one walk through the processes.
+    fn name_holders(&mut self, proc_root: &Path, known: &mut dyn Known) -> Result<(), StockError> {
+        let mut sockets: Vec<Vec<Vec<Socket>>> = Vec::new();
+        for held in &self.pools {
+            let list = self.stock.space(held.netns).map_or(&[][..], |space| space.list());
+            let wanted = named(&held.pools);
+            sockets.push(
+                every(&held.pools)
+                    .zip(wanted)
+                    .map(|(pool, is_wanted)| if is_wanted { barring(pool, list) } else { Vec::new() })
+                    .collect(),
+            );
+        }
+        let inodes: Vec<Inode> = sockets.iter().flatten().flatten().filter_map(|one| one.inode).collect();
+        let holders = Holders::of(proc_root, inodes, WhichHolders::First)?;
+        for (held, sockets) in self.pools.iter_mut().zip(sockets) {
+            held.holders =
+                sockets.iter().map(|sockets| group(held.netns, sockets, &holders, known)).collect();
+        }
+        Ok(())
+    }
+}
+
+fn every(pools: &Pools) -> impl Iterator<Item = &Pool> {
+    pools.connect.iter().chain(&pools.bind)
+}
+
+/// Of each pool, whether its holders matter.
+fn named(pools: &Pools) -> Vec<bool> {
+    let kind = |pools: &[Pool]| -> Vec<bool> {
+        let matters = |(at, pool): (usize, &Pool)| {
+            at < MOST_NAMED && (at == 0 || pool.utilisation().is_some_and(|share| share >= NAMED_SHARE))
+        };
+        pools.iter().enumerate().map(matters).collect()
+    };
+    [kind(&pools.connect), kind(&pools.bind)].concat()
+}
+
+/// The sockets behind the barred ports of a pool, one a port: one of a process rather than a TIME_WAIT, one of
+/// the pool itself rather than another.
+fn barring(pool: &Pool, sockets: &[Socket]) -> Vec<Socket> {
+    let mut by_port: FxHashMap<u16, (u8, Socket)> = FxHashMap::default();
+    for socket in sockets.iter().filter(|one| one.protocol == pool.key.proto()) {
+        let Some(port) = socket.local_port.map(Port::get) else { continue };
+        if !pool.barred_ports.contains(port) {
+            continue;
+        }
+        let Some(rank) = rank(pool, socket) else { continue };
+        let best = by_port.entry(port).or_insert((rank, *socket));
+        if rank < best.0 {
+            *best = (rank, *socket);
+        }
+    }
+    let mut found: Vec<Socket> = by_port.into_values().map(|(_, socket)| socket).collect();
+    found.sort_by_key(|socket| socket.local_port);
+    found
+}
+
+/// How well a socket explains that its port is barred: 0 best; none where it does not.
+fn rank(pool: &Pool, socket: &Socket) -> Option<u8> {
+    let alive = u8::from(socket.inode.is_none());
+    match pool.key {
+        PoolKey::Connect { laddr, raddr, rport, .. } => {
+            let same = socket.local_addr == laddr
+                && socket.remote_addr == raddr
+                && socket.remote_port == Some(rport);
+            // On a barred port any socket may be the bind()er: the one that listens or is bound alone surely is.
+            let other = if socket.is_binder() { 2 } else { 4 };
+            Some(alive + if same { 0 } else { other })
+        }
+        PoolKey::Bind { laddr, .. } => {
+            let wild = laddr.is_unspecified() || socket.is_wildcard();
+            (wild || socket.local_addr == laddr).then_some(alive)
+        }
+    }
+}
+
+/// Sockets by who holds them, the most first.
+fn group(netns: NetnsId, sockets: &[Socket], holders: &Holders, known: &mut dyn Known) -> Vec<Holding> {
+    type Key = (Option<String>, Option<String>);
+    let mut groups: BTreeMap<Option<Key>, (Holding, FxHashSet<Pid>)> = BTreeMap::new();
+    for socket in sockets {
+        let holder = socket
+            .inode
+            .and_then(|inode| holders.holders(inode).next())
+            .map(|holder| (holder.pid, holder.process.clone()))
+            .or_else(|| known.maker(netns, socket));
+        let key = holder.as_ref().map(|(_, process)| {
+            let place = process.container().or(process.unit()).map(str::to_owned);
+            (place, process.exe().or(process.comm()).map(str::to_owned))
+        });
+        let (holding, pids) = groups.entry(key).or_insert_with(|| {
+            let (pid, process) = match &holder {
+                Some((pid, process)) => (Some(*pid), process.clone()),
+                None => (None, Process::unknown()),
+            };
+            let none = Holding { pid, processes: 0, process, ports: 0, time_wait: 0, example: Some(*socket) };
+            (none, FxHashSet::default())
+        });
+        holding.ports += 1;
+        holding.time_wait += u32::from(socket.state == State::TimeWait);
+        pids.extend(holder.map(|(pid, _)| pid));
+    }
+    let mut all: Vec<Holding> = groups
+        .into_values()
+        .map(|(holding, pids)| Holding {
+            processes: u32::try_from(pids.len()).unwrap_or(u32::MAX),
+            ..holding
+        })
+        .collect();
+    all.sort_by(|one, other| other.ports.cmp(&one.ports));
+    all
+}
