@@ -107,3 +107,31 @@ pub(super) fn format(word: &str) -> Result<Format, String> {
         _ => Err("there are text, json and csv".to_owned()),
     }
 }
+
+/// How processes are collapsed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(super) enum By {
+    /// Container, or unit where there is none, and executable
+    #[default]
+    Program,
+    /// Not at all
+    Pid,
+    /// Executable
+    Exe,
+    /// systemd unit
+    Unit,
+    /// Container
+    Container,
+}
+
+impl From<By> for crate::stats::By {
+    fn from(by: By) -> Self {
+        match by {
+            By::Program => Self::Program,
+            By::Pid => Self::Pid,
+            By::Exe => Self::Exe,
+            By::Unit => Self::Unit,
+            By::Container => Self::Container,
+        }
+    }
+}

@@ -1,8 +1,6 @@
 //! `portscope trace`: one line an event.
 
 use std::{
-    fs::{self, File, OpenOptions},
-    io::{self, Write as _},
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -12,13 +10,15 @@ use super::{
     exit::{complain, reason},
     filters::Filters,
     options::{Color, Format, KernelOptions, Loudness, format},
+    place::{Place, failure},
+    session::{announce, interim, tell_backend},
     words,
 };
 use crate::{
     enrich::{Processes, TimeColumn, monotonic_now},
     kernel::{self, Armed, Backend, Settings, facts},
     output::{Columns, CsvOutput, Field, JsonOutput, TextOutput, TraceOutput},
-    pipeline::{self, Accounts, FrameFacts, Intake, Observer, Outlet, PipelineError, Shown, Signals, Spaces},
+    pipeline::{self, FrameFacts, Intake, Observer, Outlet as _, Shown, Signals, Spaces, Until},
 };
 
 /// Options of `trace`.
@@ -122,7 +122,14 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     }
     announce(args.ready_file.as_deref())?;
     let ended = runtime
-        .block_on(pipeline::run(&mut armed, &mut observer, &mut place, signals, args.duration, interim))
+        .block_on(pipeline::run(
+            &mut armed,
+            &mut observer,
+            &mut place,
+            signals,
+            Until::after(args.duration),
+            interim,
+        ))
         .map_err(|error| failure(&place, error))?;
     log::info!("ended: {ended:?}");
     finish(args, &armed, &mut observer, &mut place)
@@ -139,27 +146,6 @@ fn settings(args: &Args) -> Result<Settings, Failure> {
         count_only: args.summary_only,
         filter: args.filters.in_kernel(args.failed, cgroup2.as_deref())?,
     })
-}
-
-/// Says which backend runs, and what it cannot see: no silent downgrade.
-fn tell_backend(armed: &Armed) {
-    for (backend, refusal) in armed.refused() {
-        log::info!("{backend}: {refusal}");
-    }
-    let better: Vec<&str> = armed.refused().iter().map(|(backend, _)| backend.name()).collect();
-    let unseen = armed.unavailable();
-    if better.is_empty() && unseen.is_empty() {
-        log::info!("tracing with {}", armed.backend());
-        return;
-    }
-    let mut line = format!("tracing with {}", armed.backend());
-    if !better.is_empty() {
-        line = format!("{line} ({} not possible here: portscope check --hooks)", better.join(", "));
-    }
-    if !unseen.is_empty() {
-        line = format!("{line}; not seen: {}", unseen.join(", "));
-    }
-    complain(&line);
 }
 
 fn output(args: &Args, fields: Option<Vec<Field>>, many_namespaces: bool) -> Box<dyn TraceOutput> {
@@ -180,21 +166,6 @@ fn output(args: &Args, fields: Option<Vec<Field>>, many_namespaces: bool) -> Box
             Box::new(TextOutput::new(Columns { time, netns: many_namespaces, color, fields }))
         }
     }
-}
-
-fn announce(ready_file: Option<&Path>) -> Result<(), Failure> {
-    let Some(path) = ready_file else { return Ok(()) };
-    fs::write(path, b"armed\n")
-        .map_err(|error| Failure::new(format!("cannot write {}: {}", path.display(), reason(&error))))
-}
-
-fn interim(accounts: &Accounts) {
-    complain(&account_line(accounts));
-}
-
-fn account_line(accounts: &Accounts) -> String {
-    let Accounts { seen, emitted, filtered, lost, .. } = accounts;
-    format!("seen {seen} = emitted {emitted} + filtered {filtered} + lost {lost}")
 }
 
 fn finish(args: &Args, armed: &Armed, observer: &mut Observer<'_>, place: &mut Place) -> Result<(), Failure> {
@@ -224,65 +195,4 @@ fn finish(args: &Args, armed: &Armed, observer: &mut Observer<'_>, place: &mut P
         ));
     }
     Ok(())
-}
-
-fn failure(place: &Place, error: PipelineError) -> Failure {
-    match error {
-        PipelineError::Write(error) => place.failure(&error),
-        PipelineError::Kernel(error) => error.into(),
-        PipelineError::Wait(error) => Failure::new(format!("cannot wait for events: {}", reason(&error))),
-    }
-}
-
-/// Where the trace is written.
-enum Place {
-    Stdout,
-    File { file: File, path: PathBuf },
-}
-
-impl Place {
-    fn open(path: Option<&Path>) -> Result<Self, Failure> {
-        let Some(path) = path.filter(|path| *path != Path::new("-")) else { return Ok(Self::Stdout) };
-        let file = OpenOptions::new().write(true).create(true).truncate(true).open(path);
-        match file {
-            Ok(file) => Ok(Self::File { file, path: path.to_owned() }),
-            Err(error) => Err(Failure::new(format!("cannot write {}: {}", path.display(), reason(&error)))),
-        }
-    }
-
-    fn failure(&self, error: &io::Error) -> Failure {
-        match self {
-            Self::Stdout => Failure::write("standard output", error),
-            Self::File { path, .. } => {
-                let failed = Failure::write(&path.display().to_string(), error);
-                if error.kind() == io::ErrorKind::StorageFull {
-                    failed.hint("the disk is full: give -w a place with room, or filter what is traced")
-                } else {
-                    failed
-                }
-            }
-        }
-    }
-
-    fn close(&mut self) -> Result<(), Failure> {
-        match self {
-            Self::Stdout => io::stdout().flush().map_err(|error| self.failure(&error)),
-            Self::File { .. } => Ok(()),
-        }
-    }
-}
-
-impl Outlet for Place {
-    fn flush(&mut self, gathered: &mut Vec<u8>) -> io::Result<()> {
-        let written = match self {
-            _ if gathered.is_empty() => Ok(()),
-            Self::Stdout => {
-                let mut stdout = io::stdout().lock();
-                stdout.write_all(gathered).and_then(|()| stdout.flush())
-            }
-            Self::File { file, .. } => file.write_all(gathered),
-        };
-        gathered.clear();
-        written
-    }
 }

@@ -131,7 +131,7 @@ pub(super) fn site(kind: Kind) -> &'static str {
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a CPU time has less than 52 bits of nanoseconds for 52 days")]
-fn self_cost() -> SelfCost {
+pub(super) fn self_cost() -> SelfCost {
     let cpu = clock_gettime(ClockId::ProcessCPUTime);
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     let peak_kib = status

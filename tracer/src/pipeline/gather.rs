@@ -167,5 +167,5 @@ fn look(proc_root: &Path) -> Looked {
 /// What is counted in a window that begins now.
 #[must_use]
 pub fn window(checks: bool, releases: bool) -> Settings {
-    Settings { checks, releases, ..Settings::new(monotonic_now()) }
+    Settings { releases, checks, ..Settings::new(monotonic_now()) }
 }

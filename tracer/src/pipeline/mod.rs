@@ -2,6 +2,7 @@
 
 mod accounts;
 pub mod answer;
+pub mod conclude;
 mod frame;
 mod gather;
 mod intake;
@@ -30,14 +31,59 @@ use tokio::{
     time::MissedTickBehavior,
 };
 
-use crate::kernel::{Armed, KernelError, counts::Counts};
+use crate::{
+    kernel::{Armed, KernelError, counts::Counts},
+    load::Load,
+};
 
 /// How long an event waits at most before it is read.
 const POLL: Duration = Duration::from_millis(50);
 
+/// When to end, but for signals.
+#[derive(Debug, Default)]
+pub struct Until<'a> {
+    /// After so long.
+    after: Option<Duration>,
+    /// When this command ends.
+    load: Option<&'a mut Load>,
+    interrupted: bool,
+}
+
+impl<'a> Until<'a> {
+    /// After so long, or never.
+    #[must_use]
+    pub fn after(after: Option<Duration>) -> Self {
+        Self { after, load: None, interrupted: false }
+    }
+
+    /// When a command ends, or after so long.
+    #[must_use]
+    pub fn load(load: &'a mut Load, after: Option<Duration>) -> Self {
+        Self { after, load: Some(load), interrupted: false }
+    }
+}
+
+/// Passes an interrupt on to the command, unless the terminal has done so.
+fn pass_on(load: &Load) {
+    let own = rustix::process::getpgrp();
+    let from_terminal = rustix::termios::tcgetpgrp(io::stdin()).is_ok_and(|group| group == own);
+    if !from_terminal {
+        load.interrupt();
+    }
+}
+
+async fn load(load: &mut Option<&mut Load>) -> io::Result<crate::load::Ended> {
+    match load {
+        Some(load) => load.wait().await,
+        None => std::future::pending().await,
+    }
+}
+
 /// Why a trace ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ended {
+    /// The command ended.
+    Load(crate::load::Ended),
     /// It was asked to.
     Asked,
     /// The time or the number of events was reached.
@@ -119,7 +165,7 @@ pub async fn run(
     consumer: &mut impl Consumer,
     outlet: &mut impl Outlet,
     mut signals: Signals,
-    duration: Option<Duration>,
+    mut until: Until<'_>,
     mut interim: impl FnMut(&Accounts),
 ) -> Result<Ended, PipelineError> {
     let ring = armed.as_fd().try_clone_to_owned().map_err(PipelineError::Wait)?;
@@ -132,14 +178,23 @@ pub async fn run(
     let ring = AsyncFd::with_interest(ring, Interest::READABLE).map_err(PipelineError::Wait)?;
     let mut poll = tokio::time::interval(POLL);
     poll.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let until = duration.map(|duration| tokio::time::Instant::from_std(Instant::now() + duration));
+    let end = until.after.map(|duration| tokio::time::Instant::from_std(Instant::now() + duration));
     let mut gathered = Vec::new();
     let ended = loop {
         tokio::select! {
             _ = poll.tick() => {}
             ready = ring.readable() => ready.map_err(PipelineError::Wait)?.clear_ready(),
-            () = at(until) => break Ended::Limit,
-            _ = signals.interrupt.recv() => break Ended::Asked,
+            () = at(end) => break Ended::Limit,
+            ended = load(&mut until.load) => break Ended::Load(ended.map_err(PipelineError::Wait)?),
+            _ = signals.interrupt.recv() => match until.load.take_if(|_| !until.interrupted) {
+                // The command gets the first one, and ends us by its own end.
+                Some(load) => {
+                    pass_on(load);
+                    until.load = Some(load);
+                    until.interrupted = true;
+                }
+                None => break Ended::Asked,
+            },
             _ = signals.terminate.recv() => break Ended::Asked,
             _ = signals.interim.recv() => interim(&consumer.accounts(&armed.counts()?)),
         }

@@ -210,6 +210,6 @@ fn group(netns: NetnsId, sockets: &[Socket], holders: &Holders, known: &mut dyn 
             ..holding
         })
         .collect();
-    all.sort_by(|one, other| other.ports.cmp(&one.ports));
+    all.sort_by_key(|one| std::cmp::Reverse(one.ports));
     all
 }

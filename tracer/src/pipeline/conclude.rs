@@ -1,0 +1,226 @@
+//! The end of a report: from what was gathered to a verdict, findings and the document.
+
+use std::{collections::BTreeMap, path::Path, sync::Arc};
+
+use rustc_hash::FxHashMap;
+
+use super::{
+    answer,
+    frame::self_cost,
+    gather::{Gatherer, Peaks},
+    report::{self, Span},
+    survey::{Known, Survey},
+};
+use crate::{
+    enrich::{Cgroup, Clock, Process, Rfc3339, monotonic_now},
+    event::{MonoNs, NetnsId, Pid, Port, Protocol},
+    findings::{Finding, Flow, Refusal, Victim, judge},
+    kernel::counts::Counts,
+    output::records::{Accounting, CommandEnd, Header, PoolRecord, Report, SCHEMA, Window},
+    stats::{By, Identity, ProcessKey, RefusalRow, Stats},
+    stock::{PoolKey, PortSet, Socket, Stock, StockError, Wanted},
+};
+
+/// What was watched, and how it ended.
+#[derive(Debug)]
+pub struct Watched<'a> {
+    /// The header, made at the start.
+    pub header: Header,
+    /// How processes are collapsed.
+    pub by: By,
+    /// The stock at the start.
+    pub before: Option<&'a Stock>,
+    /// The command of `-- CMD`.
+    pub command: Option<CommandEnd>,
+    /// Its CPU time and that of its descendants.
+    pub command_cpu_ns: Option<u64>,
+}
+
+/// A report and what it rests on.
+#[derive(Debug)]
+pub struct Conclusion {
+    /// The document.
+    pub report: Report,
+    /// The findings in it.
+    pub findings: Vec<Finding>,
+    /// Events that are neither read nor lost: 0, or something is wrong.
+    pub astray: u64,
+}
+
+/// Draws the conclusion.
+///
+/// # Errors
+///
+/// /proc cannot be listed.
+pub fn conclude(
+    gatherer: &Gatherer,
+    counts: &Counts,
+    unavailable: &[&'static str],
+    watched: Watched<'_>,
+    proc_root: &Path,
+) -> Result<Conclusion, StockError> {
+    let stats = gatherer.stats();
+    let span = Span { start: stats.settings().start, at: monotonic_now() };
+    let mut known = Flowed { stats, peaks: gatherer.peaks(), makers: FxHashMap::default() };
+    let survey = Survey::take(proc_root, &Wanted::default(), &mut known)?;
+    let accounts = super::Consumer::accounts(gatherer, counts);
+    let refusals = refusals(stats);
+    let flow = Flow {
+        start: span.start,
+        at: span.at,
+        stats,
+        refusals: &refusals,
+        lost: accounts.lost,
+        unavailable,
+        command_cpu_ns: watched.command_cpu_ns,
+        is_load: watched.command.is_some(),
+    };
+    let judgement = judge(&survey.case(watched.before, Some(&flow)));
+    let config = |netns: NetnsId| survey.stock.space(netns)?.config.as_ref();
+    let report = Report {
+        schema: SCHEMA,
+        header: watched.header,
+        window: window(span),
+        verdict: answer::verdict(&judgement.verdict),
+        totals: report::totals(stats, span),
+        processes: report::processes(stats, watched.by, span),
+        destinations: report::destinations(stats, span),
+        rows_bound: report::rows_bound(stats),
+        pools: with_failures(answer::pools(&survey.pools), &refusals),
+        collisions: report::collisions(stats),
+        search: report::search(stats, span),
+        reuse: report::reuse(stats, span),
+        distribution: report::distribution(stats, config),
+        findings: judgement.findings.iter().map(answer::finding).collect(),
+        accounting: Accounting {
+            seen: accounts.seen,
+            emitted: accounts.emitted,
+            filtered: accounts.filtered,
+            lost: accounts.lost,
+            missed: accounts.missed,
+        },
+        command: watched.command,
+        cost: self_cost(),
+    };
+    Ok(Conclusion { report, findings: judgement.findings, astray: accounts.astray })
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a window has less than 52 bits of nanoseconds for 52 days")]
+fn window(span: Span) -> Window {
+    let clock = Clock::sample();
+    Window {
+        started: Rfc3339::text(clock.utc(span.start)),
+        ended: Rfc3339::text(clock.utc(span.at)),
+        seconds: span.at.since(span.start) as f64 / 1e9,
+    }
+}
+
+/// What the flow knows beside the stock.
+struct Flowed<'a> {
+    stats: &'a Stats,
+    peaks: &'a Peaks,
+    makers: FxHashMap<ProcessKey, Process>,
+}
+
+impl Known for Flowed<'_> {
+    fn binders(&self, netns: NetnsId) -> PortSet {
+        (0..=u16::MAX).filter(|port| self.stats.is_bound(netns, *port)).collect()
+    }
+
+    fn peak(&self, netns: NetnsId, key: &PoolKey) -> u32 {
+        self.peaks.get(&(netns, *key)).copied().unwrap_or(0)
+    }
+
+    fn maker(&mut self, netns: NetnsId, socket: &Socket) -> Option<(Pid, Process)> {
+        let remote = (socket.remote_addr, socket.remote_port?.get());
+        let port = socket.local_port?.get();
+        let key = self.stats.owner(netns, socket.protocol, port, remote)?;
+        let stats = self.stats;
+        let process = self
+            .makers
+            .entry(key)
+            .or_insert_with(|| stats.identity(key).map_or_else(Process::unknown, process_of));
+        Some((key.pid, process.clone()))
+    }
+}
+
+fn process_of(identity: &Identity) -> Process {
+    let cgroup = Cgroup::new(None, identity.unit.as_deref(), identity.container.as_deref());
+    Process::new(identity.comm.as_deref(), identity.exe.as_deref(), Some(Arc::new(cgroup)))
+}
+
+/// Failures by pool and cause, the most first.
+fn refusals(stats: &Stats) -> Vec<Refusal> {
+    let (rows, _) = stats.refusals();
+    let attempts = attempts(stats);
+    let mut all: Vec<Refusal> = rows.iter().map(|row| refusal(row, &attempts)).collect();
+    all.sort_by_key(|one| std::cmp::Reverse(one.count));
+    all
+}
+
+type Remote = (Option<NetnsId>, Protocol, std::net::IpAddr, Option<Port>);
+
+/// Allocations by destination.
+fn attempts(stats: &Stats) -> FxHashMap<Remote, u64> {
+    let destinations = stats.destinations();
+    let counted = destinations.iter().map(|one| {
+        let key = (one.key.netns(), one.key.protocol(), one.key.addr(), one.key.port());
+        (key, one.row.allocations())
+    });
+    counted.collect()
+}
+
+fn refusal(row: &RefusalRow, attempts: &FxHashMap<Remote, u64>) -> Refusal {
+    type Key = (Option<String>, Option<String>);
+    let mut groups: BTreeMap<Key, Victim> = BTreeMap::new();
+    for victim in &row.victims {
+        let process = &victim.process;
+        let place = process.container().or(process.unit()).map(str::to_owned);
+        let key = (place, process.exe().or(process.comm()).map(str::to_owned));
+        let group = groups.entry(key).or_insert_with(|| Victim {
+            pid: victim.pid,
+            processes: 0,
+            process: process.clone(),
+            count: 0,
+        });
+        group.processes += 1;
+        group.count += victim.count;
+    }
+    let mut victims: Vec<Victim> = groups.into_values().collect();
+    victims.sort_by_key(|one| std::cmp::Reverse(one.count));
+    let key = row.key;
+    let asked = key.raddr.and_then(|raddr| attempts.get(&(key.netns, key.proto, raddr, key.rport)));
+    Refusal {
+        netns: key.netns,
+        proto: key.proto,
+        site: key.site,
+        requested: key.requested,
+        laddr: key.laddr,
+        raddr: key.raddr,
+        rport: key.rport,
+        cause: key.cause,
+        errno: row.errno,
+        count: row.count,
+        attempts: asked.copied().unwrap_or(0).max(row.count),
+        first: MonoNs(row.first.0),
+        last: MonoNs(row.last.0),
+        victims,
+        holders: Vec::new(),
+    }
+}
+
+/// Pools with their failures in the window.
+fn with_failures(mut pools: Vec<PoolRecord>, refusals: &[Refusal]) -> Vec<PoolRecord> {
+    for pool in &mut pools {
+        let same = |refusal: &&Refusal| {
+            refusal.netns.map(NetnsId::get) == Some(pool.netns)
+                && refusal.proto.name() == pool.proto
+                && refusal.laddr == Some(pool.local_addr)
+                && refusal.raddr == pool.remote_addr
+                && refusal.rport.map(Port::get) == pool.remote_port
+                && refusal.requested.is_none()
+        };
+        pool.failures = Some(refusals.iter().filter(same).map(|refusal| refusal.count).sum());
+    }
+    pools
+}
