@@ -18,7 +18,7 @@ use crate::{
     enrich::{Processes, TimeColumn, monotonic_now},
     kernel::{self, Armed, Backend, Settings, facts},
     output::{Columns, CsvOutput, Field, JsonOutput, TextOutput, TraceOutput},
-    pipeline::{self, FrameFacts, Intake, Observer, Outlet as _, Shown, Signals, Spaces, Until},
+    pipeline::{self, Culprits, FrameFacts, Intake, Observer, Outlet as _, Shown, Signals, Spaces, Until},
 };
 
 /// Options of `trace`.
@@ -113,7 +113,8 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
         most: args.count,
     };
     let intake = Intake::new(Processes::new(Path::new("/proc")), spaces, shown);
-    let mut observer = Observer::new(output.as_mut(), intake);
+    let culprits = Culprits::new(Path::new("/proc"));
+    let mut observer = Observer::new(output.as_mut(), intake, culprits);
     let mut text = Vec::new();
     if !args.summary_only || args.output == Format::Json {
         let header = pipeline::header(&armed, &frame);

@@ -3,6 +3,7 @@
 mod accounts;
 pub mod answer;
 pub mod conclude;
+mod culprits;
 mod frame;
 mod gather;
 mod intake;
@@ -19,6 +20,7 @@ use std::{
 };
 
 pub use accounts::Accounts;
+pub use culprits::Culprits;
 pub use frame::{FrameFacts, footer, header, hook_state};
 pub use gather::{Gatherer, Peaks, window};
 pub use intake::{Arrival, Intake, Shown};

@@ -3,6 +3,7 @@
 use super::{
     Consumer,
     accounts::Accounts,
+    culprits::Culprits,
     intake::{Arrival, Intake},
 };
 use crate::{
@@ -15,14 +16,15 @@ use crate::{
 pub struct Observer<'a> {
     output: &'a mut dyn TraceOutput,
     intake: Intake,
+    culprits: Culprits,
     clock: Clock,
 }
 
 impl<'a> Observer<'a> {
     /// An observer that has seen nothing yet.
-    pub fn new(output: &'a mut dyn TraceOutput, intake: Intake) -> Self {
+    pub fn new(output: &'a mut dyn TraceOutput, intake: Intake, culprits: Culprits) -> Self {
         let clock = Clock::sample();
-        Self { output, intake, clock }
+        Self { output, intake, culprits, clock }
     }
 
     /// What was taken in.
@@ -45,10 +47,11 @@ impl Consumer for Observer<'_> {
     }
 
     fn take(&mut self, record: &[u8], out: &mut Vec<u8>) {
-        let Self { output, intake, clock } = self;
+        let Self { output, intake, culprits, clock } = self;
         intake.take(record, |Arrival { event, search, process }| {
             let utc = clock.utc(event.mono());
-            output.event(&Observation { event, search, utc, process, holders: None }, out);
+            let holders = if event.failed() { culprits.of(event) } else { None };
+            output.event(&Observation { event, search, utc, process, holders }, out);
         });
     }
 

@@ -115,6 +115,7 @@ impl TextOutput {
         write(COLL, false, &mut |cell| trace::collisions(event, &seen.search, cell));
         write(OPTS, false, &mut |cell| trace::options(event, cell));
         row.finish();
+        seen.holders.into_iter().flatten().for_each(|holder| trace::held_by(holder, out));
     }
 
     fn selected(&mut self, fields: &[Field], seen: &Observation<'_>, out: &mut Vec<u8>) {

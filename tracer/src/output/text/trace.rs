@@ -4,7 +4,7 @@ use std::io::Write as _;
 
 use crate::{
     event::{Event, Kind, NetnsId, Outcome, Port, Search, Site},
-    output::{Observation, escape, plain},
+    output::{Observation, escape, plain, records::Holder},
 };
 
 /// What does not apply.
@@ -143,4 +143,18 @@ fn held(ns: Option<u64>, state: Option<&str>, cell: &mut Vec<u8>) {
     }
     cell.push(b',');
     cell.extend_from_slice(state.map_or(UNSEEN, str::as_bytes));
+}
+
+/// A line of its own below a refused bind: who holds the port.
+pub(super) fn held_by(holder: &Holder, out: &mut Vec<u8>) {
+    let who = match (&holder.comm, holder.pid) {
+        (Some(comm), Some(pid)) => format!("{} (pid {pid})", escape(comm)),
+        (None, Some(pid)) => format!("pid {pid}"),
+        (_, None) => "the kernel alone".to_owned(),
+    };
+    let peer = match (holder.remote_addr, holder.remote_port) {
+        (Some(addr), Some(port)) => format!(" > {addr}:{port}"),
+        _ => String::new(),
+    };
+    out.extend_from_slice(format!("{:<13}held by {who}{peer} {}\n", "", holder.state).as_bytes());
 }
