@@ -22,6 +22,33 @@ pub struct Case<'a> {
     pub flow: Option<&'a Flow<'a>>,
     /// The namespace that this process is in.
     pub own_netns: Option<NetnsId>,
+    /// Who listens, as far as it was asked; findings about listeners name them by it.
+    pub listeners: &'a [Listening],
+    /// Names of those programs that run here and manage ports of a cluster's node: `kubelet`, `kube-proxy`,
+    /// `cilium-agent`.
+    pub node_agents: &'a [&'a str],
+}
+
+/// Who listens on a port.
+#[derive(Clone, Debug)]
+pub struct Listening {
+    /// The namespace.
+    pub netns: NetnsId,
+    /// The port.
+    pub port: Port,
+    /// A process that has the socket.
+    pub pid: Pid,
+    /// What it is.
+    pub process: Process,
+}
+
+/// File descriptors of a process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Descriptors {
+    /// Open ones.
+    pub open: u64,
+    /// Its soft `RLIMIT_NOFILE`.
+    pub limit: u64,
 }
 
 /// The fullest pools of a namespace, and who holds them.
@@ -62,6 +89,8 @@ pub struct Holding {
     pub time_wait: u32,
     /// A socket of theirs.
     pub example: Option<Socket>,
+    /// File descriptors of that of them which is nearest to its limit; none where nobody looked.
+    pub descriptors: Option<Descriptors>,
 }
 
 /// What was seen to happen.

@@ -1,8 +1,12 @@
 //! A finding, a verdict, and the words for them.
 
-use std::{collections::BTreeMap, fmt};
+use std::{collections::BTreeMap, fmt, str::FromStr};
 
+use super::catalogue::catalogue;
 use crate::event::NetnsId;
+
+/// Findings about settings: they say what may go wrong one day, not what does.
+const LINTS: [u16; 5] = [6, 8, 12, 13, 14];
 
 /// The stable number of a finding: `PS001` is 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -11,6 +15,42 @@ pub struct Id(pub u16);
 impl fmt::Display for Id {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "PS{:03}", self.0)
+    }
+}
+
+impl Id {
+    /// Whether it is about settings only. Such a finding stands in `check`; it is never a reason to fail.
+    #[must_use]
+    pub fn is_lint(self) -> bool {
+        LINTS.contains(&self.0)
+    }
+}
+
+/// A text that names no finding.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("no finding is called '{text}'; there are {known}")]
+pub struct UnknownId {
+    text: String,
+    known: String,
+}
+
+impl FromStr for Id {
+    type Err = UnknownId;
+
+    /// Reads `PS004`, `ps4` or `4`; the number of a finding that there is.
+    fn from_str(text: &str) -> Result<Self, UnknownId> {
+        let name = text.trim();
+        let digits = match name.get(..2) {
+            Some(letters) if letters.eq_ignore_ascii_case("ps") => name.get(2..).unwrap_or_default(),
+            _ => name,
+        };
+        // Digits only: `parse` alone would take a sign.
+        let is_number = digits.bytes().all(|byte| byte.is_ascii_digit());
+        let id = is_number.then(|| digits.parse().ok().map(Self)).flatten();
+        id.filter(|id| catalogue().iter().any(|one| one.id == *id)).ok_or_else(|| UnknownId {
+            text: name.chars().take(40).flat_map(char::escape_debug).collect(),
+            known: catalogue().iter().map(|one| one.id.to_string()).collect::<Vec<_>>().join(", "),
+        })
     }
 }
 

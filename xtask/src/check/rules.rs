@@ -24,7 +24,8 @@ const SECRETS: [(&str, &[&str]); 3] = [
 ];
 
 /// What a room of the tracer may name of its own crate, beside itself.
-const NEIGHBOURS: [(&str, &[&str]); 1] = [("stats", &["event", "enrich"])];
+const NEIGHBOURS: [(&str, &[&str]); 2] =
+    [("stats", &["event", "enrich"]), ("findings", &["event", "enrich", "stats", "stock"])];
 
 /// A broken rule at a place.
 #[derive(Debug, PartialEq, Eq)]
@@ -233,5 +234,11 @@ mod tests {
         breaks_once("tracer/src/stats/rows/row.rs", "use crate::{event::Event, kernel::Counts};\n", "kernel");
         breaks_once("tracer/src/stats/mod.rs", "fn f(_: crate::output::A) {}\n", "output");
         is_clean("tracer/src/stats/mod.rs", "use crate::{enrich::Process, event::Event, stats::Row};\n");
+    }
+
+    #[test]
+    fn findings_know_what_they_judge_and_not_how_it_is_shown() {
+        breaks_once("tracer/src/findings/judge.rs", "use crate::{stock::Stock, output::escape};\n", "output");
+        is_clean("tracer/src/findings/judge.rs", "use crate::{event::Port, stats::Stats, stock::Stock};\n");
     }
 }

@@ -1,0 +1,142 @@
+//! Writing a finding down.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+use super::{Advice, Command, Finding, Holding, Id, Line, Refusal, Severity, wording};
+use crate::{enrich::Process, stock::Pool};
+
+/// The longest line that is put together from two.
+const WIDTH: usize = 96;
+/// Labels of what to do, where there is more than one thing.
+const STEPS: [&str; 6] = ["do 1", "do 2", "do 3", "do 4", "do 5", "do 6"];
+/// Names in the evidence.
+const MOST_NAMES: usize = 16;
+
+impl Finding {
+    /// A finding that says nothing yet.
+    pub(super) fn new(id: u16, severity: Severity, title: String) -> Self {
+        Self {
+            id: Id(id),
+            severity,
+            title,
+            evidence: BTreeMap::new(),
+            lines: Vec::new(),
+            advice: Vec::new(),
+            wont_help: Vec::new(),
+            commands: Vec::new(),
+            takes_in: Vec::new(),
+        }
+    }
+
+    /// A number or a name behind it; one that is not known is null.
+    pub(super) fn fact(mut self, key: &'static str, value: impl Into<Value>) -> Self {
+        self.evidence.insert(key, value.into());
+        self
+    }
+
+    /// A line of its text.
+    pub(super) fn line(mut self, label: &'static str, text: impl Into<String>) -> Self {
+        self.lines.push(Line { label, text: text.into() });
+        self
+    }
+
+    /// A line, if there is something to say.
+    pub(super) fn maybe_line(self, label: &'static str, text: Option<String>) -> Self {
+        match text {
+            Some(text) => self.line(label, text),
+            None => self,
+        }
+    }
+
+    /// The next best thing to do.
+    pub(super) fn advise(mut self, text: impl Into<String>, risk: Option<&str>) -> Self {
+        self.advice.push(Advice { text: text.into(), risk: risk.map(str::to_owned) });
+        self
+    }
+
+    /// The next best thing to do is a command; `gain` is what it brings.
+    pub(super) fn advise_command(mut self, command: Command, gain: &str) -> Self {
+        let text = if gain.is_empty() { command.run.clone() } else { format!("{}   {gain}", command.run) };
+        self.advice.push(Advice { text, risk: command.risk.clone() });
+        self.commands.push(command);
+        self
+    }
+
+    /// What people try in vain.
+    pub(super) fn in_vain(mut self, what: &[&'static str]) -> Self {
+        self.wont_help.extend_from_slice(what);
+        self
+    }
+
+    /// Ends its text with what to do, and what not.
+    pub(super) fn done(mut self) -> Self {
+        let several = self.advice.len() > 1;
+        for (place, advice) in self.advice.iter().enumerate() {
+            let label = if several { STEPS.get(place).copied().unwrap_or("or") } else { "do" };
+            match &advice.risk {
+                None => self.lines.push(Line { label, text: advice.text.clone() }),
+                Some(risk) => {
+                    let both = format!("{}   risk: {risk}", advice.text);
+                    if both.chars().count() <= WIDTH {
+                        self.lines.push(Line { label, text: both });
+                    } else {
+                        self.lines.push(Line { label, text: advice.text.clone() });
+                        self.lines.push(Line { label: "risk", text: risk.clone() });
+                    }
+                }
+            }
+        }
+        if !self.wont_help.is_empty() {
+            self.lines.push(Line { label: "won't help", text: self.wont_help.join(", ") });
+        }
+        self
+    }
+}
+
+/// A pool as evidence.
+pub(super) fn pool_facts(finding: Finding, pool: &Pool, peak: u32) -> Finding {
+    let held: BTreeMap<&str, u32> = pool.held.iter().map(|(state, ports)| (state.name(), ports)).collect();
+    finding
+        .fact("pool", wording::pool(&pool.key))
+        .fact("range", json!([pool.range.low(), pool.range.high()]))
+        .fact("effective", pool.effective)
+        .fact("barred", pool.barred)
+        .fact("peak_barred", peak)
+        .fact("held", json!(held))
+        .fact("reusable_time_wait", json!(pool.reusable_time_wait))
+}
+
+/// Holders as evidence.
+pub(super) fn holders(list: &[Holding]) -> Value {
+    let one = |holding: &Holding| {
+        let mut facts = named(&holding.process, u64::from(holding.processes));
+        facts.insert("pid", json!(holding.pid.map(|pid| pid.0)));
+        facts.insert("ports", json!(holding.ports));
+        facts.insert("time_wait", json!(holding.time_wait));
+        json!(facts)
+    };
+    list.iter().take(MOST_NAMES).map(one).collect()
+}
+
+/// Victims as evidence.
+pub(super) fn victims(refusal: &Refusal) -> Value {
+    let one = |victim: &super::Victim| {
+        let mut facts = named(&victim.process, u64::from(victim.processes));
+        facts.insert("pid", json!(victim.pid.0));
+        facts.insert("count", json!(victim.count));
+        json!(facts)
+    };
+    refusal.victims.iter().take(MOST_NAMES).map(one).collect()
+}
+
+fn named(process: &Process, processes: u64) -> BTreeMap<&'static str, Value> {
+    BTreeMap::from([
+        ("comm", json!(process.comm())),
+        ("exe", json!(process.exe())),
+        ("unit", json!(process.unit())),
+        ("container", json!(process.container())),
+        ("processes", json!(processes)),
+    ])
+}

@@ -1,0 +1,213 @@
+//! A network namespace as a place to give commands for.
+
+use super::{Case, Command, wording};
+use crate::{
+    event::{NetnsId, Port, PortRange, Protocol},
+    stock::{NetnsConfig, NetnsStock, PortSet, Settings, State, TimeWaitReuse},
+};
+
+/// Where a wider range begins first: below it most services have their ports.
+const MODEST_LOW: u16 = 15_000;
+/// Where it may begin: below are the ports that IANA calls system ports.
+const LEAST_LOW: u16 = 1_024;
+/// The default end of the range.
+const USUAL_HIGH: u16 = 60_999;
+/// A wider range must bring a tenth more to be worth it.
+const WORTH: f64 = 1.1;
+
+/// A namespace of a case.
+#[derive(Clone, Copy)]
+pub(super) struct Place<'a> {
+    pub(super) space: &'a NetnsStock,
+    own: Option<NetnsId>,
+}
+
+/// A range that would be wider.
+pub(super) struct Wider {
+    /// The range.
+    pub(super) range: PortRange,
+    /// Its ports, without the reserved ones and those to be reserved.
+    pub(super) effective: u32,
+    /// Ports with a listener that the wider range would swallow: to be reserved first.
+    pub(super) swallows: Vec<u16>,
+}
+
+impl<'a> Place<'a> {
+    /// The namespace of this number; the only one where the number is not known.
+    pub(super) fn of(case: &Case<'a>, netns: Option<NetnsId>) -> Option<Self> {
+        let space = match (netns, case.stock.spaces.as_slice()) {
+            (Some(netns), _) => case.stock.space(netns),
+            (None, [only]) => Some(only),
+            (None, _) => None,
+        };
+        space.map(|space| Self { space, own: case.own_netns })
+    }
+
+    /// All namespaces of a case.
+    pub(super) fn all(case: &Case<'a>) -> impl Iterator<Item = Self> {
+        let own = case.own_netns;
+        case.stock.spaces.iter().map(move |space| Self { space, own })
+    }
+
+    pub(super) const fn id(&self) -> NetnsId {
+        self.space.namespace.id
+    }
+
+    pub(super) const fn config(&self) -> Option<&'a NetnsConfig> {
+        self.space.config.as_ref()
+    }
+
+    pub(super) fn settings(&self) -> Settings {
+        self.space.settings.unwrap_or_default()
+    }
+
+    /// Whether the host itself lives in it.
+    pub(super) fn is_host(&self) -> bool {
+        self.space.namespace.name.as_deref() == Some("host")
+    }
+
+    /// The command as it has to be typed here to work there.
+    pub(super) fn there(&self, command: &str) -> String {
+        let namespace = &self.space.namespace;
+        match namespace.pid {
+            _ if self.own == Some(namespace.id) => command.to_owned(),
+            Some(pid) => format!("nsenter -t {} -n {command}", pid.0),
+            None => {
+                let path = wording::single_line(&namespace.path.to_string_lossy());
+                format!("nsenter --net='{}' {command}", path.replace('\'', r"'\''"))
+            }
+        }
+    }
+
+    /// A command with nothing to keep or to take back.
+    pub(super) fn once(&self, command: &str, risk: Option<&str>) -> Command {
+        Command {
+            netns: Some(self.id()),
+            run: self.there(command),
+            persist: None,
+            undo: None,
+            risk: risk.map(str::to_owned),
+        }
+    }
+
+    /// Sets a sysctl of the namespace; `now` is what it is set to.
+    pub(super) fn set(&self, sysctl: &str, value: &str, now: Option<&str>, risk: Option<&str>) -> Command {
+        let write = |value: &str| self.there(&format!("sysctl -w {sysctl}={}", quoted(value)));
+        Command {
+            netns: Some(self.id()),
+            run: write(value),
+            persist: Some(self.persist(sysctl, value)),
+            undo: now.map(write),
+            risk: risk.map(str::to_owned),
+        }
+    }
+
+    fn persist(&self, sysctl: &str, value: &str) -> String {
+        if self.is_host() {
+            return format!("/etc/sysctl.d/60-ports.conf: {sysctl} = {value}");
+        }
+        let kubelet = match sysctl {
+            "net.ipv4.ip_local_port_range" => "a safe sysctl",
+            "net.ipv4.ip_local_reserved_ports" => "a safe sysctl from Kubernetes 1.27 on",
+            _ => "not a safe sysctl: the kubelet must allow it",
+        };
+        format!(
+            "pod: securityContext.sysctls, {sysctl} = {value} ({kubelet}); docker run --sysctl {sysctl}={}",
+            quoted(value)
+        )
+    }
+
+    /// Reserves ports beside those that are reserved; none where what is set is not known.
+    pub(super) fn reserve(&self, ports: &[u16], risk: Option<&str>) -> Option<Command> {
+        let config = self.config()?;
+        let set: PortSet = config
+            .reserved
+            .stretches()
+            .flat_map(|(first, last)| first..=last)
+            .chain(ports.iter().copied())
+            .collect();
+        let text = stretches(&set);
+        Some(self.set("net.ipv4.ip_local_reserved_ports", &text, Some(&config.reserved_text), risk))
+    }
+
+    /// Ports outside of the effective range that have a listener or a datagram socket without a peer.
+    fn served(&self, range: PortRange, config: &NetnsConfig) -> Vec<u16> {
+        let is_served = |port: Port| {
+            range.contains(port.get())
+                && !config.range.contains(port.get())
+                && !config.reserved.contains(port.get())
+        };
+        let serves = |state: State, proto: Protocol| {
+            state == State::Listen || (proto != Protocol::Tcp && state == State::Bound)
+        };
+        let ports = self.space.list().iter().filter(|one| serves(one.state, one.protocol));
+        let set: PortSet =
+            ports.filter_map(|one| one.local_port).filter(|port| is_served(*port)).map(Port::get).collect();
+        set.iter().collect()
+    }
+
+    /// A range that is worth widening to; none where there is none, or where the range is not known.
+    ///
+    /// Its low end is no privileged port: the kernel refuses that with EINVAL.
+    pub(super) fn wider(&self) -> Option<Wider> {
+        let config = self.config()?;
+        let start = self.settings().ip_unprivileged_port_start.unwrap_or(0);
+        let start = u16::try_from(start).ok()?;
+        let now = f64::from(config.effective());
+        let lows = [(MODEST_LOW, USUAL_HIGH), (LEAST_LOW, USUAL_HIGH), (LEAST_LOW, u16::MAX)];
+        lows.into_iter().find_map(|(low, high)| {
+            let (low, high) =
+                (low.max(start).min(config.range.low().max(start)), high.max(config.range.high()));
+            // Ends of one parity make halves of different size.
+            let low = if (low ^ high) & 1 == 0 { low.checked_add(1)? } else { low };
+            let range = PortRange::new(low, high)?;
+            let swallows = self.served(range, config);
+            let mut ports = PortSet::effective(range, &config.reserved);
+            for port in &swallows {
+                ports.remove(*port);
+            }
+            let effective = ports.count();
+            (f64::from(effective) >= now * WORTH && effective > 0).then_some(Wider {
+                range,
+                effective,
+                swallows,
+            })
+        })
+    }
+}
+
+/// What `tcp_tw_reuse` is set to, as it is written.
+pub(super) fn reuse_text(reuse: TimeWaitReuse) -> String {
+    match reuse {
+        TimeWaitReuse::Off => "0".to_owned(),
+        TimeWaitReuse::Everywhere => "1".to_owned(),
+        TimeWaitReuse::Loopback => "2".to_owned(),
+        TimeWaitReuse::Unknown(number) => number.to_string(),
+    }
+}
+
+/// Numbers stand alone; whatever else is quoted.
+fn quoted(value: &str) -> String {
+    if !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit()) {
+        value.to_owned()
+    } else {
+        format!("\"{value}\"")
+    }
+}
+
+/// A set as the kernel writes it: `9100,9200-9210`.
+fn stretches(set: &PortSet) -> String {
+    let mut runs: Vec<(u16, u16)> = Vec::new();
+    for port in set.iter() {
+        match runs.last_mut() {
+            Some((_, last)) if last.checked_add(1) == Some(port) => *last = port,
+            _ => runs.push((port, port)),
+        }
+    }
+    let texts = runs.iter().map(
+        |(first, last)| {
+            if first == last { first.to_string() } else { format!("{first}-{last}") }
+        },
+    );
+    texts.collect::<Vec<_>>().join(",")
+}

@@ -1,0 +1,156 @@
+//! PS002 and PS011: searches that are long, since one half of the range is full.
+
+use serde_json::json;
+
+use super::{
+    Case, Finding, Flow, Severity, draft, exhaustion,
+    place::Place,
+    relief,
+    seen::{Seen, pools, row_of, window_ns},
+    wording,
+};
+use crate::{
+    event::{Protocol, Site},
+    stats::{By, Destination, SearchSums},
+    stock::{Halves, PoolKey},
+};
+
+/// The first half is as good as full.
+const BARRED: f64 = 0.9;
+/// Fewer searches do not hurt, however long each is.
+const LEAST_PER_S: f64 = 10.0;
+/// CPUs in port search that are worth a word.
+const MUCH_CPU: f64 = 0.05;
+/// CPUs in port search that hurt.
+const TOO_MUCH_CPU: f64 = 0.5;
+/// Fewer searches tell too little.
+const LEAST_SEARCHES: u64 = 1_000;
+
+/// The half that is searched first is full, or nearly so.
+pub(super) fn ps002(case: &Case<'_>) -> Vec<Finding> {
+    let Some(flow) = case.flow else { return Vec::new() };
+    let rows = flow.stats.destinations();
+    pools(case)
+        .filter(|seen| !exhaustion::is_full(seen))
+        .filter_map(|seen| cliff(case, flow, &rows, &seen))
+        .collect()
+}
+
+fn cliff(case: &Case<'_>, flow: &Flow<'_>, rows: &[Destination<'_>], seen: &Seen<'_>) -> Option<Finding> {
+    let halves = seen.pool.halves?;
+    let first = halves.first_half();
+    let share = wording::share(first.barred.into(), first.of.into()).filter(|share| *share >= BARRED)?;
+    let (rate, sums) = demand(case, flow, rows, seen)?;
+    // Searches that know no halves, such as those in a range of the socket's own, do not tell whether they crossed.
+    let crossed = sums.crossed.mean()?;
+    if rate < LEAST_PER_S {
+        return None;
+    }
+    let is_crossed = first.barred >= first.of;
+    let what = if is_crossed { "is full" } else { "is nearly full" };
+    let title = format!(
+        "{}: the half that is searched first {what} ({})",
+        wording::pool(&seen.pool.key),
+        wording::percent(share)
+    );
+    let place = Place::of(case, Some(seen.netns));
+    let finding = Finding::new(2, Severity::Warning, title).fact("netns", seen.netns.get());
+    let finding = draft::pool_facts(finding, seen.pool, seen.peak)
+        .fact("crossed", is_crossed)
+        .fact("crossed_share", crossed)
+        .fact("rate_per_s", rate)
+        .fact("first_half", json!({"parity": halves.first.name(), "of": first.of, "barred": first.barred}))
+        .line("halves", halves_line(&halves))
+        .line(
+            "why",
+            format!(
+                "{} searches; {} of them scanned the first half in vain",
+                wording::rate(rate),
+                wording::percent(crossed)
+            ),
+        )
+        .maybe_line("costs", exhaustion::costs(flow));
+    let finding = if matches!(seen.pool.key, PoolKey::Connect { .. }) {
+        finding.advise(
+            "set IP_LOCAL_PORT_RANGE = the whole range on the socket: no halves (connect only)",
+            Some("option Linux 6.3+, this effect 6.8+"),
+        )
+    } else {
+        finding
+    };
+    Some(relief::advise(finding, seen, place.as_ref()).done())
+}
+
+fn halves_line(halves: &Halves) -> String {
+    let half =
+        |half: crate::stock::Half| format!("{} of {}", wording::count(half.barred), wording::count(half.of));
+    format!(
+        "{} (first) {}, {} {}",
+        halves.first.name(),
+        half(halves.first_half()),
+        halves.first.other().name(),
+        half(halves.second_half())
+    )
+}
+
+/// Allocations per second in a pool, and its searches.
+fn demand(
+    case: &Case<'_>,
+    flow: &Flow<'_>,
+    rows: &[Destination<'_>],
+    seen: &Seen<'_>,
+) -> Option<(f64, SearchSums)> {
+    if let Some(row) = row_of(case, rows, seen) {
+        return Some((row.churn_mean(flow.start, flow.at)?, *row.search()));
+    }
+    let PoolKey::Bind { proto: Protocol::Tcp, laddr } = seen.pool.key else { return None };
+    // Binds have no rows by address: they count for the one address that there is.
+    let is_bind = |one: &Seen<'_>| matches!(one.pool.key, PoolKey::Bind { proto: Protocol::Tcp, laddr } if !laddr.is_unspecified());
+    if laddr.is_unspecified() || pools(case).filter(is_bind).count() != 1 {
+        return None;
+    }
+    let (_, counts) = flow.stats.totals().by_site().find(|(site, _)| *site == Site::Bind)?;
+    let (_, sums, _) = flow.stats.search_by_site().find(|(site, ..)| *site == Site::Bind)?;
+    let per_s = wording::share(counts.allocations, window_ns(flow))? * 1e9;
+    Some((per_s, sums))
+}
+
+/// Port search keeps a good part of a CPU busy.
+pub(super) fn ps011(case: &Case<'_>) -> Vec<Finding> {
+    case.flow.and_then(busy).into_iter().collect()
+}
+
+fn busy(flow: &Flow<'_>) -> Option<Finding> {
+    let (sums, _) = flow.stats.search();
+    let searches = sums.found.searches.saturating_add(sums.failed.searches);
+    let cpus = sums.cpus(flow.start, flow.at).filter(|cpus| *cpus >= MUCH_CPU)?;
+    if searches < LEAST_SEARCHES {
+        return None;
+    }
+    let severity = if cpus >= TOO_MUCH_CPU { Severity::Critical } else { Severity::Warning };
+    let mut programs: Vec<(String, f64)> = flow
+        .stats
+        .processes(By::Program)
+        .iter()
+        .filter_map(|group| {
+            let called = wording::called(group.identity.comm.as_deref(), group.identity.exe.as_deref());
+            Some((wording::several(called, group.processes), group.row.search().cpus(flow.start, flow.at)?))
+        })
+        .collect();
+    programs.sort_by(|one, other| other.1.total_cmp(&one.1));
+    let names: Vec<String> = programs.iter().map(|(name, cpus)| format!("{name} {cpus:.2}")).collect();
+    let by_program: Vec<_> =
+        programs.iter().take(16).map(|(name, cpus)| json!({"program": name, "cpus": cpus})).collect();
+    let title = format!("port search keeps {cpus:.2} CPUs busy");
+    let finding = Finding::new(11, severity, title)
+        .fact("cpus", cpus)
+        .fact("searches", searches)
+        .fact("crossed_share", json!(sums.crossed.mean()))
+        .fact("by_program", json!(by_program))
+        .line("spent by", wording::some_of(&names, 3))
+        .maybe_line("costs", exhaustion::costs(flow))
+        .line("why", "a search is long where the first half is full (PS002), or bind took the ports (PS004)")
+        .advise("fewer new connections: keep them open (pool, keep-alive)", None)
+        .in_vain(&["more CPUs", "ulimit -n"]);
+    Some(finding.done())
+}

@@ -1,0 +1,151 @@
+//! The pools of a case, and what the flow tells of each.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use super::{Case, Flow, HeldPools, Holding, Refusal, place::Place, wording};
+use crate::{
+    event::{Cause, Errno, NetnsId, Protocol, Site},
+    stats::{Destination, Row, TIME_WAIT_NS, TimeWaits},
+    stock::{Ground, MOST_POOLS, NetnsStock, Pool, PoolKey, Pools, PortSet, Socket, State},
+};
+
+/// A pool as it was seen.
+#[derive(Clone, Copy)]
+pub(super) struct Seen<'a> {
+    pub(super) netns: NetnsId,
+    pub(super) pool: &'a Pool,
+    /// Most ports barred at once, as far as it was looked.
+    pub(super) peak: u32,
+    pub(super) holders: &'a [Holding],
+}
+
+impl Seen<'_> {
+    /// Its most barred ports ÷ its ports.
+    pub(super) fn peak_share(&self) -> Option<f64> {
+        wording::share(self.peak.into(), self.pool.effective.into())
+    }
+
+    /// Ports in a TIME_WAIT that bars them.
+    pub(super) fn blocking_time_waits(&self) -> u32 {
+        self.pool.held.of(State::TimeWait).saturating_sub(self.pool.reusable_time_wait.unwrap_or(0))
+    }
+}
+
+/// All pools.
+pub(super) fn pools<'a>(case: &Case<'a>) -> impl Iterator<Item = Seen<'a>> {
+    let seen = |held: &'a HeldPools| {
+        let netns = held.netns;
+        held.iter().map(move |(pool, peak, holders)| Seen { netns, pool, peak, holders })
+    };
+    case.pools.iter().flat_map(seen)
+}
+
+/// The fullest pool, by its most barred ports.
+pub(super) fn fullest<'a>(case: &Case<'a>) -> Option<Seen<'a>> {
+    let share = |seen: &Seen<'_>| seen.peak_share().unwrap_or(0.0);
+    pools(case).max_by(|one, other| share(one).total_cmp(&share(other)))
+}
+
+/// Failures for want of a port.
+///
+/// The cause says so. A connect without a local address never came to its search: it found no source address.
+pub(super) fn is_exhaustion(refusal: &Refusal) -> bool {
+    refusal.cause == Some(Cause::Exhausted) && refusal.count > 0 && !lacks_source(refusal)
+}
+
+/// A connect that failed before it had a local address.
+pub(super) fn lacks_source(refusal: &Refusal) -> bool {
+    refusal.site == Site::Connect
+        && refusal.errno == Some(Errno::EADDRNOTAVAIL)
+        && refusal.laddr.is_some_and(|addr| addr.is_unspecified())
+}
+
+/// The pool that a refusal is about; none where its ends are not known.
+pub(super) fn key_of(refusal: &Refusal) -> Option<PoolKey> {
+    let proto = refusal.proto;
+    match (refusal.site, refusal.laddr, refusal.raddr, refusal.rport) {
+        (Site::Connect, laddr, raddr, rport) if proto == Protocol::Tcp => {
+            Some(PoolKey::Connect { proto, laddr: laddr?, raddr: raddr?, rport: rport? })
+        }
+        (_, Some(laddr), ..) => Some(PoolKey::Bind { proto, laddr }),
+        (_, None, raddr, _) => {
+            let v6 = raddr.is_some_and(|addr| addr.is_ipv6());
+            let any4 = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
+            Some(PoolKey::Bind { proto, laddr: if v6 { Ipv6Addr::UNSPECIFIED.into() } else { any4 } })
+        }
+    }
+}
+
+/// The pool of this key.
+pub(super) fn pool_of<'a>(case: &Case<'a>, netns: Option<NetnsId>, key: &PoolKey) -> Option<Seen<'a>> {
+    let netns = netns.or_else(|| Place::of(case, None).map(|place| place.id()));
+    pools(case).find(|seen| Some(seen.netns) == netns && seen.pool.key == *key)
+}
+
+/// The row of a destination, if its pool is the only one to there: a row knows no local address.
+pub(super) fn row_of<'a>(case: &Case<'_>, rows: &[Destination<'a>], seen: &Seen<'_>) -> Option<&'a Row> {
+    let PoolKey::Connect { proto, raddr, rport, .. } = seen.pool.key else { return None };
+    let same_end = |key: &PoolKey| matches!(key, PoolKey::Connect { raddr: addr, rport: port, .. } if (*addr, *port) == (raddr, rport));
+    let alone = pools(case).filter(|one| one.netns == seen.netns && same_end(&one.pool.key)).count() == 1;
+    let is = |row: &&Destination<'_>| {
+        let key = &row.key;
+        key.netns().is_none_or(|netns| netns == seen.netns)
+            && (key.addr(), key.port(), key.protocol()) == (raddr, Some(rport), proto)
+    };
+    rows.iter().find(is).filter(|_| alone).map(|one| one.row)
+}
+
+/// Length of the window in nanoseconds.
+pub(super) const fn window_ns(flow: &Flow<'_>) -> u64 {
+    flow.at.since(flow.start)
+}
+
+/// Allocations per second that succeeded.
+pub(super) fn given_per_s(flow: &Flow<'_>, row: &Row) -> Option<f64> {
+    let given = row.allocations().checked_sub(row.failures())?;
+    wording::share(given, window_ns(flow)).map(|per_ns| per_ns * 1e9)
+}
+
+/// The sockets that belong to a pool for connect.
+pub(super) fn members<'a>(
+    space: &'a NetnsStock,
+    pool: &'a Pool,
+) -> impl Iterator<Item = &'a Socket> + use<'a> {
+    space.list().iter().filter(move |socket| {
+        let PoolKey::Connect { proto, laddr, raddr, rport } = pool.key else { return false };
+        socket.protocol == proto
+            && (socket.local_addr, socket.remote_addr, socket.remote_port) == (laddr, raddr, Some(rport))
+            && socket.local_port.is_some_and(|port| pool.range.contains(port.get()))
+    })
+}
+
+/// Nanoseconds until each TIME_WAIT of a pool ends.
+pub(super) fn due_ns(case: &Case<'_>, seen: &Seen<'_>) -> Vec<u64> {
+    let Some(space) = case.stock.space(seen.netns) else { return Vec::new() };
+    let waits = members(space, seen.pool).filter(|socket| socket.state == State::TimeWait);
+    waits.filter_map(|socket| Some(u64::from(socket.time_left_ms?.get()) * 1_000_000)).collect()
+}
+
+/// The TIME_WAITs of a pool that began within the window: connections that no release has told of yet.
+pub(super) fn waiting(case: &Case<'_>, flow: &Flow<'_>, seen: &Seen<'_>) -> TimeWaits {
+    let window = window_ns(flow);
+    let ages = due_ns(case, seen).into_iter().map(|left| TIME_WAIT_NS.saturating_sub(left));
+    ages.filter(|age| *age < window).fold(TimeWaits::default(), |sum, age| TimeWaits {
+        count: sum.count.saturating_add(1),
+        age_ns: sum.age_ns.saturating_add(u128::from(age)),
+    })
+}
+
+/// Ports of a pool that were barred at the beginning; none where that is not known.
+pub(super) fn barred_before(case: &Case<'_>, seen: &Seen<'_>) -> Option<u32> {
+    let space = case.before?.space(seen.netns)?;
+    let (sockets, config, settings) =
+        (space.sockets.as_ref()?, space.config.as_ref()?, space.settings.as_ref()?);
+    let binders = PortSet::default();
+    let pools =
+        Pools::of(&Ground { sockets: &sockets.list, config, settings, binders: &binders }, MOST_POOLS);
+    let find = |list: &[Pool]| list.iter().find(|pool| pool.key == seen.pool.key).map(|pool| pool.barred);
+    let all_there = pools.connect_seen <= MOST_POOLS && pools.bind_seen <= MOST_POOLS;
+    // A pool that nobody had used is in no list: only binders bar its ports.
+    find(&pools.connect).or_else(|| find(&pools.bind)).or(all_there.then_some(0))
+}
