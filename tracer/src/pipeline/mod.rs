@@ -6,6 +6,7 @@ pub mod conclude;
 mod culprits;
 mod frame;
 mod gather;
+mod host;
 mod intake;
 mod observer;
 pub mod report;

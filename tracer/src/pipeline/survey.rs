@@ -4,13 +4,14 @@ use std::{collections::BTreeMap, path::Path};
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
+use super::host::{descriptors, node_agents};
 use crate::{
     enrich::Process,
     event::{NetnsId, Pid, Port},
-    findings::{Case, Flow, HeldPools, Holding},
+    findings::{Case, Flow, HeldPools, Holding, Listening},
     stock::{
         Ground, Holders, Inode, MOST_POOLS, Netns, Pool, PoolKey, Pools, PortSet, Socket, State, Stock,
-        StockError, Wanted, WhichHolders,
+        StockError, Wanted, WhichHolders, exposed_listeners,
     },
 };
 
@@ -18,6 +19,9 @@ use crate::{
 const MOST_NAMED: usize = 8;
 /// Share of its ports from which on a pool's holders matter.
 const NAMED_SHARE: f64 = 0.1;
+
+/// Listeners of a namespace that are asked for.
+const MOST_LISTENERS: usize = 64;
 
 /// What else is known than the stock tells.
 pub trait Known {
@@ -56,6 +60,10 @@ pub struct Survey {
     pub pools: Vec<HeldPools>,
     /// The namespace of this process.
     pub own_netns: Option<NetnsId>,
+    /// Who listens inside a range.
+    pub listeners: Vec<Listening>,
+    /// Programs that manage ports of a cluster's node.
+    pub node_agents: Vec<&'static str>,
 }
 
 impl Survey {
@@ -89,7 +97,8 @@ impl Survey {
                 holders: Vec::new(),
             });
         }
-        let mut survey = Self { stock, pools, own_netns };
+        let node_agents = node_agents(proc_root, &stock);
+        let mut survey = Self { stock, pools, own_netns, listeners: Vec::new(), node_agents };
         survey.name_holders(proc_root, known)?;
         Ok(survey)
     }
@@ -97,7 +106,15 @@ impl Survey {
     /// What a verdict is drawn from.
     #[must_use]
     pub fn case<'a>(&'a self, before: Option<&'a Stock>, flow: Option<&'a Flow<'a>>) -> Case<'a> {
-        Case { stock: &self.stock, before, pools: &self.pools, flow, own_netns: self.own_netns }
+        Case {
+            stock: &self.stock,
+            before,
+            pools: &self.pools,
+            flow,
+            own_netns: self.own_netns,
+            listeners: &self.listeners,
+            node_agents: &self.node_agents,
+        }
     }
 
     /// Asks who holds the pools that matter, all in one walk through the processes.
@@ -113,11 +130,26 @@ impl Survey {
                     .collect(),
             );
         }
-        let inodes: Vec<Inode> = sockets.iter().flatten().flatten().filter_map(|one| one.inode).collect();
+        let listening = listening(&self.stock);
+        let inodes: Vec<Inode> = sockets
+            .iter()
+            .flatten()
+            .flatten()
+            .filter_map(|one| one.inode)
+            .chain(listening.iter().map(|(_, _, inode)| *inode))
+            .collect();
         let holders = Holders::of(proc_root, inodes, WhichHolders::First)?;
+        let named = listening.into_iter().filter_map(|(netns, port, inode)| {
+            let holder = holders.holders(inode).next()?;
+            Some(Listening { netns, port, pid: holder.pid, process: holder.process.clone() })
+        });
+        self.listeners = named.collect();
         for (held, sockets) in self.pools.iter_mut().zip(sockets) {
             held.holders =
                 sockets.iter().map(|sockets| group(held.netns, sockets, &holders, known)).collect();
+            for top in held.holders.iter_mut().filter_map(|holders| holders.first_mut()) {
+                top.descriptors = top.pid.and_then(|pid| descriptors(proc_root, pid));
+            }
         }
         Ok(())
     }
@@ -125,6 +157,19 @@ impl Survey {
 
 fn every(pools: &Pools) -> impl Iterator<Item = &Pool> {
     pools.connect.iter().chain(&pools.bind)
+}
+
+/// Listeners inside a range, whose port the kernel could give away when they are gone.
+fn listening(stock: &Stock) -> Vec<(NetnsId, Port, Inode)> {
+    let nobody = PortSet::default();
+    let mut found = Vec::new();
+    for space in &stock.spaces {
+        let Some(config) = &space.config else { continue };
+        let exposed = exposed_listeners(space.list(), config, &nobody);
+        let known = exposed.iter().filter_map(|one| Some((space.namespace.id, one.port, one.socket.inode?)));
+        found.extend(known.take(MOST_LISTENERS));
+    }
+    found
 }
 
 /// Of each pool, whether its holders matter.
@@ -196,7 +241,15 @@ fn group(netns: NetnsId, sockets: &[Socket], holders: &Holders, known: &mut dyn 
                 Some((pid, process)) => (Some(*pid), process.clone()),
                 None => (None, Process::unknown()),
             };
-            let none = Holding { pid, processes: 0, process, ports: 0, time_wait: 0, example: Some(*socket) };
+            let none = Holding {
+                pid,
+                processes: 0,
+                process,
+                ports: 0,
+                time_wait: 0,
+                example: Some(*socket),
+                descriptors: None,
+            };
             (none, FxHashSet::default())
         });
         holding.ports += 1;
