@@ -153,7 +153,13 @@ fn process_of(identity: &Identity) -> Process {
 fn refusals(stats: &Stats) -> Vec<Refusal> {
     let (rows, _) = stats.refusals();
     let attempts = attempts(stats);
-    let mut all: Vec<Refusal> = rows.iter().map(|row| refusal(row, &attempts)).collect();
+    let mut all: Vec<Refusal> = rows
+        .iter()
+        .map(|row| {
+            let beside = stats.given_beside(&row.key).map(|given| given.saturating_add(row.count));
+            refusal(row, &attempts, beside)
+        })
+        .collect();
     all.sort_by_key(|one| std::cmp::Reverse(one.count));
     all
 }
@@ -170,7 +176,7 @@ fn attempts(stats: &Stats) -> FxHashMap<Remote, u64> {
     counted.collect()
 }
 
-fn refusal(row: &RefusalRow, attempts: &FxHashMap<Remote, u64>) -> Refusal {
+fn refusal(row: &RefusalRow, attempts: &FxHashMap<Remote, u64>, beside: Option<u64>) -> Refusal {
     type Key = (Option<String>, Option<String>);
     let mut groups: BTreeMap<Key, Victim> = BTreeMap::new();
     for victim in &row.victims {
@@ -201,7 +207,7 @@ fn refusal(row: &RefusalRow, attempts: &FxHashMap<Remote, u64>) -> Refusal {
         cause: key.cause,
         errno: row.errno,
         count: row.count,
-        attempts: asked.copied().unwrap_or(0).max(row.count),
+        attempts: asked.copied().or(beside).unwrap_or(0).max(row.count),
         first: MonoNs(row.first.0),
         last: MonoNs(row.last.0),
         victims,

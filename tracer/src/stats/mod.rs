@@ -159,6 +159,7 @@ impl Stats {
         let remote = DestinationKey::of(event);
         let first = self.destinations.allocate(remote, event, &one);
         let Some(port) = one.port else { return };
+        self.refusals.give(site, event);
         self.holds.open(one.at);
         if let Some(scope) = self.scopes.of(event) {
             let again = scope.give(port.get(), event, first);
@@ -351,6 +352,13 @@ impl Stats {
     #[must_use]
     pub fn refusals(&self) -> (&[RefusalRow], u64) {
         self.refusals.list()
+    }
+
+    /// Ports that were given at the same site, address and namespace as a refusal without a peer; none where none
+    /// was, or where its kind is counted by destination.
+    #[must_use]
+    pub fn given_beside(&self, key: &RefusalKey) -> Option<u64> {
+        self.refusals.given(key)
     }
 
     /// The process that was last given a port in a namespace, if it was for this destination: the maker of the

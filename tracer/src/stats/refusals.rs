@@ -88,7 +88,12 @@ pub(super) struct Refusals {
     rows: Vec<RefusalRow>,
     places: FxHashMap<RefusalKey, usize>,
     left_out: u64,
+    /// Ports that were given without a peer, by what a refusal of the same kind would tell.
+    given: FxHashMap<PlaceKey, u64>,
 }
+
+/// Namespace, protocol, site and local address of a choice without a peer.
+type PlaceKey = (Option<NetnsId>, Protocol, Site, Option<IpAddr>);
 
 impl Refusals {
     /// Takes a failed choice or check.
@@ -117,6 +122,25 @@ impl Refusals {
         row.add(event.pid(), process, 1);
     }
 
+    /// Takes a choice that succeeded; those with a peer are counted by destination already.
+    #[inline]
+    pub(super) fn give(&mut self, site: Site, event: &Event) {
+        if site == Site::Connect {
+            return;
+        }
+        let key = (event.netns(), event.protocol(), site, event.local_addr());
+        if let Some(count) = self.given.get_mut(&key) {
+            *count += 1;
+        } else if self.given.len() < MOST_REFUSALS {
+            self.given.insert(key, 1);
+        }
+    }
+
+    /// How many were given where this was refused; none where that is counted by destination.
+    pub(super) fn given(&self, key: &RefusalKey) -> Option<u64> {
+        self.given.get(&(key.netns, key.proto, key.site, key.laddr)).copied()
+    }
+
     fn row(&mut self, key: RefusalKey, at: MonoNs) -> Option<&mut RefusalRow> {
         let place = match self.places.get(&key) {
             Some(place) => *place,
@@ -132,6 +156,11 @@ impl Refusals {
 
     pub(super) fn merge(&mut self, other: &Self) {
         self.left_out += other.left_out;
+        for (key, more) in &other.given {
+            if self.given.contains_key(key) || self.given.len() < MOST_REFUSALS {
+                *self.given.entry(*key).or_insert(0) += more;
+            }
+        }
         for more in &other.rows {
             let Some(row) = self.row(more.key, more.first) else {
                 self.left_out += more.count;

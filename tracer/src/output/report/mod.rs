@@ -156,9 +156,33 @@ fn footer(out: &mut String, report: &Report) {
     );
 }
 
-/// A labelled line, hostile names made harmless.
+/// A labelled line, hostile names made harmless; what is too long goes on below.
 fn line(out: &mut String, label: &str, text: &str) {
-    put(out, &format!("{label:<LABEL$}{}\n", escape(text)));
+    let mut label = label;
+    for part in wrapped(&escape(text)) {
+        put(out, &format!("{label:<LABEL$}{part}\n"));
+        label = "";
+    }
+}
+
+/// A text in parts that fit beside a label, cut between words.
+fn wrapped(text: &str) -> Vec<String> {
+    let mut parts = vec![String::new()];
+    let mut used = 0;
+    for word in text.split(' ') {
+        let width = word.chars().count();
+        if used != 0 && used + 1 + width > WIDTH - LABEL {
+            parts.push(String::new());
+            used = 0;
+        }
+        let Some(part) = parts.last_mut() else { continue };
+        if used != 0 {
+            part.push(' ');
+        }
+        part.push_str(word);
+        used += width + usize::from(used != 0);
+    }
+    parts
 }
 
 fn put(out: &mut String, text: &str) {

@@ -92,6 +92,16 @@ struct Node {
 
 /// A kernel that has every field, each 64 bytes behind the one before, and one function of five parameters.
 pub(super) fn kernel() -> Builder {
+    kernel_with("skc_reuse")
+}
+
+/// The same, but for two bits that do not share a byte.
+pub(super) fn kernel_with_bits_apart() -> Builder {
+    kernel_with("skc_reuseport")
+}
+
+/// A kernel whose `skc_reuseport` lies in the byte of this member.
+fn kernel_with(reuseport_in: &str) -> Builder {
     let mut structures: BTreeMap<&str, Node> = BTreeMap::new();
     for field in FIELDS {
         let (of, path, kind) = field.paths[0];
@@ -103,7 +113,7 @@ pub(super) fn kernel() -> Builder {
     }
     let mut builder = Builder::new();
     for (name, node) in &structures {
-        node.write(&mut builder, name);
+        node.write(&mut builder, name, reuseport_in);
     }
     let parameters: [&[u32]; 5] = [&[0, 1]; 5];
     let prototype = builder.add("", PROTOTYPE, 1, &parameters);
@@ -112,7 +122,7 @@ pub(super) fn kernel() -> Builder {
 }
 
 impl Node {
-    fn write(&self, builder: &mut Builder, name: &str) -> u32 {
+    fn write(&self, builder: &mut Builder, name: &str, reuseport_in: &str) -> u32 {
         match self.kind {
             Some(FieldKind::Bytes(8)) => builder.add("", POINTER, 0, &[]),
             Some(FieldKind::Bytes(size)) => {
@@ -125,8 +135,14 @@ impl Node {
             }
             Some(FieldKind::Bits | FieldKind::FlagBit(_)) => builder.int(8),
             None => {
-                let members: Vec<_> = (self.inner.iter().zip(0_u32..))
-                    .map(|((name, node), at)| (*name, node.write(builder, ""), at * 512))
+                // Both are bits of one byte, as in every kernel.
+                let place = |name: &str| if name == "skc_reuseport" { reuseport_in } else { name }.to_owned();
+                let names: Vec<&str> = self.inner.keys().copied().collect();
+                let bit_of = |name: &str| names.iter().position(|one| *one == place(name)).unwrap_or(0) * 512;
+                let members: Vec<_> = (self.inner.iter())
+                    .map(|(name, node)| {
+                        (*name, node.write(builder, "", reuseport_in), u32::try_from(bit_of(name)).unwrap())
+                    })
                     .collect();
                 builder.structure(name, 0, &members)
             }

@@ -2,7 +2,10 @@ use std::path::Path;
 
 use proptest::prelude::*;
 
-use self::builder::{BIT_FIELDS, Builder, CONST, ENUM, FUNCTION, INT, POINTER, PROTOTYPE, TYPEDEF, kernel};
+use self::builder::{
+    BIT_FIELDS, Builder, CONST, ENUM, FUNCTION, INT, POINTER, PROTOTYPE, TYPEDEF, kernel,
+    kernel_with_bits_apart,
+};
 use super::{members::Place, *};
 
 mod builder;
@@ -43,6 +46,12 @@ fn a_field_that_is_required_and_of_another_size_is_named() {
     builder.structure("sock", 0, &[("__sk_common", common, 0)]);
     let error = parse(&builder.bytes()).unwrap().unwrap_err().to_string();
     assert!(error.contains("`sock.__sk_common.skc_daddr` (it is 8 bytes, not 4)"), "{error}");
+}
+
+#[test]
+fn bits_that_are_read_as_one_byte_must_share_it() {
+    let error = parse(&kernel_with_bits_apart().bytes()).unwrap().unwrap_err().to_string();
+    assert!(error.contains("skc_reuseport") && error.contains("share a byte"), "{error}");
 }
 
 #[test]
