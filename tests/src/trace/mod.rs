@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
 
 use crate::scratch::Scratch;
 use crate::{deadline, program};
@@ -38,11 +39,21 @@ impl Tracer {
     ///
     /// When it ends or does not arm in time, with what it said on standard error.
     pub fn start(scratch: &Scratch, args: &[&str]) -> Result<Self> {
+        Self::start_command(scratch, "trace", args)
+    }
+
+    /// Starts another command that traces, as [`Self::start`] does.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::start`].
+    pub fn start_command(scratch: &Scratch, command: &str, args: &[&str]) -> Result<Self> {
         let lines = scratch.file("trace.jsonl");
         let ready = scratch.file("ready");
         let stderr = scratch.file("stderr");
+        let word = command;
         let mut command = Command::new(program::portscope()?);
-        command.args(["trace", "-o", "json", "-w"]).arg(&lines).arg("--ready-file").arg(&ready).args(args);
+        command.args([word, "-o", "json", "-w"]).arg(&lines).arg("--ready-file").arg(&ready).args(args);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(File::create(&stderr)?);
         let child = command.spawn().with_context(|| format!("starting {command:?}"))?;
         let mut tracer = Self { child, lines, stderr };
@@ -110,12 +121,29 @@ impl Tracer {
         self.finish()
     }
 
+    /// Interrupts it, and reads the one document that it wrote.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::stop`].
+    pub fn stop_with_document(self) -> Result<Value> {
+        self.signal(Signal::INT)?;
+        let (text, stderr) = self.end()?;
+        serde_json::from_str(&text).with_context(|| format!("no document: {stderr}"))
+    }
+
     /// Waits until it ends by itself, and reads what it wrote.
     ///
     /// # Errors
     ///
     /// As [`Self::stop`].
-    pub fn finish(mut self) -> Result<Capture> {
+    pub fn finish(self) -> Result<Capture> {
+        let (text, stderr) = self.end()?;
+        Capture::parse(&text, stderr)
+    }
+
+    /// Waits until it ends by itself: what it wrote, and what it said.
+    fn end(mut self) -> Result<(String, String)> {
         let ended = deadline::until("the end of the tracer", STOPPING, || Ok(self.child.try_wait()?));
         let stderr = self.said();
         let status = ended.with_context(|| stderr.clone())?;
@@ -123,7 +151,7 @@ impl Tracer {
             bail!("the tracer ended with {status}: {stderr}");
         }
         let text = fs::read_to_string(&self.lines).with_context(|| format!("no output: {stderr}"))?;
-        Capture::parse(&text, stderr)
+        Ok((text, stderr))
     }
 
     fn said(&self) -> String {

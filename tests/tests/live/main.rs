@@ -18,6 +18,7 @@ mod overload;
 mod parity;
 mod protocols;
 mod releases;
+mod report;
 mod shape;
 mod sites;
 mod snmp;
