@@ -34,13 +34,9 @@ impl FromStr for FailOn {
         if let Some(severity) = severities.into_iter().find(|severity| severity.name() == word) {
             return Ok(Self::Severity(severity));
         }
-        let digits = word.strip_prefix("PS").or(word.strip_prefix("ps")).unwrap_or(word);
-        match digits.parse() {
-            Ok(number) if (1..=22).contains(&number) => Ok(Self::Id(Id(number))),
-            _ => Err(format!(
-                "'{word}' is neither a severity (info, warning, critical) nor a finding (PS001 to PS022)"
-            )),
-        }
+        word.parse()
+            .map(Self::Id)
+            .map_err(|unknown| format!("'{word}' is no severity (info, warning, critical), and {unknown}"))
     }
 }
 

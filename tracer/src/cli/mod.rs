@@ -2,6 +2,7 @@
 
 mod check;
 mod exit;
+mod explain;
 mod fail;
 mod filters;
 mod options;
@@ -9,11 +10,12 @@ mod place;
 mod report;
 mod session;
 mod trace;
+mod who;
 mod words;
 
 use std::{path::Path, process::ExitCode};
 
-use clap::{CommandFactory as _, Parser, Subcommand};
+use clap::{Parser, Subcommand};
 
 pub use exit::Failure;
 
@@ -33,8 +35,12 @@ enum Command {
     Trace(Box<trace::Args>),
     /// Gather for a while, or for as long as a command runs, and tell what it means
     Report(Box<report::Args>),
-    /// Tell what this kernel lets us see
+    /// Tell how full the port pools of this host are, and what is amiss; traces nothing
     Check(check::Args),
+    /// Tell who has a port, and what would free it
+    Who(who::Args),
+    /// Tell what a finding means, what helps and what does not
+    Explain(explain::Args),
 }
 
 /// When this process is on its way to be the command of `report -- CMD`: becomes it, or tells why not.
@@ -50,6 +56,25 @@ fn enter_and_run() -> Option<ExitCode> {
     Some(ExitCode::from(status))
 }
 
+/// What `portscope` alone says: how the host is, and what to try next.
+fn greet() -> Result<u8, Failure> {
+    check::run(&check::Args::default())?;
+    exit::say(
+        "\ntry          portscope report -d 30s          who takes the ports, who is refused, and what to do\n             \
+         portscope trace --failed         each refusal as it happens\n             \
+         portscope who 8080               who has a port, and what would free it\n",
+    )?;
+    Ok(0)
+}
+
+/// A status that is told, or a failure.
+fn status_of(done: Result<u8, Failure>) -> ExitCode {
+    match done {
+        Ok(status) => ExitCode::from(status),
+        Err(failed) => exit::status(Err(failed)),
+    }
+}
+
 /// Runs the command line of this process.
 #[must_use]
 pub fn main() -> ExitCode {
@@ -63,8 +88,10 @@ pub fn main() -> ExitCode {
     let done = match cli.command {
         Some(Command::Trace(args)) => trace::run(&args),
         Some(Command::Report(args)) => return report::run(&args),
-        Some(Command::Check(args)) => check::run(&args),
-        None => exit::say(&Cli::command().render_help().to_string()),
+        Some(Command::Check(args)) => return status_of(check::run(&args)),
+        Some(Command::Who(args)) => who::run(&args),
+        Some(Command::Explain(args)) => explain::run(&args),
+        None => return status_of(greet()),
     };
     exit::status(done)
 }

@@ -67,6 +67,15 @@ pub(super) fn duration(word: &str) -> Result<Duration, String> {
     Duration::try_from_secs_f64(seconds).map_err(|_unread| wrong())
 }
 
+/// `2000/s`, or a number a second.
+pub(super) fn rate(word: &str) -> Result<f64, String> {
+    let number = word.strip_suffix("/s").unwrap_or(word);
+    match number.parse::<f64>() {
+        Ok(rate) if rate.is_finite() && rate > 0.0 => Ok(rate),
+        _ => Err(format!("'{word}' is no rate: give connects a second, such as 2000/s")),
+    }
+}
+
 /// `64KiB`, `4MiB`, `1G`, or bytes.
 pub(super) fn size(word: &str) -> Result<u64, String> {
     let wrong = || format!("'{word}' is no size: give bytes, or a number with KiB, MiB or GiB");

@@ -16,6 +16,7 @@ mod kernel_limits;
 mod leaks;
 mod lint;
 mod not_ports;
+mod occupancy;
 mod place;
 mod relief;
 mod reuse;
@@ -28,6 +29,7 @@ pub use case::{Case, Descriptors, Flow, HeldPools, Holding, Listening, Refusal, 
 pub use catalogue::{Explanation, catalogue, explain};
 pub use finding::{Advice, Command, Finding, Id, Line, Severity, UnknownId, Verdict, Word};
 pub use judge::{Judgement, judge};
+pub use occupancy::{Occupancy, WONT_HELP, occupancy};
 
 #[cfg(test)]
 mod tests;

@@ -3,6 +3,7 @@
 //! This room is given events, what is known of them, and a buffer; it never writes to a file, and knows
 //! nothing of the kernel half.
 
+pub mod check;
 mod csv;
 mod digits;
 mod fields;

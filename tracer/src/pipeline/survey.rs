@@ -76,6 +76,17 @@ impl Survey {
         Self::of(Stock::take(proc_root, wanted)?, proc_root, known)
     }
 
+    /// Looks at the host, but not at its pools.
+    ///
+    /// # Errors
+    ///
+    /// /proc cannot be listed.
+    pub fn bare(proc_root: &Path, wanted: &Wanted) -> Result<Self, StockError> {
+        let stock = Stock::take(proc_root, wanted)?;
+        let own_netns = Netns::open(Path::new("/proc/self/ns/net")).ok().map(|netns| netns.id());
+        Ok(Self { stock, pools: Vec::new(), own_netns, listeners: Vec::new(), node_agents: Vec::new() })
+    }
+
     /// Finds the pools and their holders in a stock.
     ///
     /// # Errors

@@ -1,17 +1,17 @@
-//! `portscope check`: what this kernel lets us see.
+//! `check --hooks`: what this kernel lets us see.
 
 use std::fmt::Write as _;
 
 use serde::Serialize;
 
-use super::{
-    Failure,
-    exit::say,
-    options::{Format, KernelOptions, Loudness, format},
-};
 use crate::{
+    cli::{
+        Failure,
+        exit::say,
+        options::{Format, KernelOptions},
+    },
     kernel::{
-        self, Backend, Settings,
+        Backend, Settings,
         armed::Trial,
         hooks::{Hook, Role, Verdict},
     },
@@ -19,33 +19,17 @@ use crate::{
     pipeline::hook_state,
 };
 
-/// Options of `check`.
-#[derive(Debug, clap::Args)]
-pub(super) struct Args {
-    /// Try every backend, and tell hook by hook what this kernel makes of it
-    #[arg(long, required = true)]
-    hooks: bool,
-    /// Output format: text, json
-    #[arg(short, long, value_name = "FORMAT", default_value = "text", value_parser = format)]
-    output: Format,
-    #[command(flatten)]
-    loudness: Loudness,
-    #[command(flatten)]
-    kernel: KernelOptions,
-}
-
-/// Runs it.
-pub(super) fn run(args: &Args) -> Result<(), Failure> {
-    args.loudness.start_log();
+/// Tries every backend, and tells hook by hook what this kernel makes of it.
+pub(super) fn run(output: Format, verbose: bool, kernel: &KernelOptions) -> Result<(), Failure> {
     let settings = Settings {
-        btf: args.kernel.btf.clone(),
-        buffer_bytes: args.kernel.buffer,
+        btf: kernel.btf.clone(),
+        buffer_bytes: kernel.buffer,
         releases: true,
         ..Settings::default()
     };
-    let trials = kernel::armed::survey(&settings)?;
-    match args.output {
-        Format::Text => say(&text(&trials, args.loudness.verbose > 0)),
+    let trials = crate::kernel::armed::survey(&settings)?;
+    match output {
+        Format::Text => say(&text(&trials, verbose)),
         Format::Json => say(&json(&trials)?),
         Format::Csv => Err(Failure::usage("check has no csv: there are text and json")),
     }
