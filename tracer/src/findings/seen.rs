@@ -43,7 +43,8 @@ pub(super) fn pools<'a>(case: &Case<'a>) -> impl Iterator<Item = Seen<'a>> {
 /// The fullest pool, by its most barred ports.
 pub(super) fn fullest<'a>(case: &Case<'a>) -> Option<Seen<'a>> {
     let share = |seen: &Seen<'_>| seen.peak_share().unwrap_or(0.0);
-    pools(case).max_by(|one, other| share(one).total_cmp(&share(other)))
+    // Of equals the first: pools for connect come before those for bind.
+    pools(case).reduce(|most, one| if share(&one) > share(&most) { one } else { most })
 }
 
 /// Failures for want of a port.
