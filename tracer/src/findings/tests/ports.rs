@@ -203,6 +203,9 @@ fn ps020_names_the_listener() {
     let finding = scene.only(20);
     is_well_formed(&finding);
     assert_eq!(finding.title, "50051/tcp is listened on already");
+    let accepted = lost("", vec![socket(State::Established, 50_051, Some(("10.0.8.4", 40_000)))]);
+    assert!(accepted.is_silent(5) && accepted.is_silent(21));
+    assert_eq!(accepted.only(20).title, "50051/tcp is held by connections, and nobody listens");
     assert!(lost("", Vec::new()).is_silent(20));
 }
 
