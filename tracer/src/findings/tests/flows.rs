@@ -2,7 +2,8 @@
 
 use super::{
     is_well_formed,
-    sample::{Scene, connect, connections, release},
+    records::{connect, release},
+    sample::{Scene, connections},
     text,
 };
 use crate::{

@@ -1,7 +1,9 @@
 //! For each finding a case that provokes it and a healthy one, the verdicts, and what never happens.
 
+mod conflicts;
 mod flows;
 mod ports;
+mod records;
 mod sample;
 mod settings;
 mod verdicts;

@@ -2,7 +2,8 @@
 
 use super::{
     is_well_formed,
-    sample::{START, Scene, connect, connections, holding, netns, port, program, release, socket},
+    records::{connect, release},
+    sample::{START, Scene, connections, holding, netns, port, program, socket},
     text,
 };
 use crate::{

@@ -4,7 +4,8 @@ use proptest::{collection::vec, prelude::*};
 
 use super::{
     is_well_formed,
-    sample::{Scene, connect, connections, refusal, release, socket},
+    records::{connect, release},
+    sample::{Scene, connections, refusal, socket},
 };
 use crate::{
     event::{Cause, Errno, Site},
