@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, net::IpAddr};
 use serde_json::json;
 
 use super::{
-    Case, Finding, Id, Line, Severity,
+    Case, Finding, Id, Line, Severity, draft,
     place::Place,
     seen::{Seen, fullest, pools},
     wording,
@@ -56,7 +56,7 @@ fn of(case: &Case<'_>, group: &Group) -> Finding {
     let spread = seen.and_then(|seen| spread(case, &seen));
     let gain = spread.as_ref().zip(effective).and_then(|(spread, of)| {
         let share = wording::share(spread.most.into(), of.into())?;
-        Some(format!("; the fullest destination would be at {}", wording::percent(share)))
+        Some(format!("with it the fullest destination would be at {}", wording::percent(share)))
     });
     let mut finding = Finding::new(4, severity, title)
         .fact("netns", json!(seen.map(|seen| seen.netns.get())))
@@ -85,11 +85,9 @@ fn of(case: &Case<'_>, group: &Group) -> Finding {
     }
     finding
         .line("why", "bind(addr, 0) before connect() without IP_BIND_ADDRESS_NO_PORT: nothing can be shared")
+        .maybe_line("gain", gain)
         .advise(
-            format!(
-                "setsockopt(IPPROTO_IP, 24 /*IP_BIND_ADDRESS_NO_PORT*/, 1) before bind{}",
-                gain.unwrap_or_default()
-            ),
+            "setsockopt(IPPROTO_IP, 24 /*IP_BIND_ADDRESS_NO_PORT*/, 1) before bind",
             Some("TCP only, Linux 4.2+; getsockname() says port 0 until connect"),
         )
         .in_vain(&["ip_autobind_reuse (EADDRNOTAVAIL instead, as often)", "SO_REUSEADDR", "tcp_tw_reuse"])
@@ -154,15 +152,15 @@ fn spread(case: &Case<'_>, seen: &Seen<'_>) -> Option<Spread> {
 /// Makes the exhaustion that it explains part of this finding.
 pub(super) fn take_in(finding: &mut Finding, exhausted: Finding) {
     let own = std::mem::take(&mut finding.lines);
-    let from = |label: &'static str| {
-        exhausted.lines.iter().filter(move |line| line.label == label).cloned().collect::<Vec<_>>()
-    };
-    let held = own.iter().filter(|line| line.label == "held by").cloned();
-    let bystanders =
-        Line { label: "bystanders", text: "a bound port is barred to every connect of the namespace".into() };
-    let mut lines: Vec<Line> = held.chain(from("refused to")).chain(from("also")).collect();
-    lines.push(bystanders);
-    lines.extend(own.into_iter().filter(|line| line.label != "held by"));
+    let from = |label| draft::lines_of(&exhausted.lines, label);
+    let held = draft::lines_of(&own, "held by");
+    let rest = own.iter().skip(held.len()).cloned();
+    let bystanders = "a bound port is barred to every connect of the namespace".to_owned();
+    let mut lines = held.clone();
+    lines.extend(from("refused to"));
+    lines.extend(from("also"));
+    lines.push(Line { label: "bystanders", text: bystanders });
+    lines.extend(rest);
     finding.lines = lines;
     finding.severity = exhausted.severity;
     finding.title = exhausted.title;

@@ -8,7 +8,11 @@ use crate::{
     stock::{Socket, State, sockets_on},
 };
 
-/// Of TIME_WAITs on one port that the kernel has not chosen, all are a server's.
+/// Two that named the same port.
+const NAMED: &str = "its owner named the port, too: a second instance, or another service on this port";
+/// What a service has left.
+const LEFT: &str = "most likely an older instance that still serves what it had accepted";
+/// What a service tries in vain against somebody who has its port.
 const BY_HAND: [&str; 1] = ["SO_REUSEADDR, unless the holder set it too"];
 
 /// Who has a named port.
@@ -82,8 +86,10 @@ fn thief<'a>(case: &Case<'a>, refusal: &'a Refusal, port: Port) -> Option<Keeper
     }
     let (seen, within) = chosen(case, refusal, port);
     let is_outbound = |one: &&Keeper<'_>| match (one.socket.protocol, one.socket.state) {
-        (Protocol::Tcp, State::TimeWait) => seen || (within && to_a_service(case, refusal, one.socket)),
-        (Protocol::Tcp, state) if state.may_have_connected(Protocol::Tcp) => seen || within,
+        // Workers of a service that has lost its listener still have what they accepted on this port.
+        (Protocol::Tcp, state) if state.may_have_connected(Protocol::Tcp) => {
+            seen || (within && to_a_service(case, refusal, one.socket))
+        }
         (Protocol::Tcp, _) => seen,
         (_, State::Established) => seen || within,
         _ => seen,
@@ -200,14 +206,22 @@ fn second(case: &Case<'_>, refusal: &Refusal, port: Port) -> Option<Finding> {
     }
     let keepers = keepers(case, refusal, port);
     let by_rank = |wanted: State| keepers.iter().find(|one| one.socket.state == wanted);
-    let keeper = by_rank(State::Listen).or_else(|| by_rank(State::Bound))?;
-    let verb = if keeper.socket.state == State::Listen { "listened on" } else { "bound" };
-    let title = format!("{}/{} is {verb} already", port.get(), refusal.proto.name());
+    let lives = || keepers.iter().find(|one| one.socket.state != State::TimeWait);
+    let keeper = by_rank(State::Listen).or_else(|| by_rank(State::Bound)).or_else(lives)?;
+    let (verb, why) = match keeper.socket.state {
+        State::Listen => ("listened on already", NAMED),
+        State::Bound => ("bound already", NAMED),
+        _ => ("held by connections, and nobody listens", LEFT),
+    };
+    let title = format!("{}/{} is {verb}", port.get(), refusal.proto.name());
     let finding = base(20, Severity::Critical, title, refusal, port, case)
         .fact("state", keeper.socket.state.name())
         .line("holder", who(keeper))
-        .line("why", "its owner named the port, too: a second instance, or another service on this port")
-        .advise("stop the one that is not wanted, or give one of them another port", None)
+        .line("why", why)
+        .advise(
+            "stop the one that is not wanted, or give one of them another port",
+            Some("its clients are cut off"),
+        )
         .in_vain(&["reserving the port (for automatic choice only)"])
         .in_vain(&BY_HAND);
     Some(finding.done())
@@ -218,8 +232,7 @@ fn own_past(case: &Case<'_>, refusal: &Refusal, port: Port) -> Option<Finding> {
         return None;
     }
     let keepers = keepers(case, refusal, port);
-    let lives = |one: &Keeper<'_>| matches!(one.socket.state, State::Listen | State::Bound);
-    if keepers.iter().any(lives) {
+    if keepers.iter().any(|one| one.socket.state != State::TimeWait) {
         return None;
     }
     let waits: Vec<&Socket> =

@@ -36,9 +36,13 @@ impl Finding {
         self
     }
 
-    /// A line of its text.
+    /// A line of its text; what is too long for one is broken at its semicolons.
     pub(super) fn line(mut self, label: &'static str, text: impl Into<String>) -> Self {
-        self.lines.push(Line { label, text: text.into() });
+        let text = text.into();
+        let parts: Vec<&str> = text.split("; ").collect();
+        let labels = std::iter::once(label).chain(std::iter::repeat(""));
+        let lines = wrapped(&parts, "; ").into_iter().zip(labels);
+        self.lines.extend(lines.map(|(text, label)| Line { label, text }));
         self
     }
 
@@ -88,11 +92,37 @@ impl Finding {
                 }
             }
         }
-        if !self.wont_help.is_empty() {
-            self.lines.push(Line { label: "won't help", text: self.wont_help.join(", ") });
-        }
+        let in_vain = wrapped(&self.wont_help, ", ");
+        let labels = std::iter::once("won't help").chain(std::iter::repeat(""));
+        self.lines.extend(in_vain.into_iter().zip(labels).map(|(text, label)| Line { label, text }));
         self
     }
+}
+
+/// The lines of a label, those that go on with it included.
+pub(super) fn lines_of(lines: &[Line], label: &'static str) -> Vec<Line> {
+    let begins = lines.iter().enumerate().filter(|(_, line)| line.label == label);
+    begins
+        .flat_map(|(place, first)| {
+            let rest = lines.iter().skip(place.saturating_add(1)).take_while(|line| line.label.is_empty());
+            std::iter::once(first).chain(rest).cloned()
+        })
+        .collect()
+}
+
+/// A list on lines that are not too long.
+fn wrapped(list: &[&str], between: &str) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for item in list {
+        match lines.last_mut() {
+            Some(line) if line.chars().count().saturating_add(item.chars().count()) < WIDTH => {
+                line.push_str(between);
+                line.push_str(item);
+            }
+            _ => lines.push((*item).to_owned()),
+        }
+    }
+    lines
 }
 
 /// A pool as evidence.

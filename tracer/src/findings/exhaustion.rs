@@ -10,7 +10,7 @@ use super::{
     wording,
 };
 use crate::{
-    event::{NetnsId, Site},
+    event::{Cause, NetnsId, Site},
     stats::SearchSums,
     stock::PoolKey,
 };
@@ -38,6 +38,7 @@ pub(super) fn ps001(case: &Case<'_>) -> Vec<Finding> {
         Some(of_refusals(case, case.flow?, &own)?.done())
     });
     let mut findings: Vec<Finding> = refused.collect();
+    findings.extend(case.flow.filter(|flow| flow.refusals.is_empty()).and_then(of_totals));
     let mut full: Vec<Seen<'_>> = Vec::new();
     for seen in pools(case).filter(is_full) {
         let known = spaces.contains(&Some(seen.netns)) || spaces.contains(&None);
@@ -73,6 +74,19 @@ fn of_pool(case: &Case<'_>, seen: &Seen<'_>) -> Finding {
     relief::advise(settings_lines(finding, place.as_ref()), seen, place.as_ref()).done()
 }
 
+/// Refusals of which only the count is known.
+fn of_totals(flow: &Flow<'_>) -> Option<Finding> {
+    let (_, refused) = flow.stats.totals().by_cause().find(|(cause, _)| *cause == Cause::Exhausted)?;
+    (refused > 0).then(|| {
+        let title = format!("{} choices of a port failed for want of one", wording::count(refused));
+        Finding::new(1, Severity::Critical, title)
+            .fact("refused", refused)
+            .line("why", "no port of the range could be given; which pool it was, was lost")
+            .advise("look again with a larger --buffer", None)
+            .done()
+    })
+}
+
 /// Refusals of one namespace, most first.
 fn of_refusals(case: &Case<'_>, flow: &Flow<'_>, refusals: &[&Refusal]) -> Option<Finding> {
     let worst = refusals.first()?;
@@ -104,9 +118,10 @@ fn of_refusals(case: &Case<'_>, flow: &Flow<'_>, refusals: &[&Refusal]) -> Optio
         finding = finding.line("why", relief::why(seen, asked));
     }
     finding = settings_lines(finding, place.as_ref()).maybe_line("costs", costs(flow));
+    let is_connect = worst.site == Site::Connect;
     Some(match &seen {
         Some(seen) => relief::advise(finding, seen, place.as_ref()),
-        None => place.iter().fold(finding, relief::widen),
+        None => place.iter().fold(finding, |finding, place| relief::widen(finding, place, is_connect)),
     })
 }
 

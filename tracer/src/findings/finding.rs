@@ -80,7 +80,8 @@ impl Severity {
 /// A line of the text of a finding: `why`, and what is said.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Line {
-    /// What the line is about, at most 12 characters: `held by`, `refused to`, `why`, `costs`, …
+    /// What the line is about, at most 12 characters: `held by`, `refused to`, `why`, `costs`, …; empty where it
+    /// goes on with the line above.
     pub label: &'static str,
     /// What it says, one line.
     pub text: String,

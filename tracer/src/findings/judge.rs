@@ -43,7 +43,7 @@ pub(super) const RULES: [(u16, Rule); 21] = [
 ];
 
 /// Which findings are echoes of which root, in the same namespace.
-const ECHOES: [(u16, &[u16]); 3] = [(1, &[2, 3, 10, 11]), (4, &[2, 11]), (3, &[10])];
+const ECHOES: [(u16, &[u16]); 3] = [(1, &[2, 3, 10, 11]), (4, &[2, 3, 10, 11]), (3, &[10])];
 
 /// Judges a case.
 #[must_use]
@@ -96,6 +96,7 @@ fn roots(case: &Case<'_>, all: Vec<Finding>) -> Vec<Finding> {
                 && !finding.takes_in.contains(&id)
             {
                 finding.takes_in.push(id);
+                finding.takes_in.sort_unstable();
             }
         }
         roots = kept.into_iter().map(|(_, finding)| finding).collect();

@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::{
     Case, Finding, Severity,
-    place::Place,
+    place::{NODE_PORTS, Place},
     seen::{Seen, pools},
     wording,
 };
@@ -20,8 +20,6 @@ const USUAL_PORTS: u32 = 28_232;
 const FEW_PORTS: u32 = 10_000;
 /// TIME_WAITs that bar so much of a pool are worth a setting.
 const MUCH: f64 = 0.25;
-/// Ports that Kubernetes gives to services (`--service-node-port-range`).
-const NODE_PORTS: (u16, u16) = (30_000, 32_767);
 /// A port behind a reserved hole is hot at this many times the median, and at [`HOT_USES`].
 const HOT_RATIO: f64 = 5.0;
 const HOT_USES: u32 = 20;
@@ -199,17 +197,14 @@ fn narrow(place: &Place<'_>) -> Option<Finding> {
         .then(|| "ends of one parity: the half that connect takes first has one port more".to_owned());
     let wider = place.wider();
     let swallowed = wider.as_ref().filter(|wider| !wider.swallows.is_empty()).map(|wider| {
-        let ports: Vec<String> = wider.swallows.iter().map(u16::to_string).collect();
-        format!(
-            "listeners in the wider range, to be reserved first: {}",
-            wording::some_of(&ports, MOST_NAMES)
-        )
+        let ports = wording::some_of(&wider.swallows_text(), MOST_NAMES);
+        format!("listeners in the wider range, to be reserved first: {ports}")
     });
     let finding = finding
-        .fact("swallows", json!(wider.as_ref().map(|wider| &wider.swallows)))
+        .fact("swallows", json!(wider.as_ref().map(|wider| wider.swallows_text().join(","))))
         .maybe_line("parity", parity)
         .maybe_line("mind", swallowed);
-    let finding = super::relief::widen(finding, place);
+    let finding = super::relief::widen(finding, place, true);
     let start = place.settings().ip_unprivileged_port_start;
     let limit =
         start.map(|start| format!("a low end below ip_unprivileged_port_start ({start}) is refused: EINVAL"));
@@ -247,14 +242,9 @@ pub(super) fn ps014(case: &Case<'_>) -> Vec<Finding> {
             .line("why", "a search that begins inside the hole ends at the first port behind it")
             .advise("reserve fewer ports in a row", None);
         let finding = match config.step_width {
-            Some(0) => finding.advise_command(
-                place.set(
-                    "net.ipv4.ip_local_port_step_width",
-                    "128",
-                    Some("0"),
-                    Some("ports are taken in another order"),
-                ),
-                "",
+            Some(0) => finding.advise(
+                "set net.ipv4.ip_local_port_step_width above 0",
+                Some("ports are taken in another order"),
             ),
             _ => finding,
         };

@@ -12,6 +12,8 @@ const MODEST_LOW: u16 = 15_000;
 const LEAST_LOW: u16 = 1_024;
 /// The default end of the range.
 const USUAL_HIGH: u16 = 60_999;
+/// Ports that Kubernetes gives to services (`--service-node-port-range`).
+pub(super) const NODE_PORTS: (u16, u16) = (30_000, 32_767);
 /// A wider range must bring a tenth more to be worth it.
 const WORTH: f64 = 1.1;
 
@@ -20,6 +22,8 @@ const WORTH: f64 = 1.1;
 pub(super) struct Place<'a> {
     pub(super) space: &'a NetnsStock,
     own: Option<NetnsId>,
+    /// A cluster gives ports of the host to services.
+    has_node_ports: bool,
 }
 
 /// A range that would be wider.
@@ -28,8 +32,16 @@ pub(super) struct Wider {
     pub(super) range: PortRange,
     /// Its ports, without the reserved ones and those to be reserved.
     pub(super) effective: u32,
-    /// Ports with a listener that the wider range would swallow: to be reserved first.
+    /// Ports with a listener, and a node's ports for services, that the wider range would swallow: to be
+    /// reserved first.
     pub(super) swallows: Vec<u16>,
+}
+
+impl Wider {
+    /// What it would swallow, as ports and stretches of ports.
+    pub(super) fn swallows_text(&self) -> Vec<String> {
+        stretches(&self.swallows.iter().copied().collect())
+    }
 }
 
 impl<'a> Place<'a> {
@@ -40,13 +52,18 @@ impl<'a> Place<'a> {
             (None, [only]) => Some(only),
             (None, _) => None,
         };
-        space.map(|space| Self { space, own: case.own_netns })
+        space.map(|space| Self::new(case, space))
     }
 
     /// All namespaces of a case.
     pub(super) fn all(case: &Case<'a>) -> impl Iterator<Item = Self> {
-        let own = case.own_netns;
-        case.stock.spaces.iter().map(move |space| Self { space, own })
+        let case = *case;
+        case.stock.spaces.iter().map(move |space| Self::new(&case, space))
+    }
+
+    fn new(case: &Case<'a>, space: &'a NetnsStock) -> Self {
+        let is_host = space.namespace.name.as_deref() == Some("host");
+        Self { space, own: case.own_netns, has_node_ports: is_host && !case.node_agents.is_empty() }
     }
 
     pub(super) const fn id(&self) -> NetnsId {
@@ -126,7 +143,7 @@ impl<'a> Place<'a> {
             .flat_map(|(first, last)| first..=last)
             .chain(ports.iter().copied())
             .collect();
-        let text = stretches(&set);
+        let text = stretches(&set).join(",");
         Some(self.set("net.ipv4.ip_local_reserved_ports", &text, Some(&config.reserved_text), risk))
     }
 
@@ -141,8 +158,9 @@ impl<'a> Place<'a> {
             state == State::Listen || (proto != Protocol::Tcp && state == State::Bound)
         };
         let ports = self.space.list().iter().filter(|one| serves(one.state, one.protocol));
-        let set: PortSet =
-            ports.filter_map(|one| one.local_port).filter(|port| is_served(*port)).map(Port::get).collect();
+        let services = (NODE_PORTS.0..=NODE_PORTS.1).filter(|_| self.has_node_ports);
+        let all = ports.filter_map(|one| one.local_port).chain(services.filter_map(Port::new));
+        let set: PortSet = all.filter(|port| is_served(*port)).map(Port::get).collect();
         set.iter().collect()
     }
 
@@ -196,7 +214,7 @@ fn quoted(value: &str) -> String {
 }
 
 /// A set as the kernel writes it: `9100,9200-9210`.
-fn stretches(set: &PortSet) -> String {
+fn stretches(set: &PortSet) -> Vec<String> {
     let mut runs: Vec<(u16, u16)> = Vec::new();
     for port in set.iter() {
         match runs.last_mut() {
@@ -209,5 +227,5 @@ fn stretches(set: &PortSet) -> String {
             if first == last { first.to_string() } else { format!("{first}-{last}") }
         },
     );
-    texts.collect::<Vec<_>>().join(",")
+    texts.collect()
 }

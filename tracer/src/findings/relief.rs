@@ -69,7 +69,7 @@ pub(super) fn advise(finding: Finding, seen: &Seen<'_>, place: Option<&Place<'_>
         finding.advise(format!("hold fewer sockets at once{who}, or bind to more than one address"), None)
     };
     let Some(place) = place else { return vain(finding, is_connect) };
-    let finding = widen(finding, place);
+    let finding = widen(finding, place, is_connect);
     let finding = if is_connect { reuse(finding, seen, place) } else { finding };
     vain(finding, is_connect)
 }
@@ -78,19 +78,17 @@ fn vain(finding: Finding, is_connect: bool) -> Finding {
     if is_connect { finding.in_vain(&CONNECT_IN_VAIN) } else { finding.in_vain(&BIND_IN_VAIN) }
 }
 
-/// A wider range, the listeners in it reserved first.
-pub(super) fn widen(finding: Finding, place: &Place<'_>) -> Finding {
+/// A wider range, the listeners in it reserved first. `pays_back`: its rate of connects is of interest.
+pub(super) fn widen(finding: Finding, place: &Place<'_>, pays_back: bool) -> Finding {
     let (Some(wider), Some(config)) = (place.wider(), place.config()) else { return finding };
     let mut finding = finding;
-    let mut gain = format!(
-        "{} ports, {}",
-        wording::count(wider.effective),
-        wording::rate(f64::from(wider.effective) / f64::from(TIME_WAIT_S))
-    );
+    let mut gain = format!("{} ports", wording::count(wider.effective));
+    if pays_back {
+        gain = format!("{gain}, {}", wording::rate(f64::from(wider.effective) / f64::from(TIME_WAIT_S)));
+    }
     if !wider.swallows.is_empty() {
-        let ports: Vec<String> = wider.swallows.iter().map(u16::to_string).collect();
-        gain = format!("{gain}; reserve {} first", wording::some_of(&ports, 4));
-        finding = finding.fact("to_reserve_first", serde_json::json!(wider.swallows));
+        gain = format!("{gain}; reserve {} first", wording::some_of(&wider.swallows_text(), 4));
+        finding = finding.fact("to_reserve_first", wider.swallows_text().join(","));
         if let Some(command) = place.reserve(&wider.swallows, None) {
             finding.commands.push(command);
         }

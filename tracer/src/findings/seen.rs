@@ -4,9 +4,9 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::{Case, Flow, HeldPools, Holding, Refusal, place::Place, wording};
 use crate::{
-    event::{Cause, Errno, NetnsId, Protocol, Site},
+    event::{Cause, Errno, NetnsId, Port, Protocol, Site},
     stats::{Destination, Row, TIME_WAIT_NS, TimeWaits},
-    stock::{Ground, MOST_POOLS, NetnsStock, Pool, PoolKey, Pools, PortSet, Socket, State},
+    stock::{Blocking, NetnsStock, Pool, PoolKey, PortSet, ReuseRule, Socket, State},
 };
 
 /// A pool as it was seen.
@@ -43,7 +43,8 @@ pub(super) fn pools<'a>(case: &Case<'a>) -> impl Iterator<Item = Seen<'a>> {
 /// The fullest pool, by its most barred ports.
 pub(super) fn fullest<'a>(case: &Case<'a>) -> Option<Seen<'a>> {
     let share = |seen: &Seen<'_>| seen.peak_share().unwrap_or(0.0);
-    pools(case).max_by(|one, other| share(one).total_cmp(&share(other)))
+    // Of equals the first: pools for connect come before those for bind.
+    pools(case).reduce(|most, one| if share(&one) > share(&most) { one } else { most })
 }
 
 /// Failures for want of a port.
@@ -136,16 +137,17 @@ pub(super) fn waiting(case: &Case<'_>, flow: &Flow<'_>, seen: &Seen<'_>) -> Time
     })
 }
 
-/// Ports of a pool that were barred at the beginning; none where that is not known.
+/// Ports of a pool for connect that were barred at the beginning; none where that is not known.
+///
+/// One walk of the sockets, where all pools of then would have to be made for the sake of one.
 pub(super) fn barred_before(case: &Case<'_>, seen: &Seen<'_>) -> Option<u32> {
+    let PoolKey::Connect { proto, .. } = seen.pool.key else { return None };
     let space = case.before?.space(seen.netns)?;
     let (sockets, config, settings) =
         (space.sockets.as_ref()?, space.config.as_ref()?, space.settings.as_ref()?);
-    let binders = PortSet::default();
-    let pools =
-        Pools::of(&Ground { sockets: &sockets.list, config, settings, binders: &binders }, MOST_POOLS);
-    let find = |list: &[Pool]| list.iter().find(|pool| pool.key == seen.pool.key).map(|pool| pool.barred);
-    let all_there = pools.connect_seen <= MOST_POOLS && pools.bind_seen <= MOST_POOLS;
-    // A pool that nobody had used is in no list: only binders bar its ports.
-    find(&pools.connect).or_else(|| find(&pools.bind)).or(all_there.then_some(0))
+    let rule = ReuseRule::of(settings);
+    let binders = sockets.list.iter().filter(|one| one.protocol == proto && one.is_binder());
+    let own = members(space, seen.pool).filter(|one| rule.judge(one) != Blocking::Reusable);
+    let barred: PortSet = binders.chain(own).filter_map(|one| one.local_port).map(Port::get).collect();
+    Some(barred.and(&PortSet::effective(config.range, &config.reserved)).count())
 }

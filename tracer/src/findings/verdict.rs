@@ -79,6 +79,10 @@ fn fine(case: &Case<'_>, findings: &[Finding]) -> String {
     };
     match refused {
         0 => format!("{given}, none refused{checks}"),
+        // Without its errno a failure may well be one for want of a port.
+        refused if totals.cause_unknown() > 0 => {
+            format!("{given}, {} failed, and why was not seen{checks}", wording::count(refused))
+        }
         refused => {
             format!("{given}, {} failed for other reasons than ports{checks}", wording::count(refused))
         }
@@ -178,7 +182,8 @@ fn unbound(case: &Case<'_>, flow: &Flow<'_>) -> String {
     let refused = if failed == 0 {
         "none refused".to_owned()
     } else {
-        format!("{} failed for other reasons", wording::count(failed))
+        let why = if totals.cause_unknown() > 0 { ", and why was not seen" } else { " for other reasons" };
+        format!("{} failed{why}", wording::count(failed))
     };
     let all = format!("{} allocations, {refused}", wording::count(totals.allocations()));
     let connect = pools(case).filter(|seen| matches!(seen.pool.key, PoolKey::Connect { .. }));

@@ -61,9 +61,11 @@ pub(super) const PS019: Explanation = Explanation {
 pub(super) const PS020: Explanation = Explanation {
     id: Id(20),
     title: "somebody else listens on the port",
-    when: "A bind of a named port failed with EADDRINUSE, and the holder listens on it or has bound it by name.",
+    when: "A bind of a named port failed with EADDRINUSE, and the holder listens on it or has bound it by name, or \
+           has connections there that nobody saw the kernel choose a port for.",
     means: "A second instance, one that did not end, or two services with one port. A listener on the wildcard \
-            address has the port on all addresses.",
+            address has the port on all addresses. Connections without a listener are most likely what an older \
+            instance had accepted.",
     confirm: "`ss -Htlnp 'sport = :8080'`, `ss -Hulnp 'sport = :8080'`.",
     helps: &[
         "Stop the one that is not wanted, or give one of them another port. Risk: its clients are cut off.",
