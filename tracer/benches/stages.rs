@@ -23,6 +23,7 @@ fn main() {
     let stage = arguments.next().unwrap_or_default();
     let rounds: u32 = arguments.next().and_then(|rounds| rounds.parse().ok()).unwrap_or(1);
     let records = flood::records();
+    let one = flood::of_one_thread();
     let events: Vec<Event> = records.iter().flat_map(|record| decode(record)).collect();
     let reserved = Reserved::default();
     let rules = SearchRules { reserved: Some(&reserved), ..SearchRules::default() };
@@ -44,6 +45,7 @@ fn main() {
                 black_box(processes.of(event));
             }),
             "all" | "json" => write(&mut json, &records, &rules, &mut processes),
+            "json-one" => write(&mut json, &one, &rules, &mut processes),
             "json-afresh" => write(&mut JsonOutput::new(), &records, &rules, &mut processes),
             "csv" => write(&mut csv, &records, &rules, &mut processes),
             "text" => write(&mut text, &records, &rules, &mut processes),

@@ -69,12 +69,11 @@ impl Event {
     /// A number that is the same for events that are alike, and rarely for others: its highest bits are the best.
     #[must_use]
     #[inline]
-    pub const fn likeness(&self) -> u64 {
-        let Record { pid, tid, local_addr, error, kind, protocol, .. } = self.record;
-        let [a, b, c, d, e, f, g, h, ..] = local_addr;
-        let who = (pid as u64) << 32 | tid as u64;
-        let what = u32::from_le_bytes([kind, protocol, error, 0]) as u64;
-        let local = u64::from_le_bytes([a, b, c, d, e, f, g, h]);
+    pub fn likeness(&self) -> u64 {
+        let Record { pid, tid, local_addr, error, kind, protocol, .. } = &self.record;
+        let who = u64::from(*pid) << 32 | u64::from(*tid);
+        let what = u64::from(u32::from_le_bytes([*kind, *protocol, *error, 0]));
+        let local = local_addr.first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes));
         let spread = who.wrapping_mul(SPREAD).rotate_left(32) ^ what ^ local;
         spread.wrapping_mul(SPREAD)
     }

@@ -24,6 +24,7 @@ const fn octets() -> [([u8; 4], usize); 256] {
 static THREE: [u32; 1000] = three();
 
 const fn three() -> [u32; 1000] {
+    let digit = b"0123456789";
     let mut table = [0; 1000];
     let mut number = 0;
     while number < 1000 {
@@ -32,11 +33,8 @@ const fn three() -> [u32; 1000] {
             10..100 => 2,
             _ => 3,
         };
-        table[number] = 0x0030_3030
-            | (number / 100) as u32
-            | (number / 10 % 10) as u32 * 0x100
-            | (number % 10) as u32 * 0x1_0000
-            | count * 0x100_0000;
+        let [a, b, c] = [digit[number / 100], digit[number / 10 % 10], digit[number % 10]];
+        table[number] = u32::from_le_bytes([a, b, c, count]);
         number += 1;
     }
     table
@@ -89,15 +87,15 @@ const fn hex() -> [u16; 256] {
 /// The hexadecimal digits of a number, and how many there are.
 #[inline]
 pub(super) fn hex_digits(number: u64) -> ([u8; 16], usize) {
-    let [a, b, c, d, e, f, g, h] = number.to_be_bytes();
-    let (first, last) = (hex_word([a, b, c, d]), hex_word([e, f, g, h]));
+    let (first, last) = (hex_word(number >> 32), hex_word(number));
     let zeros = ((number | 1).leading_zeros() / 4) as usize;
     let digits = (u128::from(first) | u128::from(last) << 64) >> (zeros * 8);
     (digits.to_le_bytes(), 16 - zeros)
 }
 
 #[inline]
-fn hex_word([a, b, c, d]: [u8; 4]) -> u64 {
+fn hex_word(number: u64) -> u64 {
+    let [d, c, b, a, ..] = number.to_le_bytes();
     let digits = |byte: u8| u64::from(HEX[usize::from(byte)]);
     digits(a) | digits(b) << 16 | digits(c) << 32 | digits(d) << 48
 }
