@@ -41,24 +41,27 @@ fn stages(criterion: &mut Criterion) {
             }
         });
     });
-    group.bench_function("decode to JSON", |bencher| {
-        let (mut json, mut out, clock) =
-            (JsonOutput::new(), Vec::new(), Clock::with_offset(1_795_348_800_000_000_000));
-        bencher.iter(|| {
-            out.clear();
-            for event in records.iter().flat_map(|record| decode(record)) {
-                let seen = Observation {
-                    search: Search::of(&event, &rules),
-                    utc: clock.utc(event.mono()),
-                    process: processes.of(&event),
-                    event: &event,
-                    holders: None,
-                };
-                json.event(&seen, &mut out);
-            }
-            black_box(&out);
+    let one = flood::of_one_thread();
+    for (name, records) in [("decode to JSON", &records), ("decode to JSON, one thread", &one)] {
+        group.bench_function(name, |bencher| {
+            let (mut json, mut out, clock) =
+                (JsonOutput::new(), Vec::new(), Clock::with_offset(1_795_348_800_000_000_000));
+            bencher.iter(|| {
+                out.clear();
+                for event in records.iter().flat_map(|record| decode(record)) {
+                    let seen = Observation {
+                        search: Search::of(&event, &rules),
+                        utc: clock.utc(event.mono()),
+                        process: processes.of(&event),
+                        event: &event,
+                        holders: None,
+                    };
+                    json.event(&seen, &mut out);
+                }
+                black_box(&out);
+            });
         });
-    });
+    }
     group.finish();
 }
 

@@ -23,10 +23,13 @@ fn main() {
     let stage = arguments.next().unwrap_or_default();
     let rounds: u32 = arguments.next().and_then(|rounds| rounds.parse().ok()).unwrap_or(1);
     let records = flood::records();
+    let one = flood::of_one_thread();
     let events: Vec<Event> = records.iter().flat_map(|record| decode(record)).collect();
     let reserved = Reserved::default();
     let rules = SearchRules { reserved: Some(&reserved), ..SearchRules::default() };
     let mut processes = Processes::new(Path::new("/nowhere"));
+    let columns = Columns { time: TimeColumn::utc(), netns: true, color: false, fields: None };
+    let (mut json, mut csv, mut text) = (JsonOutput::new(), CsvOutput::new(), TextOutput::new(columns));
     for _ in 0..rounds {
         match stage.as_str() {
             "decode" => records.iter().for_each(|record| keep(decode(record))),
@@ -41,12 +44,11 @@ fn main() {
             "process" => events.iter().for_each(|event| {
                 black_box(processes.of(event));
             }),
-            "all" | "json" => write(&mut JsonOutput::new(), &records, &rules, &mut processes),
-            "csv" => write(&mut CsvOutput::new(), &records, &rules, &mut processes),
-            "text" => {
-                let columns = Columns { time: TimeColumn::utc(), netns: true, color: false, fields: None };
-                write(&mut TextOutput::new(columns), &records, &rules, &mut processes);
-            }
+            "all" | "json" => write(&mut json, &records, &rules, &mut processes),
+            "json-one" => write(&mut json, &one, &rules, &mut processes),
+            "json-afresh" => write(&mut JsonOutput::new(), &records, &rules, &mut processes),
+            "csv" => write(&mut csv, &records, &rules, &mut processes),
+            "text" => write(&mut text, &records, &rules, &mut processes),
             _ => {}
         }
     }

@@ -11,6 +11,20 @@ pub(crate) fn records() -> Vec<Vec<u8>> {
     (0..RECORDS).map(|index| record(index).as_bytes().to_vec()).collect()
 }
 
+/// The same from one thread that connects to one peer.
+pub(crate) fn of_one_thread() -> Vec<Vec<u8>> {
+    let first = record(1);
+    let alike = |index| {
+        let Record { pid, tid, start, remote_addr, options, .. } = first;
+        Record { pid, tid, start, remote_addr, options, ..record(index) }
+    };
+    (0..RECORDS)
+        .filter(|index| !index.is_multiple_of(50))
+        .chain(1..=RECORDS / 50)
+        .map(|index| alike(index).as_bytes().to_vec())
+        .collect()
+}
+
 fn record(index: u32) -> Record {
     let pid = 1000 + index % 100;
     let mut comm = [0; 16];

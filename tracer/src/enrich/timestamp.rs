@@ -8,41 +8,48 @@ use crate::event::MonoNs;
 const NS_PER_S: i64 = 1_000_000_000;
 
 /// Formats RFC 3339 times in UTC to the nanosecond: 30 bytes, `2026-11-22T12:00:00.123456789Z`.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Rfc3339 {
-    /// The second that `prefix` is of.
+    /// The second that `text` is of, in nanoseconds that wrap at the ends of time; none for no second yet.
     second: Option<i64>,
-    /// Everything up to the decimal point, which counts.
-    prefix: [u8; 20],
+    /// The last time; everything up to the decimal point counts for the whole second.
+    text: [u8; 30],
+}
+
+impl Default for Rfc3339 {
+    fn default() -> Self {
+        Self::new()
+    }
 }
 
 impl Rfc3339 {
     /// A writer that has worked out no date yet.
     #[must_use]
     pub const fn new() -> Self {
-        Self { second: None, prefix: [0; 20] }
+        Self { second: None, text: [b'Z'; 30] }
     }
 
     /// The bytes of the time, all ASCII.
     #[inline]
     pub fn format(&mut self, time: UtcNs) -> [u8; 30] {
-        let second = time.0.div_euclid(NS_PER_S);
-        if self.second != Some(second) {
-            self.begin(second);
-        }
-        let ns = time.0.rem_euclid(NS_PER_S).unsigned_abs();
-        let mut text = [b'Z'; 30];
-        let (prefix, rest) = text.split_at_mut(20);
-        prefix.copy_from_slice(&self.prefix);
-        rest[..8].copy_from_slice(&ascii(eight_digits(ns / 10)));
-        rest[8] = b'0' + (ns % 10) as u8;
-        text
+        let ns = match self.second.map(|second| time.0.wrapping_sub(second).cast_unsigned()) {
+            Some(ns) if ns < NS_PER_S.unsigned_abs() => ns,
+            _ => self.begin(time),
+        };
+        let digits = self.text.split_at_mut(20).1;
+        digits[..8].copy_from_slice(&ascii(eight_digits(ns / 10)));
+        digits[8] = b'0' + (ns % 10) as u8;
+        self.text
     }
 
+    /// Works out the date, and returns the nanoseconds behind the second.
     #[cold]
-    fn begin(&mut self, second: i64) {
-        self.prefix = calendar(second, &TimeZone::UTC, "%Y-%m-%dT%H:%M:%S.");
-        self.second = Some(second);
+    fn begin(&mut self, time: UtcNs) -> u64 {
+        let (second, ns) = (time.0.div_euclid(NS_PER_S), time.0.rem_euclid(NS_PER_S));
+        let prefix: [u8; 20] = calendar(second, &TimeZone::UTC, "%Y-%m-%dT%H:%M:%S.");
+        self.text.split_at_mut(20).0.copy_from_slice(&prefix);
+        self.second = Some(time.0.wrapping_sub(ns));
+        ns.unsigned_abs()
     }
 
     /// The time as a text of its own.

@@ -15,6 +15,7 @@ mod errno;
 mod fields;
 mod ids;
 mod kind;
+mod likeness;
 mod reserved;
 mod socket;
 mod walk;

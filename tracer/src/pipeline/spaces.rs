@@ -21,7 +21,10 @@ const FRESH: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub struct Spaces {
     proc_root: PathBuf,
-    known: FxHashMap<NetnsId, Known>,
+    places: FxHashMap<NetnsId, usize>,
+    known: Vec<Known>,
+    /// The namespace that was last asked for in this batch, and its place: most events are of one.
+    last: Option<(NetnsId, usize)>,
     range_takes_every_port: bool,
     now: Instant,
 }
@@ -39,7 +42,9 @@ impl Spaces {
     pub fn new(proc_root: &Path, range_takes_every_port: bool) -> Self {
         Self {
             proc_root: proc_root.to_owned(),
-            known: FxHashMap::default(),
+            places: FxHashMap::default(),
+            known: Vec::new(),
+            last: None,
             range_takes_every_port,
             now: Instant::now(),
         }
@@ -48,6 +53,7 @@ impl Spaces {
     /// Notes the time, once a batch: reading the clock for each event would cost more than the look-up.
     pub fn begin_batch(&mut self) {
         self.now = Instant::now();
+        self.last = None;
     }
 
     /// Reads the namespaces of the host as it is now.
@@ -64,7 +70,7 @@ impl Spaces {
             match read {
                 Ok(config) => {
                     configs.push(config.clone());
-                    self.known.insert(namespace.id, Known { config: Some(config), read: self.now });
+                    self.keep(namespace.id, Some(config));
                 }
                 Err(error) => log::debug!("{}: {error}", namespace.label()),
             }
@@ -73,31 +79,100 @@ impl Spaces {
     }
 
     /// What must be known to understand the search of an event.
+    #[inline]
     pub fn rules(&mut self, event: &Event) -> SearchRules<'_> {
         let every = self.range_takes_every_port;
         let unknown = SearchRules { range_takes_every_port: every, ..SearchRules::default() };
         let Some(id) = event.netns() else { return unknown };
-        let now = self.now;
-        let stale = self.known.get(&id).is_none_or(|known| now.duration_since(known.read) > FRESH);
-        if stale {
-            self.read(id, event);
-        }
-        match self.known.get(&id).and_then(|known| known.config.as_ref()) {
+        let place = match self.last {
+            Some((last, place)) if last == id => place,
+            _ => self.place(id, event),
+        };
+        match self.known.get(place).and_then(|known| known.config.as_ref()) {
             Some(config) => config.search_rules(every),
             None => unknown,
         }
     }
 
-    fn read(&mut self, id: NetnsId, event: &Event) {
-        let read = Netns::of_process(&self.proc_root, event.pid())
+    #[inline(never)]
+    fn place(&mut self, id: NetnsId, event: &Event) -> usize {
+        let fresh = |known: &Known| self.now.duration_since(known.read) <= FRESH;
+        let known = self.places.get(&id).copied().filter(|place| self.known.get(*place).is_some_and(fresh));
+        let place = known.unwrap_or_else(|| self.read(id, event));
+        self.last = Some((id, place));
+        place
+    }
+
+    fn read(&mut self, id: NetnsId, event: &Event) -> usize {
+        let config = Netns::of_process(&self.proc_root, event.pid())
             .ok()
             .filter(|netns| netns.id() == id)
             .and_then(|netns| NetnsConfig::of(&netns, &self.proc_root).ok());
-        if self.known.len() >= MOST && !self.known.contains_key(&id) {
+        self.keep(id, config)
+    }
+
+    fn keep(&mut self, id: NetnsId, config: Option<NetnsConfig>) -> usize {
+        let read = self.now;
+        if let Some((place, known)) =
+            self.places.get(&id).and_then(|place| Some((*place, self.known.get_mut(*place)?)))
+        {
+            // A process that is gone leaves what was known before.
+            *known = Known { config: config.or(known.config.take()), read };
+            return place;
+        }
+        if self.known.len() >= MOST {
+            self.places.clear();
             self.known.clear();
         }
-        // A process that is gone leaves what was known before.
-        let before = self.known.remove(&id).and_then(|known| known.config);
-        self.known.insert(id, Known { config: read.or(before), read: self.now });
+        let place = self.known.len();
+        self.known.push(Known { config, read });
+        self.places.insert(id, place);
+        place
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tracer_ebpf::abi::{Record, present};
+    use zerocopy::IntoBytes as _;
+
+    use super::*;
+    use crate::event::{PortRange, Reserved, decode};
+
+    fn config(id: NetnsId, step_width: u32) -> NetnsConfig {
+        NetnsConfig {
+            id,
+            range: PortRange::new(1, 9).unwrap(),
+            reserved: Reserved::default(),
+            reserved_text: String::new(),
+            step_width: Some(step_width),
+        }
+    }
+
+    #[test]
+    fn each_event_has_the_rules_of_its_own_namespace() {
+        let mut spaces = Spaces::new(Path::new("/nowhere"), false);
+        for id in 1..=3 {
+            let id = NetnsId::new(id).unwrap();
+            spaces.keep(id, Some(config(id, id.get() & 1)));
+        }
+        for netns in [1, 1, 2, 3, 3, 2, 4, 1, 0, 2, 4] {
+            let record = Record { netns, present: present::NETNS, ..Record::default() };
+            let event = decode(record.as_bytes()).unwrap();
+            for _ in 0..2 {
+                let rules = spaces.rules(&event);
+                assert_eq!(rules.reserved.is_some(), (1..=3).contains(&netns), "{netns}");
+                assert_eq!(rules.step_width, netns == 1 || netns == 3, "{netns}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_namespace_that_cannot_be_read_again_keeps_what_was_known() {
+        let mut spaces = Spaces::new(Path::new("/nowhere"), false);
+        let id = NetnsId::new(7).unwrap();
+        let place = spaces.keep(id, Some(config(id, 1)));
+        assert_eq!(spaces.keep(id, None), place);
+        assert!(spaces.known[place].config.is_some());
     }
 }

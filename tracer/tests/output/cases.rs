@@ -44,7 +44,7 @@ fn v4(octets: [u8; 4]) -> [u8; 16] {
     bytes
 }
 
-fn name(text: &[u8]) -> [u8; 16] {
+pub(crate) fn name(text: &[u8]) -> [u8; 16] {
     let mut bytes = [0; 16];
     bytes[..text.len()].copy_from_slice(text);
     bytes
@@ -52,7 +52,7 @@ fn name(text: &[u8]) -> [u8; 16] {
 
 const SEEN: u16 = !present::SEARCH_UPPER;
 
-fn connect() -> Record {
+pub(crate) fn connect() -> Record {
     Record {
         mono_ns: 81_895_158_000_123,
         socket: 0x1a2b,
@@ -79,7 +79,7 @@ fn connect() -> Record {
     }
 }
 
-fn records() -> Vec<Record> {
+pub(crate) fn records() -> Vec<Record> {
     let six = |text: &str| text.parse::<Ipv6Addr>().unwrap().octets();
     let nobody = Record { remote_addr: [0; 16], remote_port: 0, ..connect() };
     vec![

@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 #![expect(clippy::unwrap_used, reason = "a test may fail wherever it stands")]
 
+mod again;
 mod cases;
 mod golden;
 mod names;

@@ -32,6 +32,8 @@ pub struct Processes {
     /// A ring in order of age: the next place is the oldest once the ring is full.
     entries: Vec<Entry>,
     next: usize,
+    /// The place that was last asked for: events come in bursts.
+    last: usize,
     cgroups: HashMap<String, Arc<Cgroup>>,
     nobody: Process,
 }
@@ -46,6 +48,7 @@ struct Entry {
 }
 
 impl Entry {
+    #[inline]
     fn is_fresh(&self, event: &Event) -> bool {
         let age_ns = event.mono().since(self.read_at);
         let same_name = !event.by_leader()
@@ -79,6 +82,7 @@ impl Processes {
             places: FxHashMap::default(),
             entries: Vec::new(),
             next: 0,
+            last: 0,
             cgroups: HashMap::new(),
             nobody: Process::unknown(),
         }
@@ -99,13 +103,16 @@ impl Processes {
     /// The process of an event.
     pub fn of(&mut self, event: &Event) -> &Process {
         let key = key(event);
-        let known = self.places.get(&key).copied();
-        let place = match known.and_then(|place| Some((place, self.entries.get(place)?))) {
+        let known = match self.entries.get(self.last) {
+            Some(entry) if entry.key == key => Some(self.last),
+            _ => self.places.get(&key).copied(),
+        };
+        self.last = match known.and_then(|place| Some((place, self.entries.get(place)?))) {
             Some((place, entry)) if entry.is_fresh(event) => place,
             Some((place, _)) => self.read_again(place, event),
             None => self.read(key, event),
         };
-        self.entries.get(place).map_or(&self.nobody, |entry| &entry.process)
+        self.entries.get(self.last).map_or(&self.nobody, |entry| &entry.process)
     }
 
     fn read(&mut self, key: u64, event: &Event) -> usize {

@@ -118,6 +118,7 @@ fn passes(start: u32, range: PortRange, step: Step) -> (Pass, Option<Pass>) {
 /// `start` is `table_perturb[index] + (port_offset >> 32)` at its entry. None where such a search never meets
 /// that port: then the start is not the one that the kernel used.
 #[must_use]
+#[inline]
 pub fn examined(
     start: u32,
     port: u16,

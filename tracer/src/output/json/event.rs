@@ -1,8 +1,11 @@
 //! The lines of single events, all fields.
 
-use super::line::Line;
+use super::{
+    draft::Drafts,
+    line::{Buffer, Line},
+    stamp::Stamp,
+};
 use crate::{
-    enrich::Rfc3339,
     event::{
         Cause, CgroupId, Event, Family, Kind, NetnsId, Outcome, Port, Protocol, ReleaseState, Site, SocketId,
         Uid,
@@ -22,40 +25,47 @@ macro_rules! answer {
     };
 }
 
-/// Writes the line of an event.
-pub(super) fn write(line: &mut Line<'_>, clock: &mut Rfc3339, seen: &Observation<'_>) {
-    match seen.event.kind() {
-        Kind::Allocation(site) => {
-            line.put("{\"type\":\"allocation\",\"ts\":\"");
-            choice(line, clock, seen, site);
-        }
-        Kind::Explicit(Site::Bind) => {
-            line.put("{\"type\":\"bind\",\"ts\":\"");
-            choice(line, clock, seen, Site::Bind);
-            line.put(",\"holders\":");
-            line.serialize(&seen.holders);
-        }
-        Kind::Explicit(site) => {
-            line.put("{\"type\":\"check\",\"ts\":\"");
-            choice(line, clock, seen, site);
-        }
-        Kind::Release(state) => {
-            line.put("{\"type\":\"release\",\"ts\":\"");
-            release(line, clock, seen, state);
-        }
-    }
-    line.put("}\n");
+/// What is kept from line to line.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Memory {
+    stamp: Stamp,
+    drafts: Drafts,
 }
 
-fn choice(line: &mut Line<'_>, clock: &mut Rfc3339, seen: &Observation<'_>, site: Site) {
-    let (event, process) = (seen.event, seen.process);
-    time(line, clock, seen);
-    match site {
-        Site::Connect => line.put(",\"site\":\"connect\""),
-        Site::Bind => line.put(",\"site\":\"bind\""),
-        Site::Listen => line.put(",\"site\":\"listen\""),
-        Site::Autobind => line.put(",\"site\":\"autobind\""),
+/// Writes the line of an event.
+pub(super) fn write(memory: &mut Memory, buffer: &mut Buffer, seen: &Observation<'_>, out: &mut Vec<u8>) {
+    let opening = match seen.event.kind() {
+        Kind::Allocation(_) => "{\"type\":\"allocation\",\"ts\":\"",
+        Kind::Explicit(Site::Bind) => "{\"type\":\"bind\",\"ts\":\"",
+        Kind::Explicit(_) => "{\"type\":\"check\",\"ts\":\"",
+        Kind::Release(state) => return release(&mut Line::new(buffer, out), &mut memory.stamp, seen, state),
+    };
+    let (event, draft) = (seen.event, memory.drafts.of(seen, buffer));
+    let mut line = Line::new(buffer, out);
+    line.put(opening);
+    memory.stamp.write(&mut line, seen.utc, event.mono());
+    line.put_bytes(draft.asker());
+    line.number(event.local_port().map(Port::get));
+    line.put_bytes(draft.peer());
+    search(&mut line, seen);
+    line.put_bytes(draft.settings());
+    match event.socket().map(SocketId::get) {
+        Some(id) => line.hex(id),
+        None => line.put("null"),
     }
+    if matches!(event.kind(), Kind::Explicit(Site::Bind)) {
+        line.put(",\"holders\":");
+        line.serialize(&seen.holders);
+    }
+    line.put("}\n");
+    line.finish();
+}
+
+/// From the site to the key of the local port: the same for most events of a thread.
+pub(super) fn asker(line: &mut Line<'_>, seen: &Observation<'_>) {
+    let (event, process) = (seen.event, seen.process);
+    line.put(",\"site\":");
+    line.word(event.kind().site().map(Site::name));
     result(line, event);
     socket_kind(line, event);
     task(line, event);
@@ -78,27 +88,33 @@ fn choice(line: &mut Line<'_>, clock: &mut Rfc3339, seen: &Observation<'_>, site
     }
     line.put(process.json_unit_container());
     answer!(line, "kernel_socket", event.kernel_socket());
-    local(line, event);
-    match event.requested_port().map(Port::get) {
-        None => line.put(",\"requested_port\":0"),
-        Some(port) => {
-            line.put(",\"requested_port\":");
-            line.decimal(port.into());
-        }
-    }
+    line.put(",\"local_addr\":");
+    line.addr(event.local_addr());
+    line.put(",\"local_port\":");
+}
+
+/// From the port that was asked for to the key of the search: the same for most events of one peer.
+pub(super) fn peer(line: &mut Line<'_>, event: &Event) {
+    line.put(",\"requested_port\":");
+    line.decimal(event.requested_port().map_or(0, Port::get).into());
     remote(line, event);
-    search(line, seen);
+    line.put(",\"search_ns\":");
+}
+
+/// From the range to the key of the socket: the same for most events of a thread.
+pub(super) fn settings(line: &mut Line<'_>, event: &Event) {
     line.put(",\"range\":");
     line.range(event.range());
     line.put(",\"options\":");
     line.options(event.options());
     answer!(line, "time_wait_reused", event.time_wait_reused());
-    socket(line, event);
+    line.put(",\"socket\":");
 }
 
-fn release(line: &mut Line<'_>, clock: &mut Rfc3339, seen: &Observation<'_>, state: ReleaseState) {
+fn release(line: &mut Line<'_>, stamp: &mut Stamp, seen: &Observation<'_>, state: ReleaseState) {
     let event = seen.event;
-    time(line, clock, seen);
+    line.put("{\"type\":\"release\",\"ts\":\"");
+    stamp.write(line, seen.utc, event.mono());
     line.put(",\"state\":");
     line.word(state.name());
     line.put(",\"held_us\":");
@@ -108,16 +124,20 @@ fn release(line: &mut Line<'_>, clock: &mut Rfc3339, seen: &Observation<'_>, sta
     line.put(",");
     line.put(seen.process.json_comm());
     netns(line, event);
-    local(line, event);
+    line.put(",\"local_addr\":");
+    line.addr(event.local_addr());
+    line.put(",\"local_port\":");
+    line.number(event.local_port().map(Port::get));
     remote(line, event);
-    socket(line, event);
-}
-
-#[inline]
-fn time(line: &mut Line<'_>, clock: &mut Rfc3339, seen: &Observation<'_>) {
-    line.put_array(clock.format(seen.utc));
-    line.put("\",\"mono_us\":");
-    line.decimal(seen.event.mono().0 / 1000);
+    match event.socket().map(SocketId::get) {
+        Some(id) => {
+            line.put(",\"socket\":");
+            line.hex(id);
+        }
+        None => line.put(",\"socket\":null"),
+    }
+    line.put("}\n");
+    line.finish();
 }
 
 #[inline]
@@ -167,14 +187,6 @@ fn netns(line: &mut Line<'_>, event: &Event) {
 }
 
 #[inline]
-fn local(line: &mut Line<'_>, event: &Event) {
-    line.put(",\"local_addr\":");
-    line.addr(event.local_addr());
-    line.put(",\"local_port\":");
-    line.number(event.local_port().map(Port::get));
-}
-
-#[inline]
 fn remote(line: &mut Line<'_>, event: &Event) {
     line.put(",\"remote_addr\":");
     line.addr(event.remote_addr());
@@ -185,7 +197,6 @@ fn remote(line: &mut Line<'_>, event: &Event) {
 #[inline]
 fn search(line: &mut Line<'_>, seen: &Observation<'_>) {
     let (event, search) = (seen.event, &seen.search);
-    line.put(",\"search_ns\":");
     line.number(event.search_ns());
     answer!(line, "search_exact", event.search_ns().map(|_| !event.search_upper_bound()));
     line.put(",\"candidates\":");
@@ -194,15 +205,4 @@ fn search(line: &mut Line<'_>, seen: &Observation<'_>) {
     line.put(",\"collisions\":");
     line.number(search.collisions);
     answer!(line, "crossed_half", search.crossed_half);
-}
-
-#[inline]
-fn socket(line: &mut Line<'_>, event: &Event) {
-    match event.socket().map(SocketId::get) {
-        Some(id) => {
-            line.put(",\"socket\":");
-            line.hex(id);
-        }
-        None => line.put(",\"socket\":null"),
-    }
 }

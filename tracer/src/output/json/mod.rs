@@ -1,8 +1,10 @@
 //! JSON Lines: one object a line, a header first, a footer last.
 
+mod draft;
 mod event;
 mod line;
 mod select;
+mod stamp;
 
 use line::{Buffer, Line};
 use serde::Serialize;
@@ -16,9 +18,9 @@ use crate::enrich::Rfc3339;
 /// Writes a trace as JSON Lines.
 #[derive(Clone, Debug, Default)]
 pub struct JsonOutput {
-    clock: Rfc3339,
     buffer: Buffer,
-    fields: Option<Vec<Field>>,
+    memory: event::Memory,
+    fields: Option<(Vec<Field>, Rfc3339)>,
 }
 
 impl JsonOutput {
@@ -31,7 +33,7 @@ impl JsonOutput {
     /// The type and these fields, in this order.
     #[must_use]
     pub fn with_fields(fields: Vec<Field>) -> Self {
-        Self { fields: Some(fields), ..Self::default() }
+        Self { fields: Some((fields, Rfc3339::new())), ..Self::default() }
     }
 }
 
@@ -41,12 +43,14 @@ impl TraceOutput for JsonOutput {
     }
 
     fn event(&mut self, seen: &Observation<'_>, out: &mut Vec<u8>) {
-        let mut line = Line::new(&mut self.buffer, out);
-        match &self.fields {
-            None => event::write(&mut line, &mut self.clock, seen),
-            Some(fields) => select::write(&mut line, &mut self.clock, fields, seen),
+        match &mut self.fields {
+            None => event::write(&mut self.memory, &mut self.buffer, seen, out),
+            Some((fields, clock)) => {
+                let mut line = Line::new(&mut self.buffer, out);
+                select::write(&mut line, clock, fields, seen);
+                line.finish();
+            }
         }
-        line.finish();
     }
 
     fn footer(&mut self, footer: &Footer, out: &mut Vec<u8>) -> Result<(), OutputError> {

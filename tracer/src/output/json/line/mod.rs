@@ -36,8 +36,9 @@ impl<'a> Line<'a> {
         self.length = 0;
     }
 
+    /// Appends bytes as they are.
     #[inline]
-    fn put_bytes(&mut self, bytes: &[u8]) {
+    pub(super) fn put_bytes(&mut self, bytes: &[u8]) {
         let end = self.length + bytes.len();
         match self.bytes.get_mut(self.length..end) {
             Some(room) => {
@@ -68,7 +69,7 @@ impl<'a> Line<'a> {
 
     /// Appends the first bytes of an array. It is copied whole: what is too much is written over later.
     #[inline]
-    fn put_some<const N: usize>(&mut self, bytes: [u8; N], count: usize) {
+    pub(super) fn put_some<const N: usize>(&mut self, bytes: [u8; N], count: usize) {
         match self.bytes.get_mut(self.length..self.length + N) {
             Some(room) => {
                 room.copy_from_slice(&bytes);

@@ -7,13 +7,10 @@ use std::{
 
 use super::Line;
 use crate::{
-    enrich::{ascii, eight_digits, push_json_string},
+    enrich::push_json_string,
     event::{Comm, Errno, Options, PortRange},
-    output::digits::{OCTETS, hex_digits},
+    output::digits::{OCTETS, four_to_six, hex_digits, six, up_to_three},
 };
-
-/// The first number of nine digits.
-const EIGHT_DIGITS: u64 = 100_000_000;
 
 impl Line<'_> {
     /// Appends a number, or `null`.
@@ -28,31 +25,27 @@ impl Line<'_> {
     /// Appends a number.
     #[inline]
     pub(in crate::output::json) fn decimal(&mut self, number: u64) {
-        if number < 10 {
-            self.put_array([b'0' | (number & 15) as u8]);
-        } else if number < EIGHT_DIGITS {
-            self.short(number);
+        if number < 1000 {
+            let (digits, count) = up_to_three(number);
+            self.put_some(digits, count);
+        } else if number < 1_000_000 {
+            let (digits, count) = four_to_six(number);
+            self.put_some(digits, count);
         } else {
             self.long(number);
         }
     }
 
-    /// Appends a number of one to eight digits.
-    fn short(&mut self, number: u64) {
-        let digits = eight_digits(number);
-        // The last digit stays, even if it is 0.
-        let zeros = digits.trailing_zeros().min(56) & !7;
-        self.put_some(ascii(digits >> zeros), 8 - (zeros / 8) as usize);
+    /// Appends a number of six digits at most, zeros before it.
+    #[inline]
+    pub(in crate::output::json) fn six(&mut self, number: u64) {
+        self.put_some(six(number % 1_000_000), 6);
     }
 
     fn long(&mut self, number: u64) {
-        let (first, last) = (number / EIGHT_DIGITS, number % EIGHT_DIGITS);
-        if first < EIGHT_DIGITS {
-            self.short(first);
-        } else {
-            self.long(first);
-        }
-        self.put_array(ascii(eight_digits(last)));
+        let (first, last) = (number / 1_000_000, number % 1_000_000);
+        self.decimal(first);
+        self.six(last);
     }
 
     /// Appends `true`, `false` or `null`.
@@ -167,12 +160,9 @@ impl Line<'_> {
 
     /// Appends a number in hexadecimal digits as a string.
     pub(in crate::output::json) fn hex(&mut self, number: u64) {
-        let zeros = (number | 1).leading_zeros() / 4;
-        let shifted = number << (zeros * 4);
-        let count = 16 - zeros as usize;
+        let (digits, count) = hex_digits(number);
         self.put("\"");
-        self.put_some(hex_digits(shifted >> 32), count.min(8));
-        self.put_some(hex_digits(shifted & 0xffff_ffff), count.saturating_sub(8));
+        self.put_some(digits, count);
         self.put("\"");
     }
 
