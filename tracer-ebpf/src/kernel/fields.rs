@@ -8,7 +8,7 @@ use aya_ebpf::helpers::generated::bpf_probe_read_kernel;
 #[cfg(target_arch = "bpf")]
 use tracer_ebpf::abi::blanks;
 
-use super::globals::{Field, tuned};
+use super::globals::{Field, ruled_out, tuned};
 
 /// What one read can fetch.
 pub(crate) trait Word: Copy {
@@ -96,11 +96,27 @@ pub(crate) trait Fields {
     /// A field; `None` where this kernel lacks it, or the read failed.
     fn read<T: Word, const F: usize>(&self, field: Field<F>) -> Option<T>;
 
-    /// Whether any of some bits of a bit field are set: `bits` counts from its first one.
+    /// A field; 0 where this kernel lacks it, or the read failed.
     #[inline(always)]
-    fn any_bit<const F: usize>(&self, field: Field<F>, bits: u8) -> Option<bool> {
+    fn or_zero<T: Word, const F: usize>(&self, field: Field<F>) -> T {
+        self.read(field).unwrap_or(T::ZERO)
+    }
+
+    /// Some bits of a bit field: `bits` counts from its first one.
+    #[inline(always)]
+    fn bits<const F: usize>(&self, field: Field<F>, bits: u8) -> Option<u64> {
         let byte: u8 = self.read(field)?;
-        Some(u32::from(byte) & (field.mask() * u32::from(bits)) != 0)
+        Some(field.shifted(byte.into()) & u64::from(bits))
+    }
+
+    /// Two 16-bit numbers that lie within eight bytes; 0 where this kernel lacks them, or the read failed.
+    #[inline(always)]
+    fn pair_or_zero<const LOW: usize, const HIGH: usize>(
+        &self,
+        low: Field<LOW>,
+        high: Field<HIGH>,
+    ) -> (u16, u16) {
+        self.pair(low, high).unwrap_or((0, 0))
     }
 
     /// Two 16-bit numbers that lie within eight bytes.
@@ -111,12 +127,6 @@ pub(crate) trait Fields {
         high: Field<HIGH>,
     ) -> Option<(u16, u16)> {
         Some((self.read(low)?, self.read(high)?))
-    }
-
-    /// One bit.
-    #[inline(always)]
-    fn bit<const F: usize>(&self, field: Field<F>) -> Option<bool> {
-        self.any_bit(field, 1)
     }
 }
 
@@ -134,6 +144,25 @@ impl Fields for Typed {
         }
         // SAFETY: the pointer is typed, and the field is there.
         Some(unsafe { T::load::<F>(self.0) })
+    }
+
+    #[inline(always)]
+    fn or_zero<T: Word, const F: usize>(&self, field: Field<F>) -> T {
+        if field.is_absent() {
+            ruled_out();
+            return T::ZERO;
+        }
+        // SAFETY: the pointer is typed, and the field is there.
+        unsafe { T::load::<F>(self.0) }
+    }
+
+    #[inline(always)]
+    fn pair_or_zero<const LOW: usize, const HIGH: usize>(
+        &self,
+        low: Field<LOW>,
+        high: Field<HIGH>,
+    ) -> (u16, u16) {
+        (self.or_zero(low), self.or_zero(high))
     }
 }
 

@@ -11,20 +11,28 @@ use super::{
     globals::{offset, tuned},
 };
 
-/// Thread and process.
+/// Thread-group id in the upper half, thread id in the lower.
 #[derive(Clone, Copy)]
-pub(crate) struct Ids {
+pub(crate) struct Ids(pub(crate) u64);
+
+impl Ids {
     /// Thread-group id.
-    pub(crate) pid: u32,
+    #[inline(always)]
+    pub(crate) fn pid(self) -> u32 {
+        (self.0 >> 32) as u32
+    }
+
     /// Thread id.
-    pub(crate) tid: u32,
+    #[inline(always)]
+    pub(crate) fn tid(self) -> u32 {
+        self.0 as u32
+    }
 }
 
 /// Those of the running task.
 #[inline(always)]
 pub(crate) fn ids() -> Ids {
-    let both = bpf_get_current_pid_tgid();
-    Ids { pid: (both >> 32) as u32, tid: both as u32 }
+    Ids(bpf_get_current_pid_tgid())
 }
 
 /// Fills in what a record says of the running task beside its ids, and tells what was found, bits of [`present`]: by
