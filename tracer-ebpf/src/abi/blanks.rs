@@ -89,8 +89,10 @@ pub mod value {
     pub const DIRECT: u16 = 0x905;
     /// Whether nothing but the number of choices is wanted, of all of them, 0 or 1.
     pub const TIMELESS: u16 = 0x906;
-    /// Bytes from the first to the last port of the range of a namespace.
-    pub const NET_RANGE_APART: u16 = 0x904;
+    /// Bits from the first to the last port of the range of a namespace.
+    pub const NET_RANGE_SHIFT: u16 = 0x904;
+    /// Bits from the first to the last port of the range of a socket.
+    pub const SOCKET_RANGE_SHIFT: u16 = 0x907;
     /// [`super::super::FilterConfig::active`].
     pub const FILTERS: u16 = 0x900;
     /// [`super::super::Config::connect_ret`].

@@ -13,7 +13,7 @@ use tracer_ebpf::abi::{
 use super::{
     choice::{clear, read_failed},
     control, filter,
-    globals::{tuned, value},
+    globals::{opaque, tuned, value},
     maps::{Counters, EVENTS, LEADERS, RECENT, TALLY, add},
     task::{self, Ids, bytes},
 };
@@ -221,7 +221,7 @@ fn tally(pid: u32, cell: usize, counters: Counters, comm: impl FnOnce() -> [u8; 
     let value = if let Some(value) = TALLY.get_ptr_mut(&key) {
         value
     } else {
-        let fresh = TallyValue { count: 0, comm: comm() };
+        let fresh = TallyValue { count: opaque(0), comm: comm() };
         let inserted = TALLY.insert(&key, &fresh, u64::from(BPF_NOEXIST)).is_ok();
         // Another CPU may have been first: then this finds its entry.
         let Some(value) = TALLY.get_ptr_mut(&key) else {

@@ -187,7 +187,9 @@ impl Socket for ProbedSock {
         match self.0.read::<u64, _>(offset!(skc_net)) {
             Some(net) => {
                 let net = Probed(net as *const u8);
-                net_of(net.read(offset!(net_inum)), net.pair(offset!(net_range_low), offset!(net_range_high)))
+                let range: Option<u64> = net.read(offset!(net_range_low));
+                let high = |both| shifted::<{ blanks::value::NET_RANGE_SHIFT }>(both) as u16;
+                net_of(net.read(offset!(net_inum)), range.map(|both| (both as u16, high(both))))
             }
             None => Net::UNSEEN,
         }
@@ -206,7 +208,7 @@ impl Typed {
     /// Both ends of the range of a namespace: halves of one number, or two numbers of an array (before 6.8).
     #[inline(always)]
     fn net_range(self) -> Option<(u16, u16)> {
-        if value::<{ blanks::value::NET_RANGE_APART }>() == 2 {
+        if value::<{ blanks::value::NET_RANGE_SHIFT }>() == 16 {
             ruled_out();
             let both: u32 = self.read(offset!(net_range_low))?;
             return Some((both as u16, (both >> 16) as u16));
@@ -224,7 +226,10 @@ fn inet(fields: &impl Fields, tcp: bool) -> Inet {
         let byte: u8 = fields.or_zero(offset!(is_mptcp));
         options |= (offset!(is_mptcp).shifted(byte.into()) & 1) * u64::from(option::MPTCP);
     }
-    let (low, high) = fields.pair_or_zero(offset!(socket_range_low), offset!(socket_range_high));
+    let (low, high) = fields.pair_or_zero::<_, _, { blanks::value::SOCKET_RANGE_SHIFT }>(
+        offset!(socket_range_low),
+        offset!(socket_range_high),
+    );
     Inet { options, seen, low: low.into(), high: high.into() }
 }
 

@@ -145,9 +145,9 @@ impl Values<'_> {
                 let counts = config.tune & tune::COUNT_ONLY != 0;
                 Some(i32::from(counts && config.filter.active == 0))
             }
-            value::NET_RANGE_APART => {
-                let (low, high) = (self.offsets.net_range_low, self.offsets.net_range_high);
-                Some((high.wrapping_sub(low) & 7).cast_signed())
+            value::NET_RANGE_SHIFT => Some(apart(self.offsets.net_range_low, self.offsets.net_range_high)),
+            value::SOCKET_RANGE_SHIFT => {
+                Some(apart(self.offsets.socket_range_low, self.offsets.socket_range_high))
             }
             value::WAKE_BYTES => Some(i32::try_from(config.wake_bytes).unwrap_or(i32::MAX)),
             _ => None,
@@ -162,6 +162,11 @@ impl Values<'_> {
         let at = spec.at / 4;
         Some((word(at)?, if spec.bits { word(at + 1)? } else { 0 }))
     }
+}
+
+/// Bits from one field to another that lies less than eight bytes behind it.
+fn apart(first: u32, second: u32) -> i32 {
+    ((second.wrapping_sub(first) & 7) * 8).cast_signed()
 }
 
 /// An offset, none where the field is absent.
