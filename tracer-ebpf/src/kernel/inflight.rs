@@ -4,12 +4,36 @@
 //! most one choice under way, so its slot is found by its id; two threads whose ids differ by a multiple of
 //! the number of slots share one, and the second goes to a small hash.
 
-use tracer_ebpf::abi::Record;
+use aya_ebpf::helpers::generated::bpf_jiffies64;
+use tracer_ebpf::abi::{Record, blanks};
 
-use super::maps::{Counters, SLOTS, SPILL};
+use super::{
+    choice,
+    globals::is_set,
+    maps::{Counters, SLOTS, SPILL},
+    task::Ids,
+};
 
 /// A slot held for longer than this belongs to an exit that was missed: no search takes so long.
 const STALE_NS: u64 = 10_000_000_000;
+/// The same in jiffies: ten seconds, or more where there are fewer of them in a second.
+const STALE_JIFFIES: u64 = 10_000;
+
+/// Whether nobody asks how long a choice took: only the number is wanted, of all of them.
+#[inline(always)]
+pub(crate) fn is_timeless() -> bool {
+    is_set::<{ blanks::value::TIMELESS }>()
+}
+
+/// The clock that slots are dated by: nanoseconds, or jiffies where that is enough.
+#[inline(always)]
+pub(crate) fn clock() -> u64 {
+    if is_timeless() {
+        // SAFETY: the helper has no preconditions.
+        return unsafe { bpf_jiffies64() };
+    }
+    choice::now()
+}
 
 /// One choice under way.
 #[repr(C)]
@@ -19,7 +43,7 @@ pub(crate) struct Slot {
     pub(crate) record: Record,
     /// Address of the socket; 0 while free.
     pub(crate) sock: u64,
-    /// When it was entered, `CLOCK_MONOTONIC`.
+    /// When it was entered, by [`clock`].
     pub(crate) entered_ns: u64,
     /// Address of the socket that this thread is binding automatically; 0 for none.
     pub(crate) autobind: u64,
@@ -47,14 +71,15 @@ pub(crate) struct Slot {
 
 /// The slot in which this thread may note a choice.
 #[inline(always)]
-pub(crate) fn claim(tid: u32, now_ns: u64) -> Option<*mut Slot> {
-    let slot = SLOTS.at(tid);
+pub(crate) fn claim(ids: Ids, now: u64) -> Option<*mut Slot> {
+    let (slot, tid) = (SLOTS.at(ids.0), ids.tid());
     // SAFETY: the pointer is to an entry of a table.
     let found = unsafe { &mut *slot };
     if found.tid == tid {
         return Some(slot);
     }
-    if (found.sock | found.autobind) == 0 || now_ns.wrapping_sub(found.entered_ns) > STALE_NS {
+    let stale = if is_timeless() { STALE_JIFFIES } else { STALE_NS };
+    if (found.sock | found.autobind) == 0 || now.wrapping_sub(found.entered_ns) > stale {
         found.tid = tid;
         found.autobind = 0;
         return Some(slot);
@@ -65,19 +90,15 @@ pub(crate) fn claim(tid: u32, now_ns: u64) -> Option<*mut Slot> {
 #[cold]
 #[inline(never)]
 fn spill(tid: u32) -> Option<*mut Slot> {
-    if let Some(counters) = Counters::here() {
-        counters.spilled();
-    }
+    Counters::of(tid.into()).spilled();
     if let Some(slot) = SPILL.get_ptr_mut(tid) {
         return Some(slot);
     }
     // Too large for the stack: the thread's own slot, which another thread holds, serves as the mould.
-    let mould = SLOTS.at(tid);
+    let mould = SLOTS.at(tid.into());
     // SAFETY: the pointer is to an entry of a table.
     if SPILL.insert(&tid, unsafe { &*mould }, 0).is_err() {
-        if let Some(counters) = Counters::here() {
-            counters.spill_full();
-        }
+        Counters::of(tid.into()).spill_full();
         return None;
     }
     let slot = SPILL.get_ptr_mut(tid)?;
@@ -91,8 +112,8 @@ fn spill(tid: u32) -> Option<*mut Slot> {
 
 /// The slot in which this thread noted a choice, if it did, and whether that one lies in the hash.
 #[inline(always)]
-pub(crate) fn find(tid: u32) -> Option<(*mut Slot, bool)> {
-    let slot = SLOTS.at(tid);
+pub(crate) fn find(ids: Ids) -> Option<(*mut Slot, bool)> {
+    let (slot, tid) = (SLOTS.at(ids.0), ids.tid());
     // SAFETY: the pointer is to an entry of a table.
     if unsafe { (*slot).tid } == tid { Some((slot, false)) } else { Some((SPILL.get_ptr_mut(tid)?, true)) }
 }

@@ -24,7 +24,7 @@ pub(crate) fn enter(slot: &mut Slot, port_offset: u64) {
     slot.has_start = 0;
     let index = port_offset as u32 & 0xffff;
     let Some(table) = table() else { return };
-    let entry = PERTURB.at(index);
+    let entry = PERTURB.at(port_offset);
     // SAFETY: the pointer is to an entry of a table.
     unsafe { add(entry, STARTED + 1) };
     // SAFETY: as above; the read sees at least the addition just made.
@@ -47,7 +47,7 @@ pub(crate) fn exit(slot: &Slot) -> Option<(u32, bool)> {
     if slot.has_start == 0 {
         return None;
     }
-    let entry = PERTURB.at(slot.perturb_index);
+    let entry = PERTURB.at(slot.perturb_index.into());
     // SAFETY: the pointer is to an entry of a table.
     let count = unsafe { ptr::read_volatile(entry) };
     // SAFETY: as above. Taking 1 off the lower half never borrows: `enter` added it.
