@@ -163,7 +163,10 @@ impl Choice {
         let event = if direct { emit::reserve() } else { &raw mut entry.record };
         if event.is_null() {
             let (protocol, _) = socket.origin().unwrap_or((0, 0));
-            return emit::count_lost(ids, cell(kind, Protocol::of(protocol), ResultClass::of(errno(kind, ret))));
+            return emit::count_lost(
+                ids,
+                cell(kind, Protocol::of(protocol), ResultClass::of(errno(kind, ret))),
+            );
         }
         // SAFETY: the pointer is that of a map value, or of a reserved record, and not null.
         let event = unsafe { &mut *event };

@@ -56,7 +56,8 @@ pub(crate) fn publish(record: &mut Record, cell: usize, ids: Ids) {
             return unsafe { submit(record, BPF_RB_FORCE_WAKEUP) };
         }
     }
-    let wakeup = if is_new(ids, record.start, record.mono_ns) { BPF_RB_FORCE_WAKEUP } else { BPF_RB_NO_WAKEUP };
+    let wakeup =
+        if is_new(ids, record.start, record.mono_ns) { BPF_RB_FORCE_WAKEUP } else { BPF_RB_NO_WAKEUP };
     // SAFETY: as above.
     unsafe { submit(record, wakeup) };
 }

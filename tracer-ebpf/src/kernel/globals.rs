@@ -128,7 +128,9 @@ pub(crate) fn opaque(word: u64) -> u64 {
     {
         let mut word = word;
         // SAFETY: no instruction at all.
-        unsafe { asm!("/* {word} */", word = inout(reg) word, options(pure, nomem, nostack, preserves_flags)) };
+        unsafe {
+            asm!("/* {word} */", word = inout(reg) word, options(pure, nomem, nostack, preserves_flags))
+        };
         word
     }
     #[cfg(not(target_arch = "bpf"))]

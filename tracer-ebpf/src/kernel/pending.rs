@@ -325,8 +325,7 @@ fn finish_described(slot: &mut Pending, errno: Option<i32>, port: Option<u16>) {
     }
     if record.kind == kind::AUTOBIND && errno == Some(0) {
         let (inode, port) = (slot.inode, record.local_port);
-        if AUTOBOUND.insert(&inode, &port, 0).is_err()
-        {
+        if AUTOBOUND.insert(&inode, &port, 0).is_err() {
             maps::Counters::here().live_full();
         }
     }

@@ -5,12 +5,12 @@ use std::{
     process::ExitCode,
 };
 
-use crate::kernel::KernelError;
+use crate::{kernel::KernelError, stock::StockError};
 
 /// The statuses, for `--help`.
 pub(super) const STATUSES: &str = "\
 Exit status: 0 all went well (after Ctrl-C, and for a closed pipe, too); 1 failed at run time; \
-2 wrong usage; 4 not permitted; 5 this kernel cannot be traced.";
+2 wrong usage; 3 a --fail-on was met, or a --rate-check does not fit; 4 not permitted; 5 this kernel cannot be traced.";
 
 /// Why a command ends before its time.
 #[derive(Debug)]
@@ -70,6 +70,18 @@ impl From<KernelError> for Failure {
             told: error.to_string(),
             hint: error.hint().map(str::to_owned),
             status: error.exit_status(),
+        }
+    }
+}
+
+impl From<StockError> for Failure {
+    fn from(error: StockError) -> Self {
+        let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}"));
+        let cause = cause.map(|text| text.split(" (os error").next().unwrap_or_default().to_owned());
+        let failure = Self::new(format!("{error}{}", cause.unwrap_or_default()));
+        match error.hint() {
+            Some(hint) => failure.hint(hint),
+            None => failure,
         }
     }
 }

@@ -6,8 +6,10 @@ use clap::Args;
 
 use super::{Failure, words};
 use crate::{
+    event::NetnsId,
     kernel::settings::{Filter, FilterSettings},
     output::records::FilterValue,
+    stock::{NAMED, Netns, Stock},
 };
 
 /// Show only events …; they touch what is shown, never what is counted as seen
@@ -152,11 +154,49 @@ fn netns(word: &str) -> Result<u32, Failure> {
         Ok(inode) if inode >= FIRST_INODE => return Ok(inode),
         Ok(pid) => format!("/proc/{pid}/ns/net"),
         Err(_) if word.contains('/') => word.to_owned(),
-        Err(_) => format!("{}/{word}", crate::stock::NAMED),
+        Err(_) => format!("{NAMED}/{word}"),
     };
     let failed = |why: String| Failure::usage(format!("'{word}' is no network namespace: {path}: {why}"));
     let meta = fs::metadata(&path).map_err(|error| failed(super::exit::reason(&error)))?;
     u32::try_from(meta.ino()).map_err(|_wide| failed("it is no namespace file".to_owned()))
+}
+
+/// Namespaces by their inode number, process, path or name; none where none is given, which means all.
+pub(super) fn namespaces(given: &[String]) -> Result<Option<Vec<NetnsId>>, Failure> {
+    let numbers: Vec<u32> = words::list(given).map(netns).collect::<Result<_, _>>()?;
+    Ok((!numbers.is_empty()).then(|| numbers.into_iter().filter_map(NetnsId::new).collect()))
+}
+
+/// Complains about a namespace that nothing leads to.
+pub(super) fn all_found(wanted: Option<&[NetnsId]>, stock: &Stock) -> Result<(), Failure> {
+    match wanted.unwrap_or_default().iter().find(|id| stock.space(**id).is_none()) {
+        None => Ok(()),
+        Some(id) => Err(Failure::new(format!(
+            "the network namespace {} cannot be reached: no process that we may look at is in it, and it has no \
+             name below {NAMED}",
+            id.get()
+        ))
+        .hint("`lsns -t net` lists those that processes are in, `ip netns` those that have a name")),
+    }
+}
+
+/// The one namespace of `-N`, or that of this process.
+pub(super) fn one_namespace(given: &[String]) -> Result<Netns, Failure> {
+    match namespaces(given)?.as_deref() {
+        None => Ok(Netns::open(Path::new("/proc/self/ns/net"))?),
+        Some([id]) => {
+            let all = crate::stock::namespaces(Path::new("/proc"), Path::new(NAMED))?;
+            let found = all.list.into_iter().find(|one| one.id == *id);
+            let found = found.ok_or_else(|| {
+                Failure::new(format!(
+                    "no process and no name below {NAMED} leads to the namespace {}",
+                    id.get()
+                ))
+            })?;
+            Ok(Netns::open(&found.path)?)
+        }
+        Some(_) => Err(Failure::usage("give one network namespace here, not several")),
+    }
 }
 
 fn cgroup(word: &str, mount: Option<&Path>) -> Result<(u32, u64), Failure> {

@@ -11,9 +11,11 @@ mod json;
 mod plain;
 pub mod records;
 pub mod report;
+mod screen;
 mod terminal;
 mod text;
 mod value;
+pub mod who;
 
 pub use csv::CsvOutput;
 pub use fields::{Field, FieldError};

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::{
     event::{NetnsId, Port},
-    findings::{Finding, HeldPools, Holding, Verdict},
+    findings::{Command, Finding, HeldPools, Holding, Verdict},
     output::records::{
         CommandRecord, FindingRecord, HalfRecord, HalvesRecord, LineRecord, PoolHolderRecord, PoolRecord,
         VerdictRecord,
@@ -28,6 +28,7 @@ pub fn finding(finding: &Finding) -> FindingRecord {
     FindingRecord {
         id: finding.id.to_string(),
         severity: finding.severity.name().to_owned(),
+        lint: finding.id.is_lint(),
         title: finding.title.clone(),
         evidence: finding.evidence.iter().map(|(key, value)| ((*key).to_owned(), value.clone())).collect(),
         lines: finding
@@ -44,17 +45,19 @@ pub fn finding(finding: &Finding) -> FindingRecord {
             })
             .collect(),
         wont_help: finding.wont_help.iter().map(|text| (*text).to_owned()).collect(),
-        commands: finding
-            .commands
-            .iter()
-            .map(|command| CommandRecord {
-                netns: command.netns.map(NetnsId::get),
-                run: command.run.clone(),
-                persist: command.persist.clone(),
-                undo: command.undo.clone(),
-                risk: command.risk.clone(),
-            })
-            .collect(),
+        commands: finding.commands.iter().map(command).collect(),
+    }
+}
+
+/// A command as a record.
+#[must_use]
+pub fn command(command: &Command) -> CommandRecord {
+    CommandRecord {
+        netns: command.netns.map(NetnsId::get),
+        run: command.run.clone(),
+        persist: command.persist.clone(),
+        undo: command.undo.clone(),
+        risk: command.risk.clone(),
     }
 }
 

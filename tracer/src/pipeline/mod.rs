@@ -2,6 +2,7 @@
 
 mod accounts;
 pub mod answer;
+pub mod check;
 pub mod conclude;
 mod culprits;
 mod frame;
@@ -13,6 +14,7 @@ pub mod report;
 mod spaces;
 mod summary;
 pub mod survey;
+pub mod who;
 
 use std::{
     io,

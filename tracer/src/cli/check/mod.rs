@@ -4,20 +4,26 @@ mod hooks;
 mod ranges;
 mod rate;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::{
     Failure,
     exit::{complain, say},
     fail::FailOn,
+    filters,
     options::{Color, Format, KernelOptions, Loudness, format},
+    place::Place,
     words,
 };
 use crate::{
-    findings::{Judgement, judge},
-    output::check::{Look, document, text},
+    findings::judge,
+    output::{
+        check::{Look, text},
+        records::Check,
+    },
     pipeline::{
-        answer,
+        Outlet as _,
+        check::{bundle, document},
         survey::{Nothing, Survey},
     },
     stock::Wanted,
@@ -27,20 +33,27 @@ use crate::{
 #[derive(Debug, Default, clap::Args)]
 pub(super) struct Args {
     /// Try every backend, and tell hook by hook what this kernel makes of it
-    #[arg(long, conflicts_with_all = ["ranges", "rate_check"])]
+    #[arg(long, conflicts_with_all = ["ranges", "rate_check", "netns"])]
     hooks: bool,
     /// The well-known port ranges beside those of this host
     #[arg(long, conflicts_with = "rate_check")]
     ranges: bool,
-    /// Would this many connects a second fit (2000/s)? With --to and --hold
+    /// Would this many connects a second fit (2000/s)? With --to and --hold; exit status 0 if they do, 3 if not
     #[arg(long, value_name = "RATE", requires = "to", requires = "hold", value_parser = words::rate)]
     rate_check: Option<f64>,
     /// The destination of --rate-check
-    #[arg(long, value_name = "IP:PORT")]
+    #[arg(long, value_name = "IP:PORT", requires = "rate_check")]
     to: Option<std::net::SocketAddr>,
     /// How long each connection of --rate-check bars its port, TIME_WAIT included (60s)
-    #[arg(long, value_name = "TIME", value_parser = words::duration)]
+    #[arg(long, value_name = "TIME", requires = "rate_check", value_parser = words::duration)]
     hold: Option<std::time::Duration>,
+    /// Look at these network namespaces only: inode number, process id, path, or name
+    #[arg(short = 'N', long, value_name = "NETNS")]
+    netns: Vec<String>,
+    /// Write the evidence for a ticket to this file, too: all settings, pools and counts of sockets, as JSON; no
+    /// arguments of processes, no environment
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["hooks", "ranges", "rate_check"])]
+    bundle: Option<PathBuf>,
     /// Exit with status 3 when a finding of this severity (info, warning, critical) or number (PS006) is told
     #[arg(long, value_name = "SEVERITY|ID", value_delimiter = ',')]
     fail_on: Vec<FailOn>,
@@ -53,6 +66,9 @@ pub(super) struct Args {
     /// Colour
     #[arg(long, value_enum, default_value_t)]
     color: Color,
+    /// Show the time in UTC
+    #[arg(long)]
+    utc: bool,
     #[command(flatten)]
     loudness: Loudness,
     #[command(flatten)]
@@ -69,18 +85,24 @@ pub(super) fn run(args: &Args) -> Result<u8, Failure> {
         return Err(Failure::usage("check has no csv: there are text and json"));
     }
     if args.ranges {
-        return ranges::run(args.output).map(|()| 0);
+        return ranges::run(args.output, &args.netns).map(|()| 0);
     }
     if let (Some(rate), Some(to), Some(hold)) = (args.rate_check, args.to, args.hold) {
-        return rate::run(args.output, rate, to, hold);
+        return rate::run(args.output, &args.netns, rate, to, hold);
     }
-    let survey = Survey::take(Path::new("/proc"), &Wanted::default(), &mut Nothing)
-        .map_err(|error| Failure::new(error.to_string()))?;
+    let only = filters::namespaces(&args.netns)?;
+    let wanted = Wanted { only, ..Wanted::default() };
+    let survey = Survey::take(Path::new("/proc"), &wanted, &mut Nothing)?;
+    filters::all_found(wanted.only.as_deref(), &survey.stock)?;
     let judgement = judge(&survey.case(None, None));
-    for failure in &survey.stock.failures {
-        log::info!("netns {}: {}", failure.netns.get(), failure.error);
+    let told = document(&survey, &judgement);
+    tell(args, &told)?;
+    if let Some(path) = &args.bundle {
+        keep(path, &bundle(&survey, told, Path::new("/proc")))?;
+        if !args.loudness.quiet {
+            complain(&format!("the evidence is in {}: read it before you hand it on", path.display()));
+        }
     }
-    tell(args, &survey, &judgement)?;
     if judgement.findings.iter().any(|finding| args.fail_on.iter().any(|on| on.meets(finding))) {
         complain(&format!("--fail-on is met: status {}", args.fail_status));
         return Ok(args.fail_status);
@@ -88,20 +110,24 @@ pub(super) fn run(args: &Args) -> Result<u8, Failure> {
     Ok(0)
 }
 
-fn tell(args: &Args, survey: &Survey, judgement: &Judgement) -> Result<(), Failure> {
-    let document = document(
-        &survey.stock,
-        answer::verdict(&judgement.verdict),
-        answer::pools(&survey.pools),
-        judgement.findings.iter().map(answer::finding).collect(),
-    );
+fn tell(args: &Args, check: &Check) -> Result<(), Failure> {
     match args.output {
-        Format::Json => {
-            let mut text =
-                serde_json::to_string_pretty(&document).map_err(|error| Failure::new(error.to_string()))?;
-            text.push('\n');
-            say(&text)
+        Format::Json => say(&json(check)?),
+        Format::Text | Format::Csv => {
+            let look = Look { color: args.color.on_stdout(), utc: args.utc, all: args.loudness.verbose > 0 };
+            say(&text(check, look))
         }
-        Format::Text | Format::Csv => say(&text(&document, Look { color: args.color.on_stdout() })),
     }
+}
+
+fn keep(path: &Path, bundle: &crate::output::records::Bundle) -> Result<(), Failure> {
+    let mut place = Place::open(Some(path))?;
+    let mut bytes = json(bundle)?.into_bytes();
+    place.flush(&mut bytes).map_err(|error| place.failure(&error))?;
+    place.close()
+}
+
+fn json(document: &impl serde::Serialize) -> Result<String, Failure> {
+    let text = serde_json::to_string_pretty(document).map_err(|error| Failure::new(error.to_string()))?;
+    Ok(format!("{text}\n"))
 }

@@ -5,10 +5,10 @@ use std::{fmt::Write as _, path::Path};
 use serde::Serialize;
 
 use crate::{
-    cli::{Failure, exit::say, options::Format},
+    cli::{Failure, exit::say, filters, options::Format},
     event::PortRange,
     output::report::grouped,
-    stock::{Netns, NetnsConfig},
+    stock::NetnsConfig,
 };
 
 /// Ranges of ephemeral ports, and who has them.
@@ -34,10 +34,9 @@ struct Known {
 }
 
 /// Tells them.
-pub(super) fn run(output: Format) -> Result<(), Failure> {
-    let failed = |error: crate::stock::StockError| Failure::new(error.to_string());
-    let own = Netns::open(Path::new("/proc/self/ns/net")).map_err(failed)?;
-    let config = NetnsConfig::of(&own, Path::new("/proc")).map_err(failed)?;
+pub(super) fn run(output: Format, netns: &[String]) -> Result<(), Failure> {
+    let own = filters::one_namespace(netns)?;
+    let config = NetnsConfig::of(&own, Path::new("/proc"))?;
     let known: Vec<Known> =
         WELL_KNOWN.iter().map(|(name, low, high)| known(name, *low, *high, config.range)).collect();
     if output == Format::Json {

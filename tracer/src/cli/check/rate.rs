@@ -5,10 +5,10 @@ use std::{net::SocketAddr, path::Path, time::Duration};
 use serde::Serialize;
 
 use crate::{
-    cli::{Failure, exit::say, options::Format},
+    cli::{Failure, exit::say, filters, options::Format},
     event::{Port, Protocol},
     output::report::{grouped, per_second},
-    stock::{CliffWall, Netns, NetnsConfig, PoolKey},
+    stock::{CliffWall, NetnsConfig, PoolKey},
 };
 
 /// The status where it does not fit, as that of `--fail-on`.
@@ -34,9 +34,14 @@ struct Answer {
     word: &'static str,
 }
 
-/// Works it out for the namespace of this process.
-pub(super) fn run(output: Format, rate: f64, to: SocketAddr, hold: Duration) -> Result<u8, Failure> {
-    let failed = |error: crate::stock::StockError| Failure::new(error.to_string());
+/// Works it out for a namespace.
+pub(super) fn run(
+    output: Format,
+    netns: &[String],
+    rate: f64,
+    to: SocketAddr,
+    hold: Duration,
+) -> Result<u8, Failure> {
     let Some(rport) = Port::new(to.port()) else {
         return Err(Failure::usage(format!("'{to}' has no port: give IP:PORT")));
     };
@@ -45,8 +50,8 @@ pub(super) fn run(output: Format, rate: f64, to: SocketAddr, hold: Duration) -> 
             "--hold 0 bars no port: give the time from connect until the port is free again",
         ));
     }
-    let own = Netns::open(Path::new("/proc/self/ns/net")).map_err(failed)?;
-    let config = NetnsConfig::of(&own, Path::new("/proc")).map_err(failed)?;
+    let own = filters::one_namespace(netns)?;
+    let config = NetnsConfig::of(&own, Path::new("/proc"))?;
     // Any local address will do: the limits hang on the range alone.
     let key = PoolKey::Connect { proto: Protocol::Tcp, laddr: to.ip(), raddr: to.ip(), rport };
     let answer = answer(CliffWall::of(&key, &config), rate, hold.as_secs_f64());
@@ -100,16 +105,25 @@ fn text(answer: &Answer, to: SocketAddr) -> String {
         (true, _) => "it fits",
     };
     let cliff = answer.cliff.map_or_else(|| "-".to_owned(), |cliff| grouped(cliff.into()));
+    // A rate that is promised must not be rounded up.
+    let sustained = per_second(Some(answer.sustainable_per_s.floor()));
+    let cliff_rate = answer.cliff.map_or_else(String::new, |cliff| {
+        format!(", {} before the cliff", per_second(Some((f64::from(cliff) / answer.hold_s).floor())))
+    });
+    let hold = if answer.hold_s < 60.0 {
+        "mind         a connection that this side closes first bars its port for 60 s more (TIME_WAIT)\n"
+    } else {
+        ""
+    };
     format!(
-        "{}  {told}\nneeds        {} ports to {to} at a time ({} for {:.0} s each)\n\
+        "{}  {told}\nneeds        {} ports to {to} at a time ({} for {} s each)\n\
          has          {} from one local address; cliff at {cliff}\n\
-         sustains     {} with that hold; a TIME_WAIT on this side counts into it (60 s)\n",
+         sustains     {sustained} with that hold{cliff_rate}\n{hold}",
         answer.word,
         grouped(whole(answer.needed)),
         per_second(Some(answer.rate)),
         answer.hold_s,
         grouped(answer.wall.into()),
-        per_second(Some(answer.sustainable_per_s)),
     )
 }
 
@@ -125,5 +139,22 @@ mod tests {
         {
             assert_eq!(answer(limits, rate, 60.0).word, word, "{rate}");
         }
+    }
+
+    #[test]
+    fn what_is_needed_is_rounded_up_and_what_is_sustained_down() {
+        let limits = CliffWall { cliff: Some(14_116), wall: 28_232 };
+        let told = text(&answer(limits, 2000.0, 60.0), "10.0.0.1:443".parse().unwrap());
+        let expected = "\
+EXHAUSTED  it does not fit: connects will be refused (EADDRNOTAVAIL)
+needs        120,000 ports to 10.0.0.1:443 at a time (2000/s for 60 s each)
+has          28,232 from one local address; cliff at 14,116
+sustains     470/s with that hold, 235/s before the cliff
+";
+        assert_eq!(told, expected);
+        let short = text(&answer(limits, 3.3, 0.5), "[::1]:443".parse().unwrap());
+        assert!(short.contains("needs        2 ports to [::1]:443") && short.contains("mind "), "{short}");
+        let none = answer(CliffWall { cliff: None, wall: 0 }, 0.0, 60.0);
+        assert!(none.fits && none.before_cliff.is_none());
     }
 }

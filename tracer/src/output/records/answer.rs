@@ -123,6 +123,8 @@ pub struct FindingRecord {
     pub id: String,
     /// `info`, `warning` or `critical`.
     pub severity: String,
+    /// It is about settings only: what may go wrong one day. `--fail-on` meets it by its number alone.
+    pub lint: bool,
     /// One sentence.
     pub title: String,
     /// Numbers and names.

@@ -3,9 +3,11 @@
 //! `null` means absent or unseen, always.
 
 mod answer;
+mod check;
 mod choice;
 mod frame;
 mod report;
+mod who;
 
 use schemars::{JsonSchema, generate::SchemaSettings};
 use serde::{Deserialize, Serialize};
@@ -14,6 +16,7 @@ pub use answer::{
     CommandRecord, FindingRecord, ForecastRecord, HalfRecord, HalvesRecord, LineRecord, PoolHolderRecord,
     PoolRecord, VerdictRecord,
 };
+pub use check::{Bundle, Check, ConntrackRecord, SocketCount, SpaceDetail, SpaceRecord, TracingRecord};
 pub use choice::{Choice, ExplicitBind, FamilyName, Holder, Release, ReleaseStateName, ResultName};
 pub use frame::{Diagnostics, FilterValue, Footer, Header, HookState, LostBy, NetnsState, SelfCost, Totals};
 pub use report::{
@@ -21,6 +24,7 @@ pub use report::{
     ProcessRecord, Report, ReportTotals, ReuseRecord, RowRecord, RowsBound, SearchRecord, SearchTimes,
     SiteCollisions, Window,
 };
+pub use who::{OccupancyRecord, OwnerRecord, PortRecord, SocketRecord, Who};
 
 /// Version of these records: goes up when a field is renamed or changes its meaning.
 pub const SCHEMA: u32 = 1;

@@ -6,16 +6,12 @@ mod tables;
 pub use numbers::{duration_ns, grouped, per_second, share};
 
 use super::{
-    escape,
     records::{FindingRecord, Report},
+    screen::{headline as verdict_line, line, put},
 };
 
 /// Findings that are told in full.
 const FULL_FINDINGS: usize = 3;
-/// Columns of the screen.
-const WIDTH: usize = 110;
-/// Columns of a label.
-const LABEL: usize = 13;
 
 /// How a report looks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -55,27 +51,14 @@ pub fn text(report: &Report, look: Look) -> String {
 fn headline(out: &mut String, report: &Report, look: Look) {
     let verdict = &report.verdict;
     let finding = verdict.finding.as_ref().map(|id| format!(" [{id}]")).unwrap_or_default();
-    let told = escape(&format!("{}  {}{finding}", verdict.word, verdict.reason)).into_owned();
     let spaces = report.header.netns.len();
     let what = match &report.command {
-        Some(command) if command.alone => escape(&command.name).into_owned(),
+        Some(command) if command.alone => command.name.clone(),
         _ if report.header.filters.is_empty() => "whole host".to_owned(),
         _ => "filtered".to_owned(),
     };
     let watched = format!("{} · {what} · {spaces} netns", report.header.backend);
-    let gap = WIDTH.saturating_sub(told.chars().count() + watched.chars().count()).max(2);
-    let word = verdict.word.len();
-    if look.color {
-        let color = match verdict.word.as_str() {
-            "OK" | "NOT PORT-BOUND" => 32,
-            "EXHAUSTED" | "CONFLICT" | "PORT-BOUND" => 31,
-            _ => 33,
-        };
-        let (start, rest) = told.split_at(word.min(told.len()));
-        put(out, &format!("\x1b[1;{color}m{start}\x1b[0m{rest}{:gap$}{watched}\n", ""));
-    } else {
-        put(out, &format!("{told}{:gap$}{watched}\n", ""));
-    }
+    verdict_line(out, &verdict.word, &format!("{}{finding}", verdict.reason), &watched, look.color);
 }
 
 /// A finding with its lines; one that is not the verdict's says what it is first.
@@ -154,37 +137,4 @@ fn footer(out: &mut String, report: &Report) {
             grouped(accounts.lost)
         ),
     );
-}
-
-/// A labelled line, hostile names made harmless; what is too long goes on below.
-fn line(out: &mut String, label: &str, text: &str) {
-    let mut label = label;
-    for part in wrapped(&escape(text)) {
-        put(out, &format!("{label:<LABEL$}{part}\n"));
-        label = "";
-    }
-}
-
-/// A text in parts that fit beside a label, cut between words.
-fn wrapped(text: &str) -> Vec<String> {
-    let mut parts = vec![String::new()];
-    let mut used = 0;
-    for word in text.split(' ') {
-        let width = word.chars().count();
-        if used != 0 && used + 1 + width > WIDTH - LABEL {
-            parts.push(String::new());
-            used = 0;
-        }
-        let Some(part) = parts.last_mut() else { continue };
-        if used != 0 {
-            part.push(' ');
-        }
-        part.push_str(word);
-        used += width + usize::from(used != 0);
-    }
-    parts
-}
-
-fn put(out: &mut String, text: &str) {
-    out.push_str(text);
 }

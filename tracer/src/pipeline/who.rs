@@ -1,0 +1,131 @@
+//! Who has a port: from the stock to the document of `who`.
+
+use std::{num::NonZero, path::Path};
+
+use super::{
+    answer,
+    check::{now, unanswered},
+    survey::Survey,
+};
+use crate::{
+    event::Port,
+    findings::{Occupancy, WONT_HELP, occupancy},
+    output::records::{OccupancyRecord, OwnerRecord, PortRecord, SCHEMA, SocketRecord, Who},
+    stock::{Holder, Holders, Socket, StockError, WhichHolders},
+};
+
+/// Looks for the holders of some ports, and of no other sockets.
+///
+/// # Errors
+///
+/// /proc cannot be listed.
+pub fn document(survey: &Survey, ports: &[Port], proc_root: &Path) -> Result<Who, StockError> {
+    let case = survey.case(None, None);
+    let answers: Vec<(Port, Vec<Occupancy>)> =
+        ports.iter().map(|port| (*port, occupancy(&case, *port))).collect();
+    let places = answers.iter().flat_map(|(_, places)| places);
+    let inodes = places.flat_map(|place| &place.sockets).filter_map(|socket| socket.inode);
+    let holders = Holders::of(proc_root, inodes, WhichHolders::All)?;
+    let names = rustix::system::uname();
+    let kernel = names.release().to_string_lossy().into_owned();
+    Ok(Who {
+        schema: SCHEMA,
+        host: names.nodename().to_string_lossy().into_owned(),
+        bound_untold: tells_no_bound(&kernel),
+        kernel,
+        time: now(),
+        ports: answers
+            .iter()
+            .map(|(port, places)| PortRecord {
+                port: port.get(),
+                places: places.iter().map(|one| place(one, *port, &holders)).collect(),
+            })
+            .collect(),
+        netns_asked: survey.stock.spaces.iter().filter(|space| space.sockets.is_some()).count(),
+        unanswered: unanswered(&survey.stock),
+        unreadable_processes: survey.stock.unreadable.max(holders.unreadable),
+        truncated: survey.stock.truncated || holders.truncated,
+    })
+}
+
+/// Whether a kernel of this release leaves sockets that are bound, and nothing else, out of its dumps
+/// (`inet_diag_dump_icsk`, before 6.8). No answer of a dump tells; it only makes us say what was not seen.
+fn tells_no_bound(release: &str) -> bool {
+    let mut numbers = release.split(['.', '-']).map_while(|part| part.parse::<u32>().ok());
+    matches!((numbers.next(), numbers.next()), (Some(major), Some(minor)) if (major, minor) < (6, 8))
+}
+
+fn place(place: &Occupancy, port: Port, holders: &Holders) -> OccupancyRecord {
+    let wont_help: &[&str] = if place.free.is_empty() { &[] } else { &WONT_HELP };
+    OccupancyRecord {
+        netns: place.netns.get(),
+        label: place.label.clone(),
+        proto: place.proto.name().to_owned(),
+        verdict: answer::verdict(&place.verdict),
+        sockets: place.sockets.iter().map(|one| socket(one, port, holders)).collect(),
+        accepted: place.accepted,
+        why: place.why.clone(),
+        free: place.free.iter().map(answer::command).collect(),
+        reserve: place.reserve.as_ref().map(answer::command),
+        wont_help: wont_help.iter().map(|text| (*text).to_owned()).collect(),
+    }
+}
+
+fn socket(socket: &Socket, port: Port, holders: &Holders) -> SocketRecord {
+    SocketRecord {
+        state: socket.state.name().to_owned(),
+        local_addr: socket.local_addr,
+        local_port: port.get(),
+        remote_addr: socket.remote_port.map(|_| socket.remote_addr),
+        remote_port: socket.remote_port.map(Port::get),
+        time_left_ms: socket.time_left_ms.map(NonZero::get),
+        uid: socket.uid.map(|uid| uid.0),
+        since: None,
+        has_descriptor: socket.inode.is_some(),
+        holders: socket.inode.into_iter().flat_map(|inode| holders.holders(inode)).map(owner).collect(),
+    }
+}
+
+fn owner(holder: &Holder) -> OwnerRecord {
+    let text = |text: Option<&str>| text.map(str::to_owned);
+    OwnerRecord {
+        pid: holder.pid.0,
+        comm: text(holder.process.comm()),
+        exe: text(holder.process.exe()),
+        unit: text(holder.process.unit()),
+        container: text(holder.process.container()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::stock::Wanted;
+
+    #[test]
+    fn bound_sockets_are_told_from_6_8_on() {
+        for release in ["6.1.0-56-amd64", "5.10.0", "6.7"] {
+            assert!(tells_no_bound(release), "{release}");
+        }
+        for release in ["6.8.0", "6.18.44-fc", "7.2", "strange", ""] {
+            assert!(!tells_no_bound(release), "{release}");
+        }
+    }
+
+    #[test]
+    fn a_listener_of_ours_is_told_with_its_process() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = Port::new(listener.local_addr().unwrap().port()).unwrap();
+        let survey = Survey::bare(Path::new("/proc"), &Wanted::default()).unwrap();
+        let told = document(&survey, &[port], Path::new("/proc")).unwrap();
+        let places = &told.ports[0].places;
+        let ours = |one: &&OccupancyRecord| {
+            one.sockets
+                .iter()
+                .any(|socket| socket.holders.iter().any(|owner| owner.pid == std::process::id()))
+        };
+        let place = places.iter().find(ours).unwrap();
+        assert_eq!((place.verdict.word.as_str(), place.proto.as_str()), ("OK", "tcp"));
+        assert!(place.free.is_empty() && place.wont_help.is_empty());
+    }
+}
