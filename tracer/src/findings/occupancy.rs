@@ -91,13 +91,25 @@ const MOST_COMMANDS: usize = 3;
 
 /// ss(8) ends a socket; the kernel needs CONFIG_INET_DIAG_DESTROY.
 fn kill(place: &Place<'_>, port: Port, socket: &Socket) -> Command {
+    let kind = match socket.protocol {
+        Protocol::Tcp => "-tK",
+        Protocol::Udp => "-uK",
+        _ => "-K",
+    };
     if socket.state == State::TimeWait {
-        let command = format!("ss -K state time-wait 'sport = :{}'", port.get());
+        let command = format!("ss {kind} state time-wait 'sport = :{}'", port.get());
         return place.once(&command, Some("late segments of the old connection may reach a new one"));
     }
     let from = wording::endpoint(socket.local_addr, port);
     let to =
         socket.remote_port.map(|remote| format!(" dst {}", wording::endpoint(socket.remote_addr, remote)));
-    let command = format!("ss -K src {from}{}", to.unwrap_or_default());
-    place.once(&command, Some("its owner sees the connection aborted"))
+    let command = format!("ss {kind} src {from}{}", to.unwrap_or_default());
+    // The kernel takes the port back from a dead socket only if it had chosen it (SOCK_BINDPORT_LOCK in
+    // `tcp_set_state`, net/ipv4/tcp.c).
+    let risk = if place.config().is_some_and(|config| config.range.contains(port.get())) {
+        "its owner sees the connection aborted; had it bound this port by name, it keeps it until it closes"
+    } else {
+        "its owner sees the connection aborted, and keeps the port, which it bound by name, until it closes"
+    };
+    place.once(&command, Some(risk))
 }

@@ -1,6 +1,6 @@
 //! The layout that screens have in common: a verdict, then labelled lines, in 110 columns.
 
-use super::escape;
+use super::{escape, report::grouped};
 
 /// Columns of a screen.
 pub(super) const WIDTH: usize = 110;
@@ -48,12 +48,17 @@ pub(super) fn line(out: &mut String, label: &str, text: &str) {
     }
 }
 
-/// A text in parts of at most so many columns, cut between words; a word that is longer stays whole, for it may be
-/// part of a command.
+/// A text in parts of at most so many columns, cut between words. A word that is longer stays whole, and so does
+/// what stands in double quotes: it may be part of a command.
 fn wrapped(text: &str, width: usize) -> Vec<String> {
     let mut parts = vec![String::new()];
     let mut used = 0;
-    for word in text.split(' ') {
+    let mut quoted = false;
+    let between = |letter: char| {
+        quoted ^= letter == '"';
+        letter == ' ' && !quoted
+    };
+    for word in text.split(between) {
         let letters = word.chars().count();
         if used != 0 && used + 1 + letters > width {
             parts.push(String::new());
@@ -77,6 +82,13 @@ pub(super) fn cut(text: &str, most: usize) -> String {
     let mut kept: String = text.chars().take(most.saturating_sub(1)).collect();
     kept.push('…');
     kept
+}
+
+/// Processes that may not be looked at.
+pub(super) fn processes(count: usize) -> String {
+    let what =
+        if count == 1 { "1 process".to_owned() } else { format!("{} processes", grouped(count as u64)) };
+    format!("{what} may not be looked at: root, or CAP_SYS_PTRACE, shows most")
 }
 
 /// Appends.
@@ -106,6 +118,7 @@ mod tests {
     #[test]
     fn long_lines_go_on_below_and_long_values_are_cut() {
         let mut out = String::new();
+        assert_eq!(wrapped("set x=\"1 2\" now", 8), ["set", "x=\"1 2\"", "now"]);
         line(&mut out, "why", &"because of it ".repeat(10));
         assert!(out.lines().count() == 2 && out.lines().all(|line| line.chars().count() <= WIDTH), "{out}");
         assert_eq!((cut("abcdef", 4), cut("abc", 4)), ("abc…".to_owned(), "abc".to_owned()));

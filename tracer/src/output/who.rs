@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use super::{
     records::{CommandRecord, OccupancyRecord, SocketRecord, Who},
     report::grouped,
-    screen::{headline, line, put},
+    screen::{headline, line, processes, put},
 };
 
 /// Sockets that the text tells one by one.
@@ -122,10 +122,7 @@ fn notes(out: &mut String, who: &Who) {
         line(out, "not seen", &format!("{first}{more}"));
     }
     if who.unreadable_processes != 0 {
-        let told = format!(
-            "what {} processes of other users hold: root, or CAP_SYS_PTRACE, sees it",
-            grouped(who.unreadable_processes as u64)
-        );
+        let told = processes(who.unreadable_processes);
         line(out, "not seen", &told);
     }
     if who.truncated {

@@ -5,6 +5,7 @@ use std::{cmp::Reverse, collections::BTreeMap, fs, path::Path};
 use super::{answer, frame::self_cost, survey::Survey};
 use crate::{
     enrich::{Clock, Rfc3339, monotonic_now},
+    event::NetnsId,
     findings::Judgement,
     kernel::{Backend, facts::Facts, plan},
     output::records::{
@@ -21,7 +22,10 @@ pub fn document(survey: &Survey, judgement: &Judgement) -> Check {
     let stock = &survey.stock;
     let pools = answer::pools(&survey.pools);
     let mut netns: Vec<SpaceRecord> = stock.spaces.iter().map(space).collect();
-    let own = survey.own_netns.map(crate::event::NetnsId::get);
+    let own = survey.own_netns.map(NetnsId::get);
+    for space in netns.iter_mut().filter(|one| Some(one.state.id) == own && one.state.name.is_none()) {
+        "own".clone_into(&mut space.label);
+    }
     netns.sort_by_cached_key(|space| {
         let fullest = fullest(&pools, space.state.id).map_or(0, |pool| pool.barred);
         (Some(space.state.id) != own, Reverse(fullest), space.label.clone())
@@ -60,7 +64,10 @@ pub(super) fn unanswered(stock: &Stock) -> Vec<String> {
         let space = stock.space(failure.netns).map(|space| space.namespace.label());
         let label = space.unwrap_or_else(|| format!("net:[{}]", failure.netns.get()));
         let cause = std::error::Error::source(&failure.error).map(|cause| format!(": {cause}"));
-        format!("netns {label}: {}{}", failure.error, cause.unwrap_or_default())
+        let cause = cause.as_deref().unwrap_or_default();
+        // Without the number that Rust adds.
+        let cause = cause.split(" (os error").next().unwrap_or_default();
+        format!("netns {label}: {}{cause}", failure.error)
     };
     stock.failures.iter().map(told).collect()
 }

@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeMap,
-    fs,
+    fs, io,
     path::{Path, PathBuf},
 };
 
@@ -86,15 +86,17 @@ fn scan_processes(
     all.truncated = pids.len() > MOST_PROCESSES;
     for pid in pids.into_iter().take(MOST_PROCESSES).map(Pid) {
         let path = link_path(root, pid);
-        match link_of(root, pid) {
-            Some(id) => {
+        let id = fs::read_link(&path).map(|link| link.to_str().and_then(parse_link));
+        match id {
+            Ok(Some(id)) => {
                 found.entry(id).or_insert(Namespace { id, name: None, pid: Some(pid), path });
             }
-            // Those that have ended meanwhile are not missed.
-            None if root.join(pid.0.to_string()).exists() => {
+            Ok(None) => all.unreadable = all.unreadable.saturating_add(1),
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
                 all.unreadable = all.unreadable.saturating_add(1);
             }
-            None => {}
+            // Those that have ended meanwhile, or that only wait to be reaped, are in no namespace.
+            Err(_) => {}
         }
     }
     Ok(())

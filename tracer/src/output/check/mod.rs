@@ -7,7 +7,7 @@ use jiff::{Timestamp, tz::TimeZone};
 use super::{
     records::{Check, FindingRecord, PoolHolderRecord, PoolRecord, SpaceRecord},
     report::grouped,
-    screen::{headline, line},
+    screen::{headline, line, processes},
 };
 
 /// Findings that are told in full.
@@ -225,10 +225,7 @@ fn notes(out: &mut String, check: &Check) {
         line(out, "not seen", &format!("{first}{more}"));
     }
     if check.unreadable_processes != 0 {
-        let told = format!(
-            "the namespaces of {} processes: root, or CAP_SYS_PTRACE, sees them",
-            grouped(check.unreadable_processes as u64)
-        );
+        let told = processes(check.unreadable_processes);
         line(out, "not seen", &told);
     }
     if check.truncated {
