@@ -7,7 +7,8 @@
 //! Two kinds of instructions have blanks (Documentation/bpf/standardization/instruction-set.rst):
 //!
 //! - a load (`BPF_LDX | BPF_MEM`) whose 16-bit offset is [`offset_blank`] of a field;
-//! - a move of a constant (`BPF_ALU64 | BPF_MOV | BPF_K`) whose 32-bit immediate is [`value_blank`] of a value.
+//! - a move or shift by a constant (`BPF_ALU64 | BPF_MOV | BPF_K`, `BPF_ALU64 | BPF_RSH | BPF_K`) whose 32-bit immediate
+//!   is [`value_blank`] of a value.
 
 #![expect(
     clippy::cast_possible_truncation,
@@ -64,9 +65,9 @@ pub mod value {
         field as u16
     }
 
-    /// The first bit of the field of this number, alone, in its byte: 0x200 to 0x3ff.
+    /// How far the field of this number is to be shifted right, for its first bit to be the lowest: 0x200 to 0x3ff.
     #[must_use]
-    pub const fn mask(field: usize) -> u16 {
+    pub const fn shift(field: usize) -> u16 {
         0x200 + field as u16
     }
 
@@ -82,8 +83,16 @@ pub mod value {
         0x800 + bit.trailing_zeros() as u16
     }
 
-    /// The bit of `bind_address_no_port` in the 32-bit word at the byte of `freebind`.
-    pub const NO_PORT_MASK: u16 = 0x903;
+    /// The number of the bit of `bind_address_no_port` in the 32-bit word at the byte of `freebind`.
+    pub const NO_PORT_SHIFT: u16 = 0x903;
+    /// Whether records can be written in the ring, 0 or 1: nothing judges or keeps them before.
+    pub const DIRECT: u16 = 0x905;
+    /// Whether nothing but the number of choices is wanted, of all of them, 0 or 1.
+    pub const TIMELESS: u16 = 0x906;
+    /// Bits from the first to the last port of the range of a namespace.
+    pub const NET_RANGE_SHIFT: u16 = 0x904;
+    /// Bits from the first to the last port of the range of a socket.
+    pub const SOCKET_RANGE_SHIFT: u16 = 0x907;
     /// [`super::super::FilterConfig::active`].
     pub const FILTERS: u16 = 0x900;
     /// [`super::super::Config::connect_ret`].

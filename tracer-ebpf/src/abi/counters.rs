@@ -1,4 +1,4 @@
-//! Counters that hold whatever becomes of the ring: one block a CPU, and a table of what the ring did not carry.
+//! Counters that hold whatever becomes of the ring: blocks of them, and a table of what the ring did not carry.
 
 use core::mem::size_of;
 
@@ -31,6 +31,21 @@ impl Protocol {
     /// All, in the order of their numbers.
     pub const ALL: [Self; 7] =
         [Self::Tcp, Self::Udp, Self::UdpLite, Self::Icmp, Self::Sctp, Self::Dccp, Self::Other];
+
+    /// An IP protocol number of this class.
+    #[must_use]
+    #[inline(always)]
+    pub const fn number(self) -> u8 {
+        match self {
+            Self::Tcp => 6,
+            Self::Udp => 17,
+            Self::UdpLite => 136,
+            Self::Icmp => 1,
+            Self::Sctp => 132,
+            Self::Dccp => 33,
+            Self::Other => u8::MAX,
+        }
+    }
 
     /// Classes an IP protocol number.
     #[must_use]
@@ -100,20 +115,24 @@ impl ResultClass {
     }
 }
 
-/// Number of cells of [`CpuCounters::events`].
+/// Number of cells of [`CounterBlock::events`].
 pub const CELLS: usize = super::kind::COUNT * 64;
 
-/// Index in [`CpuCounters::events`] of a kind, a protocol and a result.
+/// Number of blocks of counters; a power of two.
+pub const COUNTER_BLOCKS: usize = 32;
+
+/// Index in [`CounterBlock::events`] of a kind, a protocol and a result.
 #[must_use]
 #[inline(always)]
 pub const fn cell(kind: Lane, protocol: Protocol, result: ResultClass) -> usize {
     ((kind as usize & 7) << 6) | ((protocol as usize) << 3) | result as usize
 }
 
-/// The counters of one CPU; only the programs running on it add to them, atomically.
+/// A block of counters. Every thread has one of [`COUNTER_BLOCKS`], by its id, and adds to it atomically: the sum of all
+/// blocks is exact.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
-pub struct CpuCounters {
+pub struct CounterBlock {
     /// Events that passed the filters, by [`cell`]; those lost to a full ring included.
     pub events: [u64; CELLS],
     /// Events that a filter kept out.
@@ -138,7 +157,7 @@ pub struct CpuCounters {
     pub live_full: u64,
 }
 
-impl CpuCounters {
+impl CounterBlock {
     /// A block of zeros.
     pub const ZERO: Self = Self {
         events: [0; CELLS],
@@ -175,6 +194,6 @@ pub struct TallyValue {
     pub comm: [u8; 16],
 }
 
-const _: () = assert!(size_of::<CpuCounters>() == CELLS * 8 + 80);
+const _: () = assert!(size_of::<CounterBlock>() == CELLS * 8 + 80);
 const _: () = assert!(size_of::<TallyKey>() == 8);
 const _: () = assert!(size_of::<TallyValue>() == 24);

@@ -2,8 +2,8 @@
 
 /// Ring buffer of [`super::Record`].
 pub const EVENTS: &str = "EVENTS";
-/// Array of [`super::CpuCounters`], one a possible CPU.
-pub const COUNTERS: &str = "COUNTERS";
+/// Array of [`super::COUNTER_BLOCKS`] times [`super::CounterBlock`].
+pub const COUNTERS: &str = ".bss.counters";
 /// Hash of [`super::TallyKey`] to [`super::TallyValue`]: the events that the ring did not carry.
 pub const TALLY: &str = "TALLY";
 /// Array of one [`super::Control`].

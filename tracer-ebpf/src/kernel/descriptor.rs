@@ -5,7 +5,6 @@ use aya_ebpf::helpers::generated::bpf_get_current_task;
 use super::{
     fields::{Fields as _, Probed},
     globals::{Field, offset},
-    sock,
 };
 
 const S_IFMT: u16 = 0o170_000;
@@ -60,10 +59,4 @@ fn find(fd: u64) -> Option<Found> {
 fn follow<const F: usize>(from: Probed, field: Field<F>) -> Option<Probed> {
     let to: u64 = from.read(field)?;
     (to != 0).then_some(Probed(to as *const u8))
-}
-
-/// Whether a bind call named the port of a socket.
-#[inline(always)]
-pub(crate) fn is_port_locked(socket: &Probed) -> bool {
-    socket.any_bit(offset!(sk_userlocks), sock::BINDPORT_LOCK) == Some(true)
 }

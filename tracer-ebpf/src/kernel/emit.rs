@@ -11,9 +11,9 @@ use tracer_ebpf::abi::{
 };
 
 use super::{
-    choice::{clear, read_failed},
+    choice::{clear, errno, read_failed},
     control, filter,
-    globals::{tuned, value},
+    globals::{opaque, tuned, value},
     maps::{Counters, EVENTS, LEADERS, RECENT, TALLY, add},
     task::{self, Ids, bytes},
 };
@@ -45,18 +45,19 @@ unsafe fn submit(record: *mut Record, wakeup: u32) {
 
 /// Counts a record that was written into the ring, and passes it on.
 #[inline(always)]
-pub(crate) fn publish(record: &mut Record) {
+pub(crate) fn publish(record: &mut Record, cell: usize, ids: Ids) {
     if control::is_self_test() {
         record.flags |= flags::SELF_TEST;
-    } else if let Some(counters) = Counters::here() {
-        let before = counters.event(cell_of(record));
+    } else {
+        let before = Counters::of(ids.0).event(cell);
         // Whether the ring fills up is asked now and then: the answer costs more than all of the counting.
-        if before % 8 == 0 && is_filling(record.mono_ns) {
+        if before.is_multiple_of(8) && is_filling(record.mono_ns) {
             // SAFETY: the caller has reserved it and written it in full.
             return unsafe { submit(record, BPF_RB_FORCE_WAKEUP) };
         }
     }
-    let wakeup = if is_new(record) { BPF_RB_FORCE_WAKEUP } else { BPF_RB_NO_WAKEUP };
+    let wakeup =
+        if is_new(ids, record.start, record.mono_ns) { BPF_RB_FORCE_WAKEUP } else { BPF_RB_NO_WAKEUP };
     // SAFETY: as above.
     unsafe { submit(record, wakeup) };
 }
@@ -87,7 +88,7 @@ pub(crate) fn emit(record: &mut Record, in_cgroup: impl FnOnce() -> bool) -> boo
         push(record);
         return false;
     }
-    let Some(counters) = Counters::here() else { return false };
+    let counters = Counters::of(u64::from(record.tid));
     if !filter::passes(record, in_cgroup) {
         counters.filtered();
         return false;
@@ -100,32 +101,27 @@ pub(crate) fn emit(record: &mut Record, in_cgroup: impl FnOnce() -> bool) -> boo
 /// not asked again, because the running task is whoever the release happened to interrupt.
 #[inline(always)]
 pub(crate) fn emit_release(record: &mut Record) {
-    if !control::is_self_test()
-        && let Some(counters) = Counters::here()
-    {
-        count_and_push(record, counters);
+    if !control::is_self_test() {
+        count_and_push(record, Counters::here());
     }
 }
 
 /// Counts an event of which nothing else is wanted, under its process.
 #[inline(always)]
-pub(crate) fn count(pid: u32, kind: u8, protocol: u8, errno: u8) {
-    let Some(counters) = Counters::here() else { return };
-    let cell = cell(kind, Protocol::of(protocol), ResultClass::of(errno));
+pub(crate) fn count(ids: Ids, cell: usize) {
+    let counters = Counters::of(ids.0);
     counters.event(cell);
-    tally(pid, cell, counters, task::comm);
+    tally(ids.pid(), cell, counters, task::comm);
 }
 
 /// Counts an event that found the ring full.
 #[inline(never)]
-pub(crate) fn count_lost(pid: u32, kind: u8, protocol: u8, errno: u8) {
+pub(crate) fn count_lost(ids: Ids, kind: u8, protocol: u8, ret: i32) {
     if control::is_self_test() {
         return;
     }
-    if let Some(counters) = Counters::here() {
-        counters.lost();
-    }
-    count(pid, kind, protocol, errno);
+    Counters::of(ids.0).lost();
+    count(ids, cell(kind, Protocol::of(protocol), ResultClass::of(errno(kind, ret))));
 }
 
 /// The cell of the counters that an event belongs to.
@@ -145,7 +141,8 @@ fn count_and_push(record: &Record, counters: Counters) {
         return;
     }
     if record.pid != record.tid && record.kind != kind::RELEASE {
-        name_leader(Ids { pid: record.pid, tid: record.tid }, record.start, record.mono_ns);
+        let ids = Ids(u64::from(record.pid) << 32 | u64::from(record.tid));
+        name_leader(ids, record.start, record.mono_ns);
     }
     if !push(record) {
         counters.lost();
@@ -162,7 +159,9 @@ fn push(record: &Record) -> bool {
     }
     // SAFETY: it is memory of the ring, of the size and alignment of a record.
     unsafe { ptr::write(room, *record) };
-    let wake = is_filling(record.mono_ns) || is_new(record);
+    let ids = Ids(u64::from(record.pid) << 32 | u64::from(record.tid));
+    let is_new = record.kind != kind::RELEASE && is_new(ids, record.start, record.mono_ns);
+    let wake = is_filling(record.mono_ns) || is_new;
     let wakeup = if wake { BPF_RB_FORCE_WAKEUP } else { BPF_RB_NO_WAKEUP };
     // SAFETY: it was reserved and written just now.
     unsafe { submit(room, wakeup) };
@@ -171,26 +170,23 @@ fn push(record: &Record) -> bool {
 
 /// Whether this is the first event of a process for a while, and the reader was not woken just now.
 #[inline(always)]
-fn is_new(record: &Record) -> bool {
-    if record.kind == kind::RELEASE {
-        return false;
-    }
-    let identity = u64::from(record.pid) << 32 | u64::from(record.start);
-    let seen = RECENT.at(record.pid);
+fn is_new(ids: Ids, start: u32, now: u64) -> bool {
+    let identity = ids.0 >> 32 << 32 | u64::from(start);
+    let seen = RECENT.at(ids.0 >> 32);
     // SAFETY: the pointer is to an entry of a table.
     if unsafe { *seen } == identity {
         return false;
     }
     // SAFETY: as above; a write that another CPU overwrites costs one wake-up.
     unsafe { *seen = identity };
-    may_wake(record.mono_ns)
+    may_wake(now)
 }
 
 /// A record has room for the name of its thread alone. The name of the process is that of its first thread:
 /// it goes ahead in a record of its own, once a process, before anybody can look and find it gone.
 #[inline(always)]
 pub(crate) fn name_leader(ids: Ids, start: u32, now: u64) {
-    let Ids { pid, tid: _ } = ids;
+    let pid = ids.pid();
     // SAFETY: the value is copied at once, and a wrong one only costs a record.
     if unsafe { LEADERS.get(&pid) }.copied() == Some(start) {
         return;
@@ -226,7 +222,7 @@ fn tally(pid: u32, cell: usize, counters: Counters, comm: impl FnOnce() -> [u8; 
     let value = if let Some(value) = TALLY.get_ptr_mut(&key) {
         value
     } else {
-        let fresh = TallyValue { count: 0, comm: comm() };
+        let fresh = TallyValue { count: opaque(0), comm: comm() };
         let inserted = TALLY.insert(&key, &fresh, u64::from(BPF_NOEXIST)).is_ok();
         // Another CPU may have been first: then this finds its entry.
         let Some(value) = TALLY.get_ptr_mut(&key) else {

@@ -8,7 +8,7 @@ use aya_ebpf::helpers::generated::bpf_probe_read_kernel;
 #[cfg(target_arch = "bpf")]
 use tracer_ebpf::abi::blanks;
 
-use super::globals::{Field, tuned};
+use super::globals::{Field, ruled_out, shifted, tuned};
 
 /// What one read can fetch.
 pub(crate) trait Word: Copy {
@@ -28,6 +28,7 @@ macro_rules! words {
         impl Word for $word {
             const ZERO: Self = 0;
 
+            // SAFETY: what it asks for is said on the trait.
             #[inline(always)]
             unsafe fn load<const F: usize>(base: *const u8) -> Self {
                 // SAFETY: as the caller says.
@@ -45,6 +46,7 @@ words! { u8 u16 u32 u64 }
 impl Word for [u64; 2] {
     const ZERO: Self = [0; 2];
 
+    // SAFETY: what it asks for is said on the trait.
     #[inline(always)]
     unsafe fn load<const F: usize>(base: *const u8) -> Self {
         // SAFETY: as the caller says.
@@ -56,6 +58,10 @@ impl Word for [u64; 2] {
 }
 
 /// One load of `SIZE` bytes at a field, or `WORD` times eight bytes behind it.
+///
+/// # Safety
+///
+/// As [`Word::load`].
 #[inline(always)]
 unsafe fn load_word<const F: usize, const WORD: usize, const SIZE: usize>(base: *const u8) -> u64 {
     #[cfg(target_arch = "bpf")]
@@ -96,27 +102,33 @@ pub(crate) trait Fields {
     /// A field; `None` where this kernel lacks it, or the read failed.
     fn read<T: Word, const F: usize>(&self, field: Field<F>) -> Option<T>;
 
-    /// Whether any of some bits of a bit field are set: `bits` counts from its first one.
+    /// A field; 0 where this kernel lacks it, or the read failed.
     #[inline(always)]
-    fn any_bit<const F: usize>(&self, field: Field<F>, bits: u8) -> Option<bool> {
-        let byte: u8 = self.read(field)?;
-        Some(u32::from(byte) & (field.mask() * u32::from(bits)) != 0)
+    fn or_zero<T: Word, const F: usize>(&self, field: Field<F>) -> T {
+        self.read(field).unwrap_or(T::ZERO)
     }
 
-    /// Two 16-bit numbers that lie within eight bytes.
+    /// Some bits of a bit field: `bits` counts from its first one.
     #[inline(always)]
-    fn pair<const LOW: usize, const HIGH: usize>(
+    fn bits<const F: usize>(&self, field: Field<F>, bits: u8) -> Option<u64> {
+        let byte: u8 = self.read(field)?;
+        Some(field.shifted(byte.into()) & u64::from(bits))
+    }
+
+    /// Two 16-bit numbers that lie within eight bytes, the second one `SHIFT` bits behind the first, a constant of
+    /// [`blanks::value`]; 0 where this kernel lacks them, or the read failed.
+    #[inline(always)]
+    fn pair_or_zero<const LOW: usize, const HIGH: usize, const SHIFT: u16>(
         &self,
         low: Field<LOW>,
         high: Field<HIGH>,
-    ) -> Option<(u16, u16)> {
-        Some((self.read(low)?, self.read(high)?))
-    }
-
-    /// One bit.
-    #[inline(always)]
-    fn bit<const F: usize>(&self, field: Field<F>) -> Option<bool> {
-        self.any_bit(field, 1)
+    ) -> (u16, u16) {
+        if high.is_absent() {
+            ruled_out();
+            return (0, 0);
+        }
+        let both: u64 = self.or_zero(low);
+        (both as u16, shifted::<SHIFT>(both) as u16)
     }
 }
 
@@ -135,6 +147,26 @@ impl Fields for Typed {
         // SAFETY: the pointer is typed, and the field is there.
         Some(unsafe { T::load::<F>(self.0) })
     }
+
+    #[inline(always)]
+    fn or_zero<T: Word, const F: usize>(&self, field: Field<F>) -> T {
+        if field.is_absent() {
+            ruled_out();
+            return T::ZERO;
+        }
+        // SAFETY: the pointer is typed, and the field is there.
+        unsafe { T::load::<F>(self.0) }
+    }
+
+    /// By a load each: of two fields the verifier allows no load of both.
+    #[inline(always)]
+    fn pair_or_zero<const LOW: usize, const HIGH: usize, const SHIFT: u16>(
+        &self,
+        low: Field<LOW>,
+        high: Field<HIGH>,
+    ) -> (u16, u16) {
+        (self.or_zero(low), self.or_zero(high))
+    }
 }
 
 /// A bare kernel address.
@@ -146,6 +178,7 @@ impl Probed {
     #[inline(always)]
     pub(crate) fn at<T: Word>(self, offset: u32) -> Option<T> {
         if !tuned!(PROBE_READ) {
+            ruled_out();
             return None;
         }
         let mut value = T::ZERO;
@@ -156,21 +189,11 @@ impl Probed {
 impl Fields for Probed {
     #[inline(always)]
     fn read<T: Word, const F: usize>(&self, field: Field<F>) -> Option<T> {
-        if field.is_absent() { None } else { self.at(field.offset()) }
-    }
-
-    #[inline(always)]
-    fn pair<const LOW: usize, const HIGH: usize>(
-        &self,
-        low: Field<LOW>,
-        high: Field<HIGH>,
-    ) -> Option<(u16, u16)> {
-        if high.is_absent() {
+        if field.is_absent() {
+            ruled_out();
             return None;
         }
-        let both: u64 = self.read(low)?;
-        let apart = high.offset().wrapping_sub(low.offset()) & 7;
-        Some((both as u16, (both >> (apart * 8)) as u16))
+        self.at(field.offset())
     }
 }
 

@@ -44,7 +44,8 @@ pub(crate) fn frozen<T: Copy>(value: &T) -> T {
     unsafe { ptr::read_volatile(value) }
 }
 
-/// A constant of [`blanks::value`].
+/// A constant of [`blanks::value`]. It is moved to a register where it is asked for: not declared `pure`, or the compiler
+/// would keep it on the stack until it is asked for again.
 #[inline(always)]
 pub(crate) fn value<const VALUE: u16>() -> i64 {
     #[cfg(target_arch = "bpf")]
@@ -56,7 +57,7 @@ pub(crate) fn value<const VALUE: u16>() -> i64 {
                 "{value} = {blank}",
                 value = out(reg) value,
                 blank = const blanks::value_blank(VALUE),
-                options(pure, nomem, nostack, preserves_flags),
+                options(nomem, nostack, preserves_flags),
             );
         }
         value
@@ -64,6 +65,77 @@ pub(crate) fn value<const VALUE: u16>() -> i64 {
     #[cfg(not(target_arch = "bpf"))]
     {
         i64::from(blanks::value_blank(VALUE))
+    }
+}
+
+/// A word shifted right by a blank.
+macro_rules! shifted_by {
+    ($word:ident, $blank:expr) => {{
+        #[cfg(target_arch = "bpf")]
+        {
+            let mut word: u64 = $word;
+            // SAFETY: one instruction on a register; userspace writes less than 32 there.
+            unsafe {
+                asm!(
+                    "{word} >>= {blank}",
+                    word = inout(reg) word,
+                    blank = const $blank,
+                    options(pure, nomem, nostack, preserves_flags),
+                );
+            }
+            word
+        }
+        #[cfg(not(target_arch = "bpf"))]
+        {
+            $word.wrapping_shr($blank as u32)
+        }
+    }};
+}
+
+/// A word shifted right by a constant of [`blanks::value`].
+#[inline(always)]
+pub(crate) fn shifted<const VALUE: u16>(word: u64) -> u64 {
+    shifted_by!(word, blanks::value_blank(VALUE))
+}
+
+/// Marks a way that the constants of this run may rule out. Where one branches off and joins the others again without
+/// an instruction of its own, the verifier finds nothing that is never run, and leaves the test.
+#[inline(always)]
+pub(crate) fn ruled_out() {
+    #[cfg(target_arch = "bpf")]
+    {
+        let _unused: u64;
+        // SAFETY: one move to a register.
+        unsafe { asm!("{unused} = 0", unused = out(reg) _unused) };
+    }
+}
+
+/// Keeps the compiler from merging what comes before with what other ways do at their end: to do one store for two,
+/// it would pack their values, carry them along and unpack them again.
+#[inline(always)]
+pub(crate) fn apart() {
+    #[cfg(target_arch = "bpf")]
+    // SAFETY: no instruction at all.
+    unsafe {
+        asm!("");
+    }
+}
+
+/// A word of which the compiler knows nothing: adjacent stores of zeros become a `memset` else, which is a loop in BPF.
+#[inline(always)]
+pub(crate) fn opaque(word: u64) -> u64 {
+    #[cfg(target_arch = "bpf")]
+    {
+        let mut word = word;
+        // SAFETY: no instruction at all.
+        unsafe {
+            asm!("/* {word} */", word = inout(reg) word, options(pure, nomem, nostack, preserves_flags))
+        };
+        word
+    }
+    #[cfg(not(target_arch = "bpf"))]
+    {
+        word
     }
 }
 
@@ -135,10 +207,15 @@ impl<const F: usize> Field<F> {
     field_value! {
         /// Its offset, where this kernel has it.
         offset offset 0xffff;
-        /// The first of its bits alone, in its byte.
-        mask mask 0x80;
         /// Whether this kernel has it, 0 or 1.
         presence presence 1;
+    }
+
+    /// A word of which its byte is the lowest, shifted so that its first bit is.
+    #[inline(always)]
+    pub(crate) fn shifted(self, word: u64) -> u64 {
+        let Self = self;
+        shifted_by!(word, blanks::value_blank(blanks::value::shift(F)))
     }
 
     /// Whether this kernel lacks it; never asked of one that every kernel has.

@@ -4,12 +4,36 @@
 //! most one choice under way, so its slot is found by its id; two threads whose ids differ by a multiple of
 //! the number of slots share one, and the second goes to a small hash.
 
-use tracer_ebpf::abi::Record;
+use aya_ebpf::helpers::generated::bpf_jiffies64;
+use tracer_ebpf::abi::{Record, blanks};
 
-use super::maps::{Counters, SLOTS, SPILL};
+use super::{
+    choice,
+    globals::is_set,
+    maps::{Counters, SLOTS, SPILL},
+    task::Ids,
+};
 
 /// A slot held for longer than this belongs to an exit that was missed: no search takes so long.
 const STALE_NS: u64 = 10_000_000_000;
+/// The same in jiffies: ten seconds, or more where there are fewer of them in a second.
+const STALE_JIFFIES: u64 = 10_000;
+
+/// Whether nobody asks how long a choice took: only the number is wanted, of all of them.
+#[inline(always)]
+pub(crate) fn is_timeless() -> bool {
+    is_set::<{ blanks::value::TIMELESS }>()
+}
+
+/// The clock that slots are dated by: nanoseconds, or jiffies where that is enough.
+#[inline(always)]
+pub(crate) fn clock() -> u64 {
+    if is_timeless() {
+        // SAFETY: the helper has no preconditions.
+        return unsafe { bpf_jiffies64() };
+    }
+    choice::now()
+}
 
 /// One choice under way.
 #[repr(C)]
@@ -19,42 +43,50 @@ pub(crate) struct Slot {
     pub(crate) record: Record,
     /// Address of the socket; 0 while free.
     pub(crate) sock: u64,
-    /// When it was entered, `CLOCK_MONOTONIC`.
+    /// When it was entered, by [`clock`].
     pub(crate) entered_ns: u64,
     /// Address of the socket that this thread is binding automatically; 0 for none.
     pub(crate) autobind: u64,
+    /// `port_offset` of the search; its lower 16 bits are the entry of the kernel's table.
+    pub(crate) port_offset: u64,
+    /// The entry of our own table when this search was counted there.
+    pub(crate) perturb: u64,
     /// Owner of the slot.
     pub(crate) tid: u32,
     /// `table_perturb[index] + (port_offset >> 32)`.
     pub(crate) search_start: u32,
-    /// Searches started on that entry of the table when this one was.
-    pub(crate) perturb_started: u32,
-    /// Searches under way on it then, this one included.
-    pub(crate) perturb_inflight: u32,
-    /// Entry of the table.
-    pub(crate) perturb_index: u32,
     /// Port the caller asked for, or held already.
     pub(crate) requested: u16,
     /// Local port of a TIME_WAIT that ended on this thread meanwhile.
     pub(crate) time_wait_port: u16,
     /// A value of `kind`.
     pub(crate) kind: u8,
-    /// Whether `search_start` was read.
-    pub(crate) has_start: u8,
+    /// What is known of the start of the search: 0, `START_COUNTED` or `START_READ`.
+    pub(crate) start: u8,
+    /// 1 in the hash, 0 in the table.
+    pub(crate) spilled: u8,
     /// Always 0.
-    pub(crate) reserved: [u8; 6],
+    pub(crate) reserved: u8,
+}
+
+impl Slot {
+    /// The search is counted in our table.
+    pub(crate) const START_COUNTED: u8 = 1;
+    /// And `search_start` was read.
+    pub(crate) const START_READ: u8 = 2;
 }
 
 /// The slot in which this thread may note a choice.
 #[inline(always)]
-pub(crate) fn claim(tid: u32, now_ns: u64) -> Option<*mut Slot> {
-    let slot = SLOTS.at(tid);
+pub(crate) fn claim(ids: Ids, now: u64) -> Option<*mut Slot> {
+    let (slot, tid) = (SLOTS.at(ids.0), ids.tid());
     // SAFETY: the pointer is to an entry of a table.
     let found = unsafe { &mut *slot };
     if found.tid == tid {
         return Some(slot);
     }
-    if (found.sock | found.autobind) == 0 || now_ns.wrapping_sub(found.entered_ns) > STALE_NS {
+    let stale = if is_timeless() { STALE_JIFFIES } else { STALE_NS };
+    if (found.sock | found.autobind) == 0 || now.wrapping_sub(found.entered_ns) > stale {
         found.tid = tid;
         found.autobind = 0;
         return Some(slot);
@@ -65,19 +97,15 @@ pub(crate) fn claim(tid: u32, now_ns: u64) -> Option<*mut Slot> {
 #[cold]
 #[inline(never)]
 fn spill(tid: u32) -> Option<*mut Slot> {
-    if let Some(counters) = Counters::here() {
-        counters.spilled();
-    }
+    Counters::of(tid.into()).spilled();
     if let Some(slot) = SPILL.get_ptr_mut(tid) {
         return Some(slot);
     }
     // Too large for the stack: the thread's own slot, which another thread holds, serves as the mould.
-    let mould = SLOTS.at(tid);
+    let mould = SLOTS.at(tid.into());
     // SAFETY: the pointer is to an entry of a table.
     if SPILL.insert(&tid, unsafe { &*mould }, 0).is_err() {
-        if let Some(counters) = Counters::here() {
-            counters.spill_full();
-        }
+        Counters::of(tid.into()).spill_full();
         return None;
     }
     let slot = SPILL.get_ptr_mut(tid)?;
@@ -86,24 +114,25 @@ fn spill(tid: u32) -> Option<*mut Slot> {
     fresh.tid = tid;
     fresh.sock = 0;
     fresh.autobind = 0;
+    fresh.spilled = 1;
     Some(slot)
 }
 
-/// The slot in which this thread noted a choice, if it did, and whether that one lies in the hash.
+/// The slot in which this thread noted a choice, if it did.
 #[inline(always)]
-pub(crate) fn find(tid: u32) -> Option<(*mut Slot, bool)> {
-    let slot = SLOTS.at(tid);
+pub(crate) fn find(ids: Ids) -> Option<*mut Slot> {
+    let (slot, tid) = (SLOTS.at(ids.0), ids.tid());
     // SAFETY: the pointer is to an entry of a table.
-    if unsafe { (*slot).tid } == tid { Some((slot, false)) } else { Some((SPILL.get_ptr_mut(tid)?, true)) }
+    if unsafe { (*slot).tid } == tid { Some(slot) } else { SPILL.get_ptr_mut(tid) }
 }
 
 /// Marks a slot free again; one that lies in the hash is dropped there.
 #[inline(always)]
-pub(crate) fn release(slot: *mut Slot, spilled: bool) {
+pub(crate) fn release(slot: *mut Slot) {
     // SAFETY: `find` returns non-null results of map lookups.
     let slot = unsafe { &mut *slot };
     slot.sock = 0;
-    if spilled && slot.autobind == 0 && SPILL.remove(slot.tid).is_err() {
+    if slot.spilled != 0 && slot.autobind == 0 && SPILL.remove(slot.tid).is_err() {
         // Nobody else removes it.
     }
 }

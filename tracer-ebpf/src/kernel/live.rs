@@ -28,10 +28,8 @@ pub(crate) fn hand_over(sock: u64, time_wait: u64) {
 
 #[inline(always)]
 fn keep(holder: u64, record: &Record) {
-    if LIVE.insert(holder, record, 0).is_err()
-        && let Some(counters) = Counters::here()
-    {
-        counters.live_full();
+    if LIVE.insert(holder, record, 0).is_err() {
+        Counters::here().live_full();
     }
 }
 

@@ -7,7 +7,7 @@ use aya_ebpf::{
     macros::map,
     maps::{Array, HashMap, LpmTrie, LruHashMap, RingBuf},
 };
-use tracer_ebpf::abi::{CELLS, CpuCounters, Record, RemoteKey, TallyKey, TallyValue};
+use tracer_ebpf::abi::{CELLS, COUNTER_BLOCKS, CounterBlock, Record, RemoteKey, TallyKey, TallyValue};
 
 use super::{inflight::Slot, pending::Pending};
 
@@ -19,9 +19,6 @@ pub(crate) const PERTURB_COUNT: usize = 65536;
 /// The ring; userspace sets its size.
 #[map]
 pub(crate) static EVENTS: RingBuf = RingBuf::with_byte_size(1 << 22, 0);
-/// Counters by CPU; userspace sets their number.
-#[map]
-pub(crate) static COUNTERS: Array<CpuCounters> = Array::with_max_entries(1, 0);
 /// Events that the ring did not carry, by process.
 #[map]
 pub(crate) static TALLY: HashMap<TallyKey, TallyValue> = HashMap::with_max_entries(16384, 0);
@@ -42,7 +39,7 @@ impl<T, const N: usize> Table<T, N> {
 
     /// The entry at an index, which is taken modulo the length.
     #[inline(always)]
-    pub(crate) fn at(&'static self, index: u32) -> *mut T {
+    pub(crate) fn at(&'static self, index: u64) -> *mut T {
         let first = self.0.get().cast::<T>();
         // SAFETY: the index is below the length.
         unsafe { first.add(below::<N>(index)) }
@@ -51,10 +48,10 @@ impl<T, const N: usize> Table<T, N> {
 
 /// An index modulo a power of two. The compiler may know that it is less and leave the mask out; verifiers do not.
 #[inline(always)]
-fn below<const N: usize>(index: u32) -> usize {
+fn below<const N: usize>(index: u64) -> usize {
     #[cfg(target_arch = "bpf")]
     {
-        let mut index = u64::from(index);
+        let mut index = index;
         // SAFETY: one instruction on a register.
         unsafe {
             core::arch::asm!(
@@ -72,6 +69,9 @@ fn below<const N: usize>(index: u32) -> usize {
     }
 }
 
+/// Counters, in blocks: threads that run at the same time seldom share one.
+#[unsafe(link_section = ".bss.counters")]
+static COUNTERS: Table<CounterBlock, COUNTER_BLOCKS> = Table::new();
 /// Searches under way, by thread.
 #[unsafe(link_section = ".bss.slots")]
 pub(crate) static SLOTS: Table<Slot, { SLOT_COUNT as usize }> = Table::new();
@@ -126,9 +126,9 @@ pub(crate) unsafe fn add(counter: *mut u64, by: u64) {
     let (_, _) = (counter, by);
 }
 
-/// The counters of this CPU.
+/// A block of the counters.
 #[derive(Clone, Copy)]
-pub(crate) struct Counters(*mut CpuCounters);
+pub(crate) struct Counters(*mut CounterBlock);
 
 macro_rules! bump {
     ($($(#[$doc:meta])* $name:ident)*) => {
@@ -136,9 +136,9 @@ macro_rules! bump {
             $($(#[$doc])*
             #[inline(always)]
             pub(crate) fn $name(self) {
-                // SAFETY: the pointer is the non-null result of a map lookup.
+                // SAFETY: the pointer is to an entry of a table.
                 let counter = unsafe { &raw mut (*self.0).$name };
-                // SAFETY: it points into that map value.
+                // SAFETY: it points into that entry.
                 unsafe { add(counter, 1) };
             })*
         }
@@ -148,22 +148,27 @@ macro_rules! bump {
 bump! { filtered lost tally_full entered exited no_entry spilled spill_full read_failed live_full }
 
 impl Counters {
-    /// Those of the CPU that runs this program.
+    /// The block of a thread, by its id; what lies above the lower half is left out.
     #[inline(always)]
-    pub(crate) fn here() -> Option<Self> {
+    pub(crate) fn of(thread: u64) -> Self {
+        Self(COUNTERS.at(thread))
+    }
+
+    /// One that no other CPU uses now, most of the time; for where the thread is not at hand.
+    #[inline(always)]
+    pub(crate) fn here() -> Self {
         // SAFETY: the helper has no preconditions.
-        let cpu = unsafe { bpf_get_smp_processor_id() } as u32;
-        COUNTERS.get_ptr_mut(cpu).map(Self)
+        Self::of(unsafe { bpf_get_smp_processor_id() }.into())
     }
 
     /// Counts one event that passed the filters; returns how many were counted in its cell about now.
     #[inline(always)]
     pub(crate) fn event(self, cell: usize) -> u64 {
-        // SAFETY: the pointer is the non-null result of a map lookup.
+        // SAFETY: the pointer is to an entry of a table.
         let events = unsafe { &raw mut (*self.0).events };
         // SAFETY: the index is below the length.
-        let counter = unsafe { events.cast::<u64>().add(below::<CELLS>(cell as u32)) };
-        // SAFETY: it points into that map value.
+        let counter = unsafe { events.cast::<u64>().add(below::<CELLS>(cell as u64)) };
+        // SAFETY: it points into that entry.
         unsafe { add(counter, 1) };
         // SAFETY: as above.
         unsafe { core::ptr::read_volatile(counter) }

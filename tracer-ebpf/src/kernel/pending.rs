@@ -9,7 +9,7 @@ use aya_ebpf::helpers::generated::bpf_get_current_task;
 use tracer_ebpf::abi::{Record, filter::CGROUP, kind, present};
 
 use super::{
-    choice::{self, clear, fill_socket},
+    choice::{self, clear, fill_socket, unfit},
     control,
     descriptor::{self, Found},
     emit::emit,
@@ -92,8 +92,8 @@ fn current_tid() -> Option<u32> {
 #[inline(always)]
 pub(crate) fn enter_syscall() {
     let Some(ids) = choice::admitted() else { return };
-    if let Some(slot) = slot(ids.tid) {
-        slot.tid = ids.tid;
+    if let Some(slot) = slot(ids.tid()) {
+        slot.tid = ids.tid();
         slot.stage = IDLE;
         slot.in_syscall = 1;
         slot.nameless = 0;
@@ -105,8 +105,8 @@ pub(crate) fn enter_syscall() {
 #[inline(always)]
 pub(crate) fn enter_nameless_send(fd: u64) {
     let Some(ids) = choice::admitted() else { return };
-    if let Some(slot) = slot(ids.tid) {
-        slot.tid = ids.tid;
+    if let Some(slot) = slot(ids.tid()) {
+        slot.tid = ids.tid();
         slot.stage = IDLE;
         slot.in_syscall = 1;
         slot.nameless = 1;
@@ -146,11 +146,11 @@ pub(crate) struct Beginning {
 #[inline(always)]
 pub(crate) fn begin(at: &Beginning) {
     let Some(ids) = choice::admitted() else { return };
-    let Some(slot) = slot(ids.tid) else { return };
-    if slot.tid != ids.tid {
+    let Some(slot) = slot(ids.tid()) else { return };
+    if slot.tid != ids.tid() {
         slot.in_syscall = 0;
     }
-    slot.tid = ids.tid;
+    slot.tid = ids.tid();
     slot.sock = at.sock;
     slot.inode = at.inode;
     slot.stage = SEARCHING;
@@ -163,8 +163,8 @@ pub(crate) fn begin(at: &Beginning) {
     // SAFETY: the pointer comes from a reference.
     unsafe { clear(&raw mut slot.record) };
     let record = &mut slot.record;
-    record.pid = ids.pid;
-    record.tid = ids.tid;
+    record.pid = ids.pid();
+    record.tid = ids.tid();
     record.kind = at.kind;
     record.requested_port = at.requested;
     slot.local_fixed = 0;
@@ -182,12 +182,11 @@ pub(crate) fn begin(at: &Beginning) {
 #[inline(always)]
 fn begin_autobind(found: &Found) {
     let Some(fetched) = ProbedSock::fetch(found.socket.0) else { return };
-    let at = sock::addresses(fetched.common(), false);
     begin(&Beginning {
         sock: fetched.address(),
         kind: kind::AUTOBIND,
         requested: 0,
-        local: Some((task::bytes(at.local), at.family)),
+        local: Some(sock::local_address(fetched.common())),
         inode: found.inode.read(offset!(inode_number)).unwrap_or(0),
     });
 }
@@ -205,7 +204,7 @@ pub(crate) fn chosen(sock: u64) {
 #[inline(always)]
 pub(crate) fn refused(sock: u64) {
     let Some(ids) = choice::admitted() else { return };
-    let Some(slot) = owned(ids.tid, sock, SEARCHING) else { return };
+    let Some(slot) = owned(ids.tid(), sock, SEARCHING) else { return };
     let sport: u16 = Probed(sock as *const u8).read(offset!(inet_sport)).unwrap_or(0);
     if slot.record.kind == kind::CONNECT && sport != slot.sport {
         // A port was chosen; what failed came later (a route, memory).
@@ -225,8 +224,8 @@ pub(crate) fn refused(sock: u64) {
 #[inline(always)]
 pub(crate) fn leave(ret: i64) {
     let Some(ids) = choice::admitted() else { return };
-    let Some(slot) = slot(ids.tid) else { return };
-    if slot.tid != ids.tid {
+    let Some(slot) = slot(ids.tid()) else { return };
+    if slot.tid != ids.tid() {
         return;
     }
     slot.in_syscall = 0;
@@ -263,7 +262,7 @@ fn leave_nameless_send(slot: &mut Pending, errno: i32) {
     let inode: u64 = found.inode.read(offset!(inode_number)).unwrap_or(0);
     let bound = errno == EDESTADDRREQ
         && port != 0
-        && !descriptor::is_port_locked(&found.socket)
+        && !sock::is_port_locked(&found.socket)
         // SAFETY: the value is copied at once; in the entry of another inode it would differ in its port.
         && unsafe { AUTOBOUND.get(&inode) }.copied() != Some(port);
     let refused = errno == EAGAIN && port == 0;
@@ -291,7 +290,10 @@ fn describe(slot: &mut Pending) {
     let Some(socket) = ProbedSock::fetch(address as *const u8) else { return };
     let (addr, family) = (slot.record.local_addr, slot.record.family);
     slot.record.mono_ns = choice::now();
-    slot.record.present |= fill_socket(&mut slot.record, &socket, address);
+    let connects = matches!(slot.record.kind, kind::CONNECT | kind::FIXED_CONNECT);
+    slot.record.flags = 0;
+    slot.record.present |= fill_socket(&mut slot.record, &socket, || address, connects);
+    slot.record.present &= !unfit(slot.record.protocol);
     slot.record.local_port = sock::port_of(socket.common());
     if slot.local_fixed != 0 {
         slot.record.local_addr = addr;
@@ -324,10 +326,8 @@ fn finish_described(slot: &mut Pending, errno: Option<i32>, port: Option<u16>) {
     }
     if record.kind == kind::AUTOBIND && errno == Some(0) {
         let (inode, port) = (slot.inode, record.local_port);
-        if AUTOBOUND.insert(&inode, &port, 0).is_err()
-            && let Some(counters) = maps::Counters::here()
-        {
-            counters.live_full();
+        if AUTOBOUND.insert(&inode, &port, 0).is_err() {
+            maps::Counters::here().live_full();
         }
     }
     let in_cgroup = slot.in_cgroup != 0;

@@ -1,11 +1,12 @@
 //! What a record says of a socket: addresses, ports, options, range, namespace.
 
 use aya_ebpf::helpers::generated::bpf_skc_to_tcp_sock;
-use tracer_ebpf::abi::{blanks, option, present};
+use tracer_ebpf::abi::{Protocol, Record, blanks, option, present};
 
 use super::{
     fields::{Block, Fields, Probed, Typed},
-    globals::{offset, tuned, value},
+    globals::{apart, offset, opaque, ruled_out, shifted, tuned, value},
+    task::bytes,
 };
 
 /// `AF_INET6`.
@@ -15,7 +16,7 @@ const TCP_LISTEN: u8 = 10;
 /// `IPPROTO_TCP`.
 const IPPROTO_TCP: u8 = 6;
 /// `SOCK_BINDPORT_LOCK`, include/net/sock.h.
-pub(crate) const BINDPORT_LOCK: u8 = 8;
+const BINDPORT_LOCK: u8 = 8;
 /// Words that take in `struct sock_common` up to and with its namespace. The IPv6 addresses behind it are read apart: the
 /// stack is small.
 const COMMON_WORDS: usize = 7;
@@ -25,15 +26,17 @@ pub(crate) trait Socket {
     /// The part that TIME_WAIT and request sockets share.
     type Common: Fields;
 
-    /// It can only be one that chooses like TCP.
-    const TCP: bool;
+    /// What it is most often.
+    const USUAL: Protocol;
+    /// It may be on its way to listen.
+    const LISTENS: bool;
 
     /// Address of the socket.
     fn address(&self) -> u64;
     /// `struct sock_common`.
     fn common(&self) -> &Self::Common;
-    /// Protocol number and whether the kernel made it.
-    fn origin(&self) -> (Option<u16>, Option<bool>);
+    /// Protocol number and whether the kernel made it, 0 or 1.
+    fn origin(&self) -> Option<(u8, u8)>;
     /// Whether a bind call named the port.
     fn is_port_locked(&self) -> bool;
     /// Options and range of `struct inet_sock`.
@@ -42,13 +45,17 @@ pub(crate) trait Socket {
     fn net(&self) -> Net;
 }
 
-/// What is read behind `struct sock`.
+/// What is read behind `struct sock`. The fields are words: the compiler would pack smaller ones into one.
 #[derive(Clone, Copy)]
 pub(crate) struct Inet {
-    /// Bits of [`option`]; `None` where they could not be read.
-    pub(crate) options: Option<u16>,
-    /// `IP_LOCAL_PORT_RANGE`, 0 for an end that is not set.
-    pub(crate) range: (u16, u16),
+    /// Bits of [`option`].
+    pub(crate) options: u64,
+    /// Whether they could be read, bits of [`present`].
+    pub(crate) seen: u64,
+    /// First port of `IP_LOCAL_PORT_RANGE`, 0 where it is not set.
+    pub(crate) low: u64,
+    /// Last port, the same.
+    pub(crate) high: u64,
 }
 
 /// What is read of `struct net`.
@@ -58,11 +65,13 @@ pub(crate) struct Inet {
 #[derive(Clone, Copy)]
 pub(crate) struct Net {
     /// Inode number.
-    pub(crate) inum: u32,
-    /// `ip_local_port_range`.
-    pub(crate) range: (u16, u16),
+    pub(crate) inum: u64,
+    /// First port of `ip_local_port_range`.
+    pub(crate) low: u64,
+    /// Last port.
+    pub(crate) high: u64,
     /// Which of them were read, bits of [`present`].
-    pub(crate) seen: u16,
+    pub(crate) seen: u64,
 }
 
 /// A socket that an fentry program was given; `TCP` where it can only be one that chooses like TCP.
@@ -82,7 +91,8 @@ impl ProbedSock {
 impl<const TCP: bool> Socket for TypedSock<TCP> {
     type Common = Typed;
 
-    const TCP: bool = TCP;
+    const USUAL: Protocol = if TCP { Protocol::Tcp } else { Protocol::Udp };
+    const LISTENS: bool = TCP;
 
     #[inline(always)]
     fn address(&self) -> u64 {
@@ -95,13 +105,15 @@ impl<const TCP: bool> Socket for TypedSock<TCP> {
     }
 
     #[inline(always)]
-    fn origin(&self) -> (Option<u16>, Option<bool>) {
-        (self.0.read(offset!(sk_protocol)), self.0.bit(offset!(sk_kern_sock)))
+    fn origin(&self) -> Option<(u8, u8)> {
+        let protocol: u16 = self.0.read(offset!(sk_protocol))?;
+        let kernel = self.0.bits(offset!(sk_kern_sock), 1)?;
+        Some((protocol as u8, kernel as u8))
     }
 
     #[inline(always)]
     fn is_port_locked(&self) -> bool {
-        self.0.any_bit(offset!(sk_userlocks), BINDPORT_LOCK) == Some(true)
+        is_port_locked(&self.0)
     }
 
     #[inline(always)]
@@ -109,7 +121,11 @@ impl<const TCP: bool> Socket for TypedSock<TCP> {
         if TCP && tuned!(SKC_TO_TCP) {
             // SAFETY: the argument is a typed pointer to a socket; the helper checks its kind.
             let tcp = unsafe { bpf_skc_to_tcp_sock(self.0.0.cast_mut().cast()) };
-            return if tcp.is_null() { Inet::UNSEEN } else { inet(&Typed(tcp.cast_const().cast()), true) };
+            if tcp.is_null() {
+                apart();
+                return Inet::UNSEEN;
+            }
+            return inet(&Typed(tcp.cast_const().cast()), true);
         }
         inet(&Probed(self.0.0), false)
     }
@@ -117,7 +133,10 @@ impl<const TCP: bool> Socket for TypedSock<TCP> {
     #[inline(always)]
     fn net(&self) -> Net {
         match self.0.read::<u64, _>(offset!(skc_net)) {
-            Some(net) => net_of(&Typed(net as *const u8)),
+            Some(net) => {
+                let net = Typed(net as *const u8);
+                net_of(net.read(offset!(net_inum)), net.net_range())
+            }
             None => Net::UNSEEN,
         }
     }
@@ -126,7 +145,8 @@ impl<const TCP: bool> Socket for TypedSock<TCP> {
 impl Socket for ProbedSock {
     type Common = Block<COMMON_WORDS>;
 
-    const TCP: bool = false;
+    const USUAL: Protocol = Protocol::Tcp;
+    const LISTENS: bool = true;
 
     #[inline(always)]
     fn address(&self) -> u64 {
@@ -139,18 +159,18 @@ impl Socket for ProbedSock {
     }
 
     #[inline(always)]
-    fn origin(&self) -> (Option<u16>, Option<bool>) {
+    fn origin(&self) -> Option<(u8, u8)> {
         let (kern, protocol) = (offset!(sk_kern_sock), offset!(sk_protocol));
         let base = kern.offset().min(protocol.offset());
-        match Block::<1>::fetch(self.0.address(), base) {
-            Some(block) => (block.read(protocol), block.bit(kern)),
-            None => (None, None),
-        }
+        let block = Block::<1>::fetch(self.0.address(), base)?;
+        let protocol: u16 = block.read(protocol)?;
+        let kernel = block.bits(kern, 1)?;
+        Some((protocol as u8, kernel as u8))
     }
 
     #[inline(always)]
     fn is_port_locked(&self) -> bool {
-        self.0.any_bit(offset!(sk_userlocks), BINDPORT_LOCK) == Some(true)
+        is_port_locked(&self.0)
     }
 
     #[inline(always)]
@@ -161,106 +181,141 @@ impl Socket for ProbedSock {
     #[inline(always)]
     fn net(&self) -> Net {
         match self.0.read::<u64, _>(offset!(skc_net)) {
-            Some(net) => net_of(&Probed(net as *const u8)),
+            Some(net) => {
+                let net = Probed(net as *const u8);
+                let range: Option<u64> = net.read(offset!(net_range_low));
+                let high = |both| shifted::<{ blanks::value::NET_RANGE_SHIFT }>(both) as u16;
+                net_of(net.read(offset!(net_inum)), range.map(|both| (both as u16, high(both))))
+            }
             None => Net::UNSEEN,
         }
     }
 }
 
 impl Inet {
-    const UNSEEN: Self = Self { options: None, range: (0, 0) };
+    const UNSEEN: Self = Self { options: 0, seen: 0, low: 0, high: 0 };
 }
 
 impl Net {
-    const UNSEEN: Self = Self { inum: 0, range: (0, 0), seen: 0 };
+    const UNSEEN: Self = Self { inum: 0, low: 0, high: 0, seen: 0 };
+}
+
+impl Typed {
+    /// Both ends of the range of a namespace: halves of one number, or two numbers of an array (before 6.8).
+    #[inline(always)]
+    fn net_range(self) -> Option<(u16, u16)> {
+        if value::<{ blanks::value::NET_RANGE_SHIFT }>() == 16 {
+            ruled_out();
+            let both: u32 = self.read(offset!(net_range_low))?;
+            return Some((both as u16, (both >> 16) as u16));
+        }
+        ruled_out();
+        let both: u64 = self.read(offset!(net_range_low))?;
+        Some((both as u16, (both >> 32) as u16))
+    }
 }
 
 #[inline(always)]
 fn inet(fields: &impl Fields, tcp: bool) -> Inet {
-    let options = inet_options(fields).map(|found| {
-        let mptcp = tcp && fields.bit(offset!(is_mptcp)) == Some(true);
-        if mptcp { found | option::MPTCP } else { found }
-    });
-    let range = fields.pair(offset!(socket_range_low), offset!(socket_range_high)).unwrap_or((0, 0));
-    Inet { options, range }
+    let (mut options, seen) = inet_options(fields);
+    if tcp {
+        let byte: u8 = fields.or_zero(offset!(is_mptcp));
+        options |= (offset!(is_mptcp).shifted(byte.into()) & 1) * u64::from(option::MPTCP);
+    }
+    let (low, high) = fields.pair_or_zero::<_, _, { blanks::value::SOCKET_RANGE_SHIFT }>(
+        offset!(socket_range_low),
+        offset!(socket_range_high),
+    );
+    Inet { options, seen, low: low.into(), high: high.into() }
 }
 
-/// Both bits lie within four bytes on every kernel, `freebind` first.
+/// The options, and the bit that says they were read. Both lie within four bytes on every kernel, `freebind` first.
 #[inline(always)]
-fn inet_options(fields: &impl Fields) -> Option<u16> {
+fn inet_options(fields: &impl Fields) -> (u64, u64) {
     let freebind = offset!(freebind);
-    let word: u32 = fields.read(freebind)?;
-    let mut options = 0;
-    if word & freebind.mask() != 0 {
-        options |= option::FREEBIND;
-    }
-    if word & value::<{ blanks::value::NO_PORT_MASK }>() as u32 != 0 {
-        options |= option::NO_PORT;
-    }
-    Some(options)
+    let Some(word) = fields.read::<u32, _>(freebind).map(u64::from) else { return (0, 0) };
+    let free = freebind.shifted(word) & 1;
+    let no_port = shifted::<{ blanks::value::NO_PORT_SHIFT }>(word) & 1;
+    let options = (free * u64::from(option::FREEBIND)) | (no_port * u64::from(option::NO_PORT));
+    (options, present::INET_OPTIONS.into())
 }
 
 #[inline(always)]
-fn net_of(fields: &impl Fields) -> Net {
+fn net_of(inum: Option<u32>, range: Option<(u16, u16)>) -> Net {
     let mut net = Net::UNSEEN;
-    if let Some(inum) = fields.read(offset!(net_inum)) {
-        net.inum = inum;
-        net.seen |= present::NETNS;
+    if let Some(inum) = inum {
+        net.inum = inum.into();
+        net.seen |= u64::from(present::NETNS);
     }
-    if let Some(range) = fields.pair(offset!(net_range_low), offset!(net_range_high)) {
-        net.range = range;
-        net.seen |= present::RANGE;
+    if let Some((low, high)) = range {
+        net.low = low.into();
+        net.high = high.into();
+        net.seen |= u64::from(present::RANGE);
     }
     net
 }
 
-/// Address family and addresses of an event.
-pub(crate) struct Addresses {
-    /// 4 or 6.
-    pub(crate) family: u8,
-    /// Bound address.
-    pub(crate) local: [u64; 2],
-    /// Peer's address.
-    pub(crate) remote: [u64; 2],
+/// Whether a bind call named the port of a socket.
+#[inline(always)]
+pub(crate) fn is_port_locked(fields: &impl Fields) -> bool {
+    fields.bits(offset!(sk_userlocks), BINDPORT_LOCK).is_some_and(|lock| lock != 0)
 }
 
 /// The first eight bytes of `::ffff:0:0/96` are 0, the next four these, as loaded on little endian.
 const MAPPED: u64 = 0xffff_0000;
 
-/// Both ends, IPv4 where the peer (or, before there is one, the bound address) is a mapped IPv4 one.
+/// Fills in both ends and their family, IPv4 where the peer (or, before there is one, the bound address) is a mapped
+/// IPv4 one.
 #[inline(always)]
-pub(crate) fn addresses(common: &impl Fields, with_remote: bool) -> Addresses {
+pub(crate) fn fill_addresses(record: &mut Record, common: &impl Fields, with_remote: bool) {
     if common.read::<u16, _>(offset!(skc_family)) == Some(AF_INET6) {
-        let local: [u64; 2] = common.read(offset!(skc_v6_rcv_saddr)).unwrap_or([0; 2]);
-        let remote: [u64; 2] =
-            if with_remote { common.read(offset!(skc_v6_daddr)).unwrap_or([0; 2]) } else { [0; 2] };
+        let local: [u64; 2] = common.or_zero(offset!(skc_v6_rcv_saddr));
+        let remote: [u64; 2] = if with_remote { common.or_zero(offset!(skc_v6_daddr)) } else { [0; 2] };
         let decides = if with_remote { remote } else { local };
         if !(decides[0] == 0 && decides[1] & 0xffff_ffff == MAPPED) {
-            return Addresses { family: 6, local, remote };
+            record.family = 6;
+            record.local_addr = bytes(local);
+            record.remote_addr = bytes(remote);
+            return apart();
         }
     }
+    record.family = 4;
+    let zero = opaque(0);
     if with_remote {
-        let both: u64 = common.read(offset!(skc_addrpair)).unwrap_or(0);
-        return Addresses { family: 4, local: [both >> 32, 0], remote: [both & 0xffff_ffff, 0] };
+        let both: u64 = common.or_zero(offset!(skc_addrpair));
+        record.local_addr = bytes([both >> 32, zero]);
+        record.remote_addr = bytes([both & 0xffff_ffff, zero]);
+    } else {
+        let local: u32 = common.or_zero(offset!(skc_rcv_saddr));
+        record.local_addr = bytes([local.into(), zero]);
+        record.remote_addr = bytes([zero; 2]);
     }
-    let local = common.read::<u32, _>(offset!(skc_rcv_saddr)).map_or(0, u64::from);
-    Addresses { family: 4, local: [local, 0], remote: [0; 2] }
+}
+
+/// The bound address and its family, of a socket without a peer.
+#[inline(always)]
+pub(crate) fn local_address(common: &impl Fields) -> ([u8; 16], u8) {
+    if common.read::<u16, _>(offset!(skc_family)) == Some(AF_INET6) {
+        let local: [u64; 2] = common.or_zero(offset!(skc_v6_rcv_saddr));
+        if !(local[0] == 0 && local[1] & 0xffff_ffff == MAPPED) {
+            return (bytes(local), 6);
+        }
+    }
+    let local: u32 = common.or_zero(offset!(skc_rcv_saddr));
+    (bytes([local.into(), 0]), 4)
 }
 
 /// Options of the socket layer, and the bit that says they were read. Both lie in one byte: userspace has seen to
 /// that.
 #[inline(always)]
-pub(crate) fn common_options(common: &impl Fields) -> (u16, u16) {
+pub(crate) fn common_options(common: &impl Fields) -> (u64, u64) {
     let (reuse, reuseport) = (offset!(skc_reuse), offset!(skc_reuseport));
-    let Some(byte) = common.read::<u8, _>(reuse).map(u32::from) else { return (0, 0) };
-    let mut options = 0;
-    if byte & (reuse.mask() * 15) != 0 {
-        options |= option::REUSEADDR;
-    }
-    if byte & reuseport.mask() != 0 {
-        options |= option::REUSEPORT;
-    }
-    (options, present::OPTIONS)
+    let Some(byte) = common.read::<u8, _>(reuse).map(u64::from) else { return (0, 0) };
+    // Four bits, of which any counts.
+    let addr = ((reuse.shifted(byte) & 15) + 15) >> 4;
+    let port = reuseport.shifted(byte) & 1;
+    let options = (addr * u64::from(option::REUSEADDR)) | (port * u64::from(option::REUSEPORT));
+    (options, present::OPTIONS.into())
 }
 
 /// The peer's port and the one that the socket holds, both host order, 0 for none.
@@ -285,16 +340,13 @@ pub(crate) fn is_listening(common: &impl Fields) -> bool {
 /// The range a search runs over: the socket's own ends where they lie inside the namespace's
 /// (`inet_sk_get_local_port_range`, net/ipv4/inet_connection_sock.c).
 #[inline(always)]
-pub(crate) fn effective_range(net: (u16, u16), own: (u16, u16)) -> (u16, u16) {
-    let (mut low, mut high) = net;
-    if own == (0, 0) {
-        return net;
+pub(crate) fn effective_range(net: &Net, own: &Inet) -> (u64, u64) {
+    let Net { mut low, mut high, .. } = *net;
+    if own.low >= low && own.low <= high {
+        low = own.low;
     }
-    if own.0 >= low && own.0 <= high {
-        low = own.0;
-    }
-    if own.1 >= low && own.1 <= high {
-        high = own.1;
+    if own.high >= low && own.high <= high {
+        high = own.high;
     }
     (low, high)
 }

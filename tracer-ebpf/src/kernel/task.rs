@@ -1,30 +1,40 @@
 //! Who is running: the task behind an event.
 
 use aya_ebpf::helpers::{
-    bpf_get_current_comm, bpf_get_current_pid_tgid, bpf_get_current_uid_gid,
-    generated::{bpf_get_current_cgroup_id, bpf_get_current_task, bpf_get_current_task_btf},
+    bpf_get_current_pid_tgid, bpf_get_current_uid_gid,
+    generated::{
+        bpf_get_current_cgroup_id, bpf_get_current_comm, bpf_get_current_task, bpf_get_current_task_btf,
+    },
 };
 use tracer_ebpf::abi::{Record, present};
 
 use super::{
     fields::{Fields, Probed, Typed},
-    globals::{offset, tuned},
+    globals::{offset, opaque, tuned},
 };
 
-/// Thread and process.
+/// Thread-group id in the upper half, thread id in the lower.
 #[derive(Clone, Copy)]
-pub(crate) struct Ids {
+pub(crate) struct Ids(pub(crate) u64);
+
+impl Ids {
     /// Thread-group id.
-    pub(crate) pid: u32,
+    #[inline(always)]
+    pub(crate) fn pid(self) -> u32 {
+        (self.0 >> 32) as u32
+    }
+
     /// Thread id.
-    pub(crate) tid: u32,
+    #[inline(always)]
+    pub(crate) fn tid(self) -> u32 {
+        self.0 as u32
+    }
 }
 
 /// Those of the running task.
 #[inline(always)]
 pub(crate) fn ids() -> Ids {
-    let both = bpf_get_current_pid_tgid();
-    Ids { pid: (both >> 32) as u32, tid: both as u32 }
+    Ids(bpf_get_current_pid_tgid())
 }
 
 /// Fills in what a record says of the running task beside its ids, and tells what was found, bits of [`present`]: by
@@ -80,12 +90,9 @@ fn pointer(value: u64) -> Typed {
 fn by_helpers(record: &mut Record) -> u16 {
     let mut found = present::UID;
     record.uid = bpf_get_current_uid_gid() as u32;
-    if let Ok(comm) = bpf_get_current_comm() {
-        record.comm = comm;
-        found |= present::COMM;
-    } else {
-        record.comm = [0; 16];
-    }
+    record.comm = comm();
+    // The helper fails for want of a task only, and those programs run in one.
+    found |= present::COMM;
     found | started(leader(), record)
 }
 
@@ -101,7 +108,11 @@ pub(crate) fn leader() -> Option<Probed> {
 /// Name of the running thread.
 #[inline(always)]
 pub(crate) fn comm() -> [u8; 16] {
-    bpf_get_current_comm().unwrap_or([0; 16])
+    // Not as an array of zeros: that would be a call of `memset`, and one more frame on a small stack.
+    let mut comm = bytes([opaque(0); 2]);
+    // SAFETY: the helper writes as many bytes as it is told.
+    unsafe { bpf_get_current_comm((&raw mut comm).cast(), size_of_val(&comm) as u32) };
+    comm
 }
 
 /// Start of the running process since boot, as [`Record::start`] has it; 0 where it is not known.

@@ -57,6 +57,7 @@ macro_rules! word {
 /// `int __inet_hash_connect(struct inet_timewait_death_row *, struct sock *sk, u64 port_offset, …)`,
 /// net/ipv4/inet_hashtables.c: the search of every TCP and DCCP connect, IPv4 and IPv6.
 #[fentry]
+#[inline(always)]
 fn fe_connect(ctx: FEntryContext) -> i32 {
     let sock = sock!(ctx, 1);
     choice::enter(Path::Connect, sock.0 as u64, sock::port_of(&sock), ctx.arg(2));
@@ -65,6 +66,7 @@ fn fe_connect(ctx: FEntryContext) -> i32 {
 
 /// The exit of [`fe_connect`]'s function: 0, `-EADDRNOTAVAIL` or `-ENOMEM`.
 #[fexit]
+#[inline(always)]
 fn fx_connect(ctx: FExitContext) -> i32 {
     let sock = sock!(ctx, 1);
     // 4 arguments up to 6.12, 5 from 6.18 on: userspace reads their number from the BTF. The branch that
@@ -78,6 +80,7 @@ fn fx_connect(ctx: FExitContext) -> i32 {
 /// `int inet_csk_get_port(struct sock *sk, unsigned short snum)`, net/ipv4/inet_connection_sock.c: bind and
 /// listen of TCP and DCCP.
 #[fentry]
+#[inline(always)]
 fn fe_tcp_port(ctx: FEntryContext) -> i32 {
     choice::enter(Path::Port, sock!(ctx, 0).0 as u64, ctx.arg::<u64>(1) as u16, 0);
     0
@@ -85,6 +88,7 @@ fn fe_tcp_port(ctx: FEntryContext) -> i32 {
 
 /// The exit of [`fe_tcp_port`]'s function: 0, `-EADDRINUSE`, or 1 before 6.1.
 #[fexit]
+#[inline(always)]
 fn fx_tcp_port(ctx: FExitContext) -> i32 {
     let sock = sock!(ctx, 0);
     choice::exit(Path::Port, ctx.arg::<u64>(2) as i32, |_| Some(TypedSock::<true>(sock)));
@@ -94,6 +98,7 @@ fn fx_tcp_port(ctx: FExitContext) -> i32 {
 /// `int udp_lib_get_port(struct sock *sk, unsigned short snum, unsigned int hash2_nulladdr)`,
 /// net/ipv4/udp.c: bind and autobind of UDP and UDP-Lite.
 #[fentry]
+#[inline(always)]
 fn fe_udp_port(ctx: FEntryContext) -> i32 {
     choice::enter(Path::Port, sock!(ctx, 0).0 as u64, ctx.arg::<u64>(1) as u16, 0);
     0
@@ -101,6 +106,7 @@ fn fe_udp_port(ctx: FEntryContext) -> i32 {
 
 /// The exit of [`fe_udp_port`]'s function.
 #[fexit]
+#[inline(always)]
 fn fx_udp_port(ctx: FExitContext) -> i32 {
     let sock = sock!(ctx, 0);
     choice::exit(Path::Port, ctx.arg::<u64>(3) as i32, |_| Some(TypedSock::<false>(sock)));
@@ -117,6 +123,7 @@ fn fe_autobind(ctx: FEntryContext) -> i32 {
 
 /// The exit of [`fe_autobind`]'s function.
 #[fexit]
+#[inline(always)]
 fn fx_autobind(_ctx: FExitContext) -> i32 {
     choice::exit_autobind();
     0
@@ -132,6 +139,7 @@ fn fe_ping_port(ctx: FEntryContext) -> i32 {
 
 /// The exit of [`fe_ping_port`]'s function.
 #[fexit]
+#[inline(always)]
 fn fx_ping_port(ctx: FExitContext) -> i32 {
     let sock = sock!(ctx, 0);
     choice::exit(Path::Port, ctx.arg::<u64>(2) as i32, |_| Some(TypedSock::<false>(sock)));

@@ -36,6 +36,7 @@ fn exit(path: Path, ctx: &RetProbeContext) {
 
 /// `__inet_hash_connect`.
 #[kprobe]
+#[inline(always)]
 fn kp_connect(ctx: ProbeContext) -> u32 {
     let sock = pointer(&ctx, 1);
     let port_offset = ctx.arg(2).unwrap_or(0);
@@ -45,6 +46,7 @@ fn kp_connect(ctx: ProbeContext) -> u32 {
 
 /// Its exit.
 #[kretprobe]
+#[inline(always)]
 fn kr_connect(ctx: RetProbeContext) -> u32 {
     exit(Path::Connect, &ctx);
     0
@@ -52,6 +54,7 @@ fn kr_connect(ctx: RetProbeContext) -> u32 {
 
 /// `inet_csk_get_port`.
 #[kprobe]
+#[inline(always)]
 fn kp_tcp_port(ctx: ProbeContext) -> u32 {
     enter_port(&ctx);
     0
@@ -59,6 +62,7 @@ fn kp_tcp_port(ctx: ProbeContext) -> u32 {
 
 /// Its exit.
 #[kretprobe]
+#[inline(always)]
 fn kr_tcp_port(ctx: RetProbeContext) -> u32 {
     exit(Path::Port, &ctx);
     0
@@ -66,6 +70,7 @@ fn kr_tcp_port(ctx: RetProbeContext) -> u32 {
 
 /// `udp_lib_get_port`.
 #[kprobe]
+#[inline(always)]
 fn kp_udp_port(ctx: ProbeContext) -> u32 {
     enter_port(&ctx);
     0
@@ -73,6 +78,7 @@ fn kp_udp_port(ctx: ProbeContext) -> u32 {
 
 /// Its exit.
 #[kretprobe]
+#[inline(always)]
 fn kr_udp_port(ctx: RetProbeContext) -> u32 {
     exit(Path::Port, &ctx);
     0
@@ -80,6 +86,7 @@ fn kr_udp_port(ctx: RetProbeContext) -> u32 {
 
 /// `ping_get_port`.
 #[kprobe]
+#[inline(always)]
 fn kp_ping_port(ctx: ProbeContext) -> u32 {
     enter_port(&ctx);
     0
@@ -87,6 +94,7 @@ fn kp_ping_port(ctx: ProbeContext) -> u32 {
 
 /// Its exit.
 #[kretprobe]
+#[inline(always)]
 fn kr_ping_port(ctx: RetProbeContext) -> u32 {
     exit(Path::Port, &ctx);
     0
@@ -95,6 +103,7 @@ fn kr_ping_port(ctx: RetProbeContext) -> u32 {
 /// `sctp_get_port_local(struct sock *sk, union sctp_addr *addr)`, net/sctp/socket.c: bind, connect, listen
 /// and send of SCTP. The port lies two bytes into the address, network order.
 #[kprobe]
+#[inline(always)]
 fn kp_sctp_port(ctx: ProbeContext) -> u32 {
     const PORT_AT: u32 = 2;
     let requested = pointer(&ctx, 1).at::<u16>(PORT_AT).map_or(0, u16::from_be);
@@ -104,6 +113,7 @@ fn kp_sctp_port(ctx: ProbeContext) -> u32 {
 
 /// Its exit.
 #[kretprobe]
+#[inline(always)]
 fn kr_sctp_port(ctx: RetProbeContext) -> u32 {
     exit(Path::Port, &ctx);
     0
@@ -111,6 +121,7 @@ fn kr_sctp_port(ctx: RetProbeContext) -> u32 {
 
 /// `inet_autobind`.
 #[kprobe]
+#[inline(always)]
 fn kp_autobind(ctx: ProbeContext) -> u32 {
     choice::enter_autobind(pointer(&ctx, 0).0 as u64);
     0
@@ -118,6 +129,7 @@ fn kp_autobind(ctx: ProbeContext) -> u32 {
 
 /// Its exit.
 #[kretprobe]
+#[inline(always)]
 fn kr_autobind(_ctx: RetProbeContext) -> u32 {
     choice::exit_autobind();
     0

@@ -53,7 +53,7 @@ pub struct Failed {
 /// # Errors
 ///
 /// The object is broken, or the kernel refuses a map.
-pub fn create(parts: &Parts<'_>, facts: &Facts) -> Result<Ebpf, KernelError> {
+pub fn create(parts: &Parts<'_>) -> Result<Ebpf, KernelError> {
     // With releases: as many ports held at a time as are followed, some 25 MB of kernel memory.
     let mut object = parts.object.to_vec();
     let blanks = super::blanks::fill(&mut object, parts.config, parts.offsets)
@@ -64,7 +64,6 @@ pub fn create(parts: &Parts<'_>, facts: &Facts) -> Result<Ebpf, KernelError> {
         .btf(None)
         .override_global(names::CONFIG_GLOBAL, parts.config.as_bytes(), true)
         .map_max_entries(names::EVENTS, parts.buffer_bytes)
-        .map_max_entries(names::COUNTERS, facts.possible_cpus)
         .map_max_entries(names::LIVE, live_entries)
         .load(&object)
         .map_err(|error| KernelError::Object(chain(&error)))

@@ -7,6 +7,7 @@ use object::{Endianness, Object as _, ObjectSection as _, SectionKind};
 use tracer_ebpf::abi::{
     Config, FIELDS, FieldOffsets, POISON,
     blanks::{field_of, value, value_of},
+    tune,
 };
 use zerocopy::IntoBytes as _;
 
@@ -36,6 +37,8 @@ const LOAD: u8 = 0x61;
 const CLASS_AND_MODE: u8 = 0xe7;
 /// `BPF_ALU64 | BPF_MOV | BPF_K`.
 const MOVE: u8 = 0xb7;
+/// `BPF_ALU64 | BPF_RSH | BPF_K`.
+const SHIFT: u8 = 0x77;
 /// `BPF_LD | BPF_IMM | BPF_DW`: takes the place of two instructions.
 const WIDE_MOVE: u8 = 0x18;
 
@@ -103,7 +106,7 @@ impl Values<'_> {
             (instruction[2], instruction[3]) = (low, high);
             return Ok(true);
         }
-        if opcode != MOVE {
+        if opcode != MOVE && opcode != SHIFT {
             return Ok(false);
         }
         let immediate = i32::from_le_bytes([a, b, c, d]);
@@ -124,15 +127,27 @@ impl Values<'_> {
         let config = self.config;
         match number {
             0..0x200 => Some(present(self.words(number.into())?.0).unwrap_or(0).cast_signed()),
-            0x200..0x400 => Some(1 << (self.words(usize::from(number) - 0x200)?.1 & 7)),
+            0x200..0x400 => Some((self.words(usize::from(number) - 0x200)?.1 & 7).cast_signed()),
             0x400..0x600 => Some(i32::from(present(self.words(usize::from(number) - 0x400)?.0).is_some())),
             0x800..0x820 => Some((config.tune >> (number - 0x800) & 1).cast_signed()),
             value::FILTERS => Some(config.filter.active.cast_signed()),
             value::CONNECT_RET => Some(config.connect_ret.cast_signed()),
-            value::NO_PORT_MASK => {
+            value::NO_PORT_SHIFT => {
                 let (word, bit) = (self.offsets.freebind, self.offsets.bind_address_no_port);
                 let apart = bit.byte.wrapping_sub(word.byte) & 3;
-                Some(1_i32.wrapping_shl(apart * 8 + bit.shift))
+                Some(((apart * 8 + bit.shift) & 31).cast_signed())
+            }
+            value::DIRECT => {
+                let kept = config.tune & (tune::COUNT_ONLY | tune::RELEASES) != 0;
+                Some(i32::from(!kept && config.filter.active == 0))
+            }
+            value::TIMELESS => {
+                let counts = config.tune & tune::COUNT_ONLY != 0;
+                Some(i32::from(counts && config.filter.active == 0))
+            }
+            value::NET_RANGE_SHIFT => Some(apart(self.offsets.net_range_low, self.offsets.net_range_high)),
+            value::SOCKET_RANGE_SHIFT => {
+                Some(apart(self.offsets.socket_range_low, self.offsets.socket_range_high))
             }
             value::WAKE_BYTES => Some(i32::try_from(config.wake_bytes).unwrap_or(i32::MAX)),
             _ => None,
@@ -149,6 +164,11 @@ impl Values<'_> {
     }
 }
 
+/// Bits from one field to another that lies less than eight bytes behind it.
+fn apart(first: u32, second: u32) -> i32 {
+    ((second.wrapping_sub(first) & 7) * 8).cast_signed()
+}
+
 /// An offset, none where the field is absent.
 fn present(offset: u32) -> Option<u32> {
     (offset != POISON).then_some(offset)
@@ -159,7 +179,6 @@ mod tests {
     use tracer_ebpf::abi::{
         FieldNumber, FilterConfig,
         blanks::{offset_blank, value_blank},
-        tune,
     };
     use zerocopy::FromZeros as _;
 
@@ -202,7 +221,7 @@ mod tests {
         let reuse = FieldNumber::skc_reuse as usize;
         let table = [
             (value::offset(reuse), 19),
-            (value::mask(reuse), 16),
+            (value::shift(reuse), 4),
             (value::presence(reuse), 1),
             (value::presence(FieldNumber::tw_tb as usize), 0),
             (value::tune(tune::RELEASES), 1),

@@ -1,19 +1,21 @@
-//! The counters of the kernel half, summed over CPUs: exact whatever became of the ring.
+//! The counters of the kernel half, summed over their blocks: exact whatever became of the ring.
 
 use aya::{
     Ebpf,
     maps::{Array, HashMap, MapData},
 };
 pub use tracer_ebpf::abi::{CELLS, Protocol, ResultClass};
-use tracer_ebpf::abi::{CpuCounters, Record, TallyKey, TallyValue, cell, flags, names, present};
+use tracer_ebpf::abi::{
+    COUNTER_BLOCKS, CounterBlock, Record, TallyKey, TallyValue, cell, flags, names, present,
+};
 use zerocopy::FromBytes as _;
 
 use super::KernelError;
 
-/// Counters of all CPUs together.
+/// Counters of all blocks together.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Counts {
-    total: CpuCounters,
+    total: CounterBlock,
 }
 
 /// Events of one kind, protocol and result.
@@ -49,10 +51,10 @@ pub struct Tally {
 }
 
 impl Counts {
-    /// Sums the counters of all CPUs.
+    /// Sums the blocks of the counters.
     #[must_use]
-    pub fn sum(blocks: impl IntoIterator<Item = CpuCounters>) -> Self {
-        let mut total = CpuCounters::ZERO;
+    pub fn sum(blocks: impl IntoIterator<Item = CounterBlock>) -> Self {
+        let mut total = CounterBlock::ZERO;
         for block in blocks {
             for (sum, part) in total.events.iter_mut().zip(block.events) {
                 *sum += part;
@@ -79,7 +81,7 @@ impl Counts {
 
     /// Events that were kept out, lost, and so on.
     #[must_use]
-    pub fn raw(&self) -> &CpuCounters {
+    pub fn raw(&self) -> &CounterBlock {
         &self.total
     }
 
@@ -129,13 +131,12 @@ pub fn is_event(record: &[u8]) -> bool {
 ///
 /// The kernel refuses to show the map.
 pub fn read(ebpf: &Ebpf) -> Result<Counts, KernelError> {
-    let map: Array<&MapData, [u8; size_of::<CpuCounters>()]> =
+    let map: Array<&MapData, [u8; COUNTER_BLOCKS * size_of::<CounterBlock>()]> =
         map(ebpf, names::COUNTERS)?.try_into().map_err(|error| broken(names::COUNTERS, &error))?;
-    let mut blocks = Vec::new();
-    for block in map.iter() {
-        let block = block.map_err(|error| broken(names::COUNTERS, &error))?;
-        blocks.push(CpuCounters::read_from_bytes(&block).unwrap_or(CpuCounters::ZERO));
-    }
+    let bytes = map.get(&0, 0).map_err(|error| broken(names::COUNTERS, &error))?;
+    let (blocks, _) = bytes.as_chunks::<{ size_of::<CounterBlock>() }>();
+    let blocks =
+        blocks.iter().map(|block| CounterBlock::read_from_bytes(block).unwrap_or(CounterBlock::ZERO));
     Ok(Counts::sum(blocks))
 }
 
@@ -186,7 +187,7 @@ mod tests {
 
     #[test]
     fn blocks_are_summed() {
-        let mut one = CpuCounters::ZERO;
+        let mut one = CounterBlock::ZERO;
         one.events[cell(kind::BIND, Protocol::Udp, ResultClass::Ok)] = 2;
         one.entered = 5;
         one.exited = 3;

@@ -36,8 +36,6 @@ pub struct Facts {
     pub cgroup2: Option<PathBuf>,
     /// Address of each kernel symbol that matters; 0 where the kernel hides addresses.
     pub symbols: HashMap<String, u64>,
-    /// CPUs that may ever run.
-    pub possible_cpus: u32,
 }
 
 impl Facts {
@@ -57,10 +55,6 @@ impl Facts {
             has_kprobes: Path::new("/sys/bus/event_source/devices/kprobe/type").exists(),
             cgroup2: cgroup2_mount()?,
             symbols: HashMap::new(),
-            possible_cpus: file("/sys/devices/system/cpu/possible")
-                .ok()
-                .and_then(|text| cpus(&text))
-                .unwrap_or(1024),
         })
     }
 }
@@ -137,15 +131,6 @@ fn cgroup2(mounts: &str) -> Option<PathBuf> {
     })
 }
 
-/// Highest CPU of a list such as `0-3,8`, plus one.
-fn cpus(list: &str) -> Option<u32> {
-    list.trim()
-        .split(['-', ','])
-        .filter_map(|part| part.parse::<u32>().ok())
-        .max()
-        .map(|last| last.saturating_add(1))
-}
-
 /// The symbols that matter, from /proc/kallsyms: some five megabytes, of which no more than a line is kept.
 fn symbols(mut table: impl BufRead) -> io::Result<HashMap<String, u64>> {
     let mut wanted = HashSet::from(["table_perturb"]);
@@ -189,11 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn cpu_lists_and_symbols_are_read() {
-        assert_eq!(cpus("0-1\n"), Some(2));
-        assert_eq!(cpus("0"), Some(1));
-        assert_eq!(cpus("0-3,8-127"), Some(128));
-        assert_eq!(cpus(""), None);
+    fn symbols_are_read() {
         let found =
             symbols(&b"ffffffff81000000 T inet_csk_get_port\n0 b table_perturb\nzz T other\n"[..]).unwrap();
         assert_eq!(found.get("inet_csk_get_port"), Some(&0xffff_ffff_8100_0000));

@@ -81,7 +81,7 @@ impl Host {
                 btf: btf.as_ref(),
             };
             log::debug!("{backend}: trying");
-            let mut ebpf = attach::create(&parts, &self.facts)?;
+            let mut ebpf = attach::create(&parts)?;
             log::debug!("{backend}: maps are made");
             sets::fill(&mut ebpf, &settings.filter)?;
             let loaded = attach::load_all(&mut ebpf, &plan.hooks, parts.btf, &self.facts);

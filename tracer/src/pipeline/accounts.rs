@@ -149,12 +149,12 @@ pub(super) fn protocol(class: crate::kernel::counts::Protocol) -> Protocol {
 
 #[cfg(test)]
 mod tests {
-    use tracer_ebpf::abi::{CpuCounters, Protocol as Class, cell, kind};
+    use tracer_ebpf::abi::{CounterBlock, Protocol as Class, cell, kind};
 
     use super::*;
 
     fn counts() -> Counts {
-        let mut block = CpuCounters::ZERO;
+        let mut block = CounterBlock::ZERO;
         block.events[cell(kind::CONNECT, Class::Tcp, ResultClass::Ok)] = 10;
         block.events[cell(kind::CONNECT, Class::Tcp, ResultClass::AddrNotAvail)] = 3;
         block.events[cell(kind::FIXED_BIND, Class::Tcp, ResultClass::AddrInUse)] = 2;
