@@ -16,6 +16,8 @@ pub use config::{
     Config, Control, FilterConfig, MAX_NAMES, MAX_RANGES, Mode, NamePattern, PortRange, RemoteKey, filter,
     tune,
 };
-pub use counters::{CELLS, COUNTER_BLOCKS, CounterBlock, Lane, Protocol, ResultClass, TallyKey, TallyValue, cell};
+pub use counters::{
+    CELLS, COUNTER_BLOCKS, CounterBlock, Lane, Protocol, ResultClass, TallyKey, TallyValue, cell,
+};
 pub use offsets::{BitOffset, FIELDS, FieldKind, FieldNumber, FieldOffsets, FieldSpec, Need, POISON};
 pub use record::{Record, flags, kind, option, present};

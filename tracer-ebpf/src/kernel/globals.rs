@@ -128,7 +128,9 @@ pub(crate) fn opaque(word: u64) -> u64 {
     {
         let mut word = word;
         // SAFETY: no instruction at all.
-        unsafe { asm!("/* {word} */", word = inout(reg) word, options(pure, nomem, nostack, preserves_flags)) };
+        unsafe {
+            asm!("/* {word} */", word = inout(reg) word, options(pure, nomem, nostack, preserves_flags))
+        };
         word
     }
     #[cfg(not(target_arch = "bpf"))]
@@ -212,6 +214,7 @@ impl<const F: usize> Field<F> {
     /// A word of which its byte is the lowest, shifted so that its first bit is.
     #[inline(always)]
     pub(crate) fn shifted(self, word: u64) -> u64 {
+        let Self = self;
         shifted_by!(word, blanks::value_blank(blanks::value::shift(F)))
     }
 

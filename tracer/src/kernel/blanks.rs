@@ -135,7 +135,7 @@ impl Values<'_> {
             value::NO_PORT_SHIFT => {
                 let (word, bit) = (self.offsets.freebind, self.offsets.bind_address_no_port);
                 let apart = bit.byte.wrapping_sub(word.byte) & 3;
-                Some((apart * 8 + bit.shift & 31).cast_signed())
+                Some(((apart * 8 + bit.shift) & 31).cast_signed())
             }
             value::DIRECT => {
                 let kept = config.tune & (tune::COUNT_ONLY | tune::RELEASES) != 0;

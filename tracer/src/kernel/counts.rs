@@ -5,7 +5,9 @@ use aya::{
     maps::{Array, HashMap, MapData},
 };
 pub use tracer_ebpf::abi::{CELLS, Protocol, ResultClass};
-use tracer_ebpf::abi::{COUNTER_BLOCKS, CounterBlock, Record, TallyKey, TallyValue, cell, flags, names, present};
+use tracer_ebpf::abi::{
+    COUNTER_BLOCKS, CounterBlock, Record, TallyKey, TallyValue, cell, flags, names, present,
+};
 use zerocopy::FromBytes as _;
 
 use super::KernelError;
@@ -133,7 +135,8 @@ pub fn read(ebpf: &Ebpf) -> Result<Counts, KernelError> {
         map(ebpf, names::COUNTERS)?.try_into().map_err(|error| broken(names::COUNTERS, &error))?;
     let bytes = map.get(&0, 0).map_err(|error| broken(names::COUNTERS, &error))?;
     let (blocks, _) = bytes.as_chunks::<{ size_of::<CounterBlock>() }>();
-    let blocks = blocks.iter().map(|block| CounterBlock::read_from_bytes(block).unwrap_or(CounterBlock::ZERO));
+    let blocks =
+        blocks.iter().map(|block| CounterBlock::read_from_bytes(block).unwrap_or(CounterBlock::ZERO));
     Ok(Counts::sum(blocks))
 }
 
