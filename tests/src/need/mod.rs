@@ -42,6 +42,8 @@ pub enum Need {
     LocalPortRange,
     /// TCP Fast Open.
     Fastopen,
+    /// `nsenter`, `sysctl`, and an `ss` on a kernel that ends sockets for it.
+    Tools,
     /// io_uring, which a sysctl may forbid.
     IoUring,
 }
@@ -59,6 +61,7 @@ impl fmt::Display for Need {
             Self::Ping => f.write_str("ping sockets"),
             Self::LocalPortRange => f.write_str("local_port_range"),
             Self::Fastopen => f.write_str("fastopen"),
+            Self::Tools => f.write_str("nsenter, sysctl and ss -K"),
             Self::IoUring => f.write_str("io_uring"),
         }
     }

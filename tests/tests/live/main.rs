@@ -22,3 +22,4 @@ mod report;
 mod shape;
 mod sites;
 mod snmp;
+mod standing;

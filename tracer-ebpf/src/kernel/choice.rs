@@ -3,7 +3,7 @@
 use core::ptr;
 
 use aya_ebpf::helpers::generated::bpf_ktime_get_ns;
-use tracer_ebpf::abi::{Mode, Protocol, Record, ResultClass, blanks, cell, flags, kind, option, present};
+use tracer_ebpf::abi::{Protocol, Record, ResultClass, blanks, cell, flags, kind, option, present};
 
 use super::{
     control, emit, filter,
@@ -11,7 +11,7 @@ use super::{
     inflight::{self, Slot},
     live,
     maps::Counters,
-    perturb,
+    perturb::{self, Start},
     sock::{self, Socket},
     task::{self, Ids},
 };
@@ -31,13 +31,19 @@ pub(crate) fn now() -> u64 {
 /// The running task, or `None` when nothing is to be recorded: the tracer is off, or this is the tracer itself.
 #[inline(always)]
 pub(crate) fn admitted() -> Option<Ids> {
-    let mode = control::mode();
-    if mode == Mode::Off as u32 {
-        return None;
-    }
-    let ids = task::ids();
-    let own = mode == Mode::Run as u32 && ids.pid() == control::self_pid();
-    (!own).then_some(ids)
+    running().filter(|ids| !is_own(*ids))
+}
+
+/// The running task, or `None` when the tracer is off.
+#[inline(always)]
+fn running() -> Option<Ids> {
+    (!control::is_off()).then(task::ids)
+}
+
+/// Whether a task is the tracer itself, once its test is over.
+#[inline(always)]
+fn is_own(ids: Ids) -> bool {
+    ids.pid() == control::self_pid() && !control::is_self_test()
 }
 
 /// Which function chooses.
@@ -52,7 +58,8 @@ pub(crate) enum Path {
 /// Notes the entry: `requested` is the port that the caller named or the socket holds, 0 for none.
 #[inline(always)]
 pub(crate) fn enter(path: Path, sock: u64, requested: u16, port_offset: u64) {
-    let Some(ids) = admitted() else { return };
+    // The tracer's own choices are noted like all others, and left out at their exit.
+    let Some(ids) = running() else { return };
     if tuned!(COUNT_ENTRIES) {
         Counters::of(ids.0).entered();
     }
@@ -64,7 +71,7 @@ pub(crate) fn enter(path: Path, sock: u64, requested: u16, port_offset: u64) {
     slot.entered_ns = now;
     slot.requested = requested;
     slot.time_wait_port = 0;
-    slot.has_start = 0;
+    slot.start = 0;
     slot.kind = path as u8;
     if path == Path::Connect && requested == 0 && !tuned!(COUNT_ONLY) {
         perturb::enter(slot, port_offset);
@@ -85,10 +92,10 @@ pub(crate) fn enter_autobind(sock: u64) {
 #[inline(always)]
 pub(crate) fn exit_autobind() {
     let Some(ids) = admitted() else { return };
-    if let Some((slot, spilled)) = inflight::find(ids) {
+    if let Some(slot) = inflight::find(ids) {
         // SAFETY: `find` returns non-null results of map lookups.
         unsafe { (*slot).autobind = 0 };
-        inflight::release(slot, spilled);
+        inflight::release(slot);
     }
 }
 
@@ -96,15 +103,21 @@ pub(crate) fn exit_autobind() {
 /// read it.
 #[inline(always)]
 pub(crate) fn exit<S: Socket>(path: Path, ret: i32, socket: impl FnOnce(u64) -> Option<S>) {
-    let Some(ids) = admitted() else { return };
+    let Some(ids) = running() else { return };
     if tuned!(COUNT_ENTRIES) {
         Counters::of(ids.0).exited();
     }
-    let Some((slot, spilled)) = inflight::find(ids) else { return no_entry() };
+    let Some(slot) = inflight::find(ids) else { return no_entry() };
     // SAFETY: `find` returns non-null results of map lookups.
     let entry = unsafe { &mut *slot };
-    if entry.sock == 0 || entry.kind != path as u8 {
+    if entry.kind != path as u8 {
         return no_entry();
+    }
+    if is_own(ids) {
+        if path == Path::Connect && entry.sock != 0 {
+            perturb::exit(entry);
+        }
+        return inflight::release(slot);
     }
     match socket(entry.sock) {
         Some(socket) if socket.address() == entry.sock => {
@@ -114,10 +127,10 @@ pub(crate) fn exit<S: Socket>(path: Path, ret: i32, socket: impl FnOnce(u64) -> 
                 choice.end(&socket, entry);
             }
         }
-        Some(_) => no_entry(),
-        None => read_failed(),
+        None if entry.sock != 0 => read_failed(),
+        _ => no_entry(),
     }
-    inflight::release(slot, spilled);
+    inflight::release(slot);
 }
 
 /// A choice that has ended.
@@ -150,23 +163,17 @@ impl Choice {
         let Self { path, ret, ids } = self;
         let now = now();
         let connects = path == Path::Connect;
-        let start = if connects { perturb::exit(entry) } else { None };
+        let start = if connects { perturb::exit(entry) } else { Start { value: 0, exact: 0, seen: 0 } };
         // A record that no filter judges is written where it is read: in the ring. Else in the slot, not on the stack,
         // whose contents the verifier follows: it would look at each combination of what was found and what was not.
         let direct = is_set::<{ blanks::value::DIRECT }>();
         if direct && ids.pid() != ids.tid() {
             emit::name_leader(ids, task::start(), now);
         }
-        let sock = frozen(&entry.sock);
-        let (requested, entered_ns, time_wait_port) =
-            (entry.requested, entry.entered_ns, entry.time_wait_port);
         let event = if direct { emit::reserve() } else { &raw mut entry.record };
         if event.is_null() {
             let (protocol, _) = socket.origin().unwrap_or((0, 0));
-            return emit::count_lost(
-                ids,
-                cell(kind, Protocol::of(protocol), ResultClass::of(errno(kind, ret))),
-            );
+            return emit::count_lost(ids, kind, protocol, ret);
         }
         // SAFETY: the pointer is that of a map value, or of a reserved record, and not null.
         let event = unsafe { &mut *event };
@@ -175,36 +182,31 @@ impl Choice {
         event.tid = ids.tid();
         event.kind = kind;
         event.state = 0;
-        event.search_ns = u32::try_from(now.wrapping_sub(entered_ns)).unwrap_or(u32::MAX);
+        event.search_ns = u32::try_from(now.wrapping_sub(entry.entered_ns)).unwrap_or(u32::MAX);
         // 0 unless the port was fixed.
-        event.requested_port = requested;
-        let mut found = present::ERROR | present::SEARCH_NS | present::LOCAL_ADDR;
-        event.search_start = 0;
-        event.flags = 0;
-        if let Some((search_start, exact)) = start {
-            event.search_start = search_start;
-            found |= present::SEARCH_START;
-            event.flags = if exact { flags::CANDIDATES_EXACT } else { 0 };
-        }
-        found |= fill_socket(event, socket, sock, connects);
+        event.requested_port = entry.requested;
+        let mut found = present::ERROR | present::SEARCH_NS | present::LOCAL_ADDR | start.seen;
+        event.search_start = start.value;
+        event.flags = start.exact * flags::CANDIDATES_EXACT;
+        found |= fill_socket(event, socket, || frozen(&entry.sock), connects);
         event.error = 0;
-        let mut cell = cell(kind, S::USUAL, ResultClass::Ok);
-        if ret != 0 || event.protocol != S::USUAL.number() {
-            cell = settle(event, ret);
-        }
         if tuned!(TIME_WAIT) && connects && kind == kind::CONNECT {
             found |= present::REUSED;
-            if ret == 0 && time_wait_port == event.local_port {
+            if ret == 0 && entry.time_wait_port == event.local_port {
                 event.flags |= flags::TIME_WAIT_REUSED;
             }
         }
         event.present = found | task::identify(event);
+        let mut cell = cell(kind, S::USUAL, ResultClass::Ok);
+        if ret != 0 || event.protocol != S::USUAL.number() {
+            cell = settle(event, ret);
+        }
         if direct {
             return emit::publish(event, cell, ids);
         }
         let shown = emit::emit(event, filter::task_in_cgroup);
-        if tuned!(RELEASES) && shown && ret == 0 && requested == 0 {
-            live::born(sock, event);
+        if tuned!(RELEASES) && shown && ret == 0 && entry.requested == 0 {
+            live::born(frozen(&entry.sock), event);
         }
     }
 }
@@ -218,7 +220,15 @@ fn settle(event: &mut Record, ret: i32) -> usize {
         event.error = errno(event.kind, ret);
         event.local_port = 0;
     }
+    event.present &= !unfit(event.protocol);
     cell(event.kind, Protocol::of(event.protocol), ResultClass::of(event.error))
+}
+
+/// What a record of a protocol cannot have, bits of [`present`]: an ICMP identifier is chosen from all there are, whatever
+/// the range.
+#[inline(always)]
+pub(crate) fn unfit(protocol: u8) -> u16 {
+    if matches!(protocol, 1 | 58) { present::RANGE } else { 0 }
 }
 
 /// Writes zeros over a record, word by word: the compiler would make a `memset` of it, which is a loop over bytes in
@@ -266,7 +276,7 @@ fn kind_of<S: Socket>(path: Path, entry: &Slot, common: &S::Common) -> u8 {
 
 /// The errno that the caller sees, as a positive number.
 #[inline(always)]
-fn errno(kind: u8, ret: i32) -> u8 {
+pub(crate) fn errno(kind: u8, ret: i32) -> u8 {
     if ret == 0 {
         0
     } else if kind == kind::AUTOBIND {
@@ -284,7 +294,12 @@ fn errno(kind: u8, ret: i32) -> u8 {
 /// `address` is that of the socket as a plain number, read from a map: the verifier allows no arithmetic on
 /// the pointer that a hook was given.
 #[inline(always)]
-pub(crate) fn fill_socket<S: Socket>(event: &mut Record, socket: &S, address: u64, connects: bool) -> u16 {
+pub(crate) fn fill_socket<S: Socket>(
+    event: &mut Record,
+    socket: &S,
+    address: impl FnOnce() -> u64,
+    connects: bool,
+) -> u16 {
     let mut found = 0;
     let common = socket.common();
     sock::fill_addresses(event, common, connects);
@@ -320,12 +335,7 @@ pub(crate) fn fill_socket<S: Socket>(event: &mut Record, socket: &S, address: u6
         options |= u64::from(option::BOUND);
     }
     event.options = options as u16;
-    let birth = if tuned!(RELEASES) { event.mono_ns } else { 0 };
-    event.socket = socket_id(address, birth);
-    if S::PINGS && matches!(event.protocol, 1 | 58) {
-        // An identifier is chosen from all there are, whatever the range.
-        found &= !present::RANGE;
-    }
+    event.socket = socket_id(address(), event.mono_ns);
     found
 }
 
@@ -334,8 +344,12 @@ pub(crate) fn fill_socket<S: Socket>(event: &mut Record, socket: &S, address: u6
 pub(crate) fn socket_id(address: u64, birth: u64) -> u64 {
     let keys = [frozen(&CONFIG.socket_key[0]), frozen(&CONFIG.socket_key[1])];
     let mut id = (address ^ keys[0]).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    id ^= id >> 32;
-    id = (id ^ birth ^ keys[1]).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    id ^= (id >> 32) ^ keys[1];
+    // Only with releases can the address be told apart from its earlier uses by more than time.
+    if tuned!(RELEASES) {
+        id ^= birth;
+    }
+    id = id.wrapping_mul(0xbf58_476d_1ce4_e5b9);
     id ^ (id >> 29)
 }
 

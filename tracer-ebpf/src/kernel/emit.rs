@@ -11,7 +11,7 @@ use tracer_ebpf::abi::{
 };
 
 use super::{
-    choice::{clear, read_failed},
+    choice::{clear, errno, read_failed},
     control, filter,
     globals::{opaque, tuned, value},
     maps::{Counters, EVENTS, LEADERS, RECENT, TALLY, add},
@@ -51,7 +51,7 @@ pub(crate) fn publish(record: &mut Record, cell: usize, ids: Ids) {
     } else {
         let before = Counters::of(ids.0).event(cell);
         // Whether the ring fills up is asked now and then: the answer costs more than all of the counting.
-        if before % 8 == 0 && is_filling(record.mono_ns) {
+        if before.is_multiple_of(8) && is_filling(record.mono_ns) {
             // SAFETY: the caller has reserved it and written it in full.
             return unsafe { submit(record, BPF_RB_FORCE_WAKEUP) };
         }
@@ -116,12 +116,12 @@ pub(crate) fn count(ids: Ids, cell: usize) {
 
 /// Counts an event that found the ring full.
 #[inline(never)]
-pub(crate) fn count_lost(ids: Ids, cell: usize) {
+pub(crate) fn count_lost(ids: Ids, kind: u8, protocol: u8, ret: i32) {
     if control::is_self_test() {
         return;
     }
     Counters::of(ids.0).lost();
-    count(ids, cell);
+    count(ids, cell(kind, Protocol::of(protocol), ResultClass::of(errno(kind, ret))));
 }
 
 /// The cell of the counters that an event belongs to.

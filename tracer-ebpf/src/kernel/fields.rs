@@ -5,6 +5,7 @@ use core::arch::asm;
 use core::ptr;
 
 use aya_ebpf::helpers::generated::bpf_probe_read_kernel;
+#[cfg(target_arch = "bpf")]
 use tracer_ebpf::abi::blanks;
 
 use super::globals::{Field, ruled_out, shifted, tuned};
@@ -27,6 +28,7 @@ macro_rules! words {
         impl Word for $word {
             const ZERO: Self = 0;
 
+            // SAFETY: what it asks for is said on the trait.
             #[inline(always)]
             unsafe fn load<const F: usize>(base: *const u8) -> Self {
                 // SAFETY: as the caller says.
@@ -44,6 +46,7 @@ words! { u8 u16 u32 u64 }
 impl Word for [u64; 2] {
     const ZERO: Self = [0; 2];
 
+    // SAFETY: what it asks for is said on the trait.
     #[inline(always)]
     unsafe fn load<const F: usize>(base: *const u8) -> Self {
         // SAFETY: as the caller says.
@@ -55,6 +58,10 @@ impl Word for [u64; 2] {
 }
 
 /// One load of `SIZE` bytes at a field, or `WORD` times eight bytes behind it.
+///
+/// # Safety
+///
+/// As [`Word::load`].
 #[inline(always)]
 unsafe fn load_word<const F: usize, const WORD: usize, const SIZE: usize>(base: *const u8) -> u64 {
     #[cfg(target_arch = "bpf")]

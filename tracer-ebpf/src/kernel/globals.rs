@@ -214,6 +214,7 @@ impl<const F: usize> Field<F> {
     /// A word of which its byte is the lowest, shifted so that its first bit is.
     #[inline(always)]
     pub(crate) fn shifted(self, word: u64) -> u64 {
+        let Self = self;
         shifted_by!(word, blanks::value_blank(blanks::value::shift(F)))
     }
 

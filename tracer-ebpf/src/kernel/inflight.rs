@@ -47,26 +47,33 @@ pub(crate) struct Slot {
     pub(crate) entered_ns: u64,
     /// Address of the socket that this thread is binding automatically; 0 for none.
     pub(crate) autobind: u64,
+    /// `port_offset` of the search; its lower 16 bits are the entry of the kernel's table.
+    pub(crate) port_offset: u64,
+    /// The entry of our own table when this search was counted there.
+    pub(crate) perturb: u64,
     /// Owner of the slot.
     pub(crate) tid: u32,
     /// `table_perturb[index] + (port_offset >> 32)`.
     pub(crate) search_start: u32,
-    /// Searches started on that entry of the table when this one was.
-    pub(crate) perturb_started: u32,
-    /// Searches under way on it then, this one included.
-    pub(crate) perturb_inflight: u32,
-    /// Entry of the table.
-    pub(crate) perturb_index: u32,
     /// Port the caller asked for, or held already.
     pub(crate) requested: u16,
     /// Local port of a TIME_WAIT that ended on this thread meanwhile.
     pub(crate) time_wait_port: u16,
     /// A value of `kind`.
     pub(crate) kind: u8,
-    /// Whether `search_start` was read.
-    pub(crate) has_start: u8,
+    /// What is known of the start of the search: 0, `START_COUNTED` or `START_READ`.
+    pub(crate) start: u8,
+    /// 1 in the hash, 0 in the table.
+    pub(crate) spilled: u8,
     /// Always 0.
-    pub(crate) reserved: [u8; 6],
+    pub(crate) reserved: u8,
+}
+
+impl Slot {
+    /// The search is counted in our table.
+    pub(crate) const START_COUNTED: u8 = 1;
+    /// And `search_start` was read.
+    pub(crate) const START_READ: u8 = 2;
 }
 
 /// The slot in which this thread may note a choice.
@@ -107,24 +114,25 @@ fn spill(tid: u32) -> Option<*mut Slot> {
     fresh.tid = tid;
     fresh.sock = 0;
     fresh.autobind = 0;
+    fresh.spilled = 1;
     Some(slot)
 }
 
-/// The slot in which this thread noted a choice, if it did, and whether that one lies in the hash.
+/// The slot in which this thread noted a choice, if it did.
 #[inline(always)]
-pub(crate) fn find(ids: Ids) -> Option<(*mut Slot, bool)> {
+pub(crate) fn find(ids: Ids) -> Option<*mut Slot> {
     let (slot, tid) = (SLOTS.at(ids.0), ids.tid());
     // SAFETY: the pointer is to an entry of a table.
-    if unsafe { (*slot).tid } == tid { Some((slot, false)) } else { Some((SPILL.get_ptr_mut(tid)?, true)) }
+    if unsafe { (*slot).tid } == tid { Some(slot) } else { SPILL.get_ptr_mut(tid) }
 }
 
 /// Marks a slot free again; one that lies in the hash is dropped there.
 #[inline(always)]
-pub(crate) fn release(slot: *mut Slot, spilled: bool) {
+pub(crate) fn release(slot: *mut Slot) {
     // SAFETY: `find` returns non-null results of map lookups.
     let slot = unsafe { &mut *slot };
     slot.sock = 0;
-    if spilled && slot.autobind == 0 && SPILL.remove(slot.tid).is_err() {
+    if slot.spilled != 0 && slot.autobind == 0 && SPILL.remove(slot.tid).is_err() {
         // Nobody else removes it.
     }
 }

@@ -9,7 +9,7 @@ use aya_ebpf::helpers::generated::bpf_get_current_task;
 use tracer_ebpf::abi::{Record, filter::CGROUP, kind, present};
 
 use super::{
-    choice::{self, clear, fill_socket},
+    choice::{self, clear, fill_socket, unfit},
     control,
     descriptor::{self, Found},
     emit::emit,
@@ -292,7 +292,8 @@ fn describe(slot: &mut Pending) {
     slot.record.mono_ns = choice::now();
     let connects = matches!(slot.record.kind, kind::CONNECT | kind::FIXED_CONNECT);
     slot.record.flags = 0;
-    slot.record.present |= fill_socket(&mut slot.record, &socket, address, connects);
+    slot.record.present |= fill_socket(&mut slot.record, &socket, || address, connects);
+    slot.record.present &= !unfit(slot.record.protocol);
     slot.record.local_port = sock::port_of(socket.common());
     if slot.local_fixed != 0 {
         slot.record.local_addr = addr;

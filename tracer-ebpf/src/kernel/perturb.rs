@@ -8,6 +8,8 @@
 
 use core::ptr;
 
+use tracer_ebpf::abi::present;
+
 use super::{
     control,
     fields::fetch,
@@ -18,57 +20,78 @@ use super::{
 
 const STARTED: u64 = 1 << 32;
 
-/// Notes the start of a search in its slot.
+/// Notes the start of a search in its slot, which has none so far.
 #[inline(always)]
 pub(crate) fn enter(slot: &mut Slot, port_offset: u64) {
-    slot.has_start = 0;
-    let index = port_offset as u32 & 0xffff;
     let Some(table) = table() else { return };
     let entry = PERTURB.at(port_offset);
     // SAFETY: the pointer is to an entry of a table.
     unsafe { add(entry, STARTED + 1) };
+    slot.port_offset = port_offset;
     // SAFETY: as above; the read sees at least the addition just made.
-    let count = unsafe { ptr::read_volatile(entry) };
-    slot.perturb_index = index;
-    slot.perturb_started = (count >> 32) as u32;
-    slot.perturb_inflight = count as u32;
-    // Counted as under way from here on, whether or not the read succeeds: the exit takes it off.
-    slot.has_start = 1;
+    slot.perturb = unsafe { ptr::read_volatile(entry) };
     let mut value = 0_u32;
-    if fetch(table, index * 4, &mut value) {
+    if fetch(table, (port_offset as u32 & 0xffff) * 4, &mut value) {
         slot.search_start = value.wrapping_add((port_offset >> 32) as u32);
-        slot.has_start = 2;
+        slot.start = Slot::START_READ;
+    } else {
+        // Counted as under way even so: the exit takes it off.
+        slot.start = Slot::START_COUNTED;
     }
 }
 
-/// The start of a search that has ended, and whether no other overlapped it.
+/// The start of a search that has ended.
+#[derive(Clone, Copy)]
+pub(crate) struct Start {
+    /// `table_perturb[i] + (port_offset >> 32)`.
+    pub(crate) value: u32,
+    /// 1 when no other search overlapped it.
+    pub(crate) exact: u8,
+    /// [`present::SEARCH_START`], or 0 for none.
+    pub(crate) seen: u16,
+}
+
+/// Takes a search that has ended off the count, and tells its start.
 #[inline(always)]
-pub(crate) fn exit(slot: &Slot) -> Option<(u32, bool)> {
-    if slot.has_start == 0 {
-        return None;
+pub(crate) fn exit(slot: &Slot) -> Start {
+    let mut start = Start { value: 0, exact: 0, seen: 0 };
+    if slot.start == 0 {
+        return start;
     }
-    let entry = PERTURB.at(slot.perturb_index.into());
+    let entry = PERTURB.at(slot.port_offset);
     // SAFETY: the pointer is to an entry of a table.
     let count = unsafe { ptr::read_volatile(entry) };
     // SAFETY: as above. Taking 1 off the lower half never borrows: `enter` added it.
     unsafe { add(entry, u64::MAX) };
-    let alone = slot.perturb_inflight == 1 && (count >> 32) as u32 == slot.perturb_started;
-    (slot.has_start == 2).then_some((slot.search_start, alone))
+    if slot.start == Slot::START_READ {
+        start.value = slot.search_start;
+        start.seen = present::SEARCH_START;
+        // None was under way when it began, and none has begun since.
+        if count == slot.perturb && count as u32 == 1 {
+            start.exact = 1;
+        }
+    }
+    start
 }
 
 /// The kernel's table: the pointer is set once at boot, so it is read once.
 #[inline(always)]
 fn table() -> Option<*const u8> {
+    let table = control::perturb_table();
+    if table != 0 { Some(table as *const u8) } else { first_table() }
+}
+
+#[cold]
+#[inline(always)]
+fn first_table() -> Option<*const u8> {
     let address = frozen(&CONFIG.table_perturb);
     if address == 0 {
         return None;
     }
-    let mut table = control::perturb_table();
-    if table == 0 {
-        if !fetch(address as *const u8, 0, &mut table) {
-            return None;
-        }
-        control::set_perturb_table(table);
+    let mut table = 0;
+    if !fetch(address as *const u8, 0, &mut table) || table == 0 {
+        return None;
     }
+    control::set_perturb_table(table);
     Some(table as *const u8)
 }

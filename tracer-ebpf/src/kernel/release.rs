@@ -20,7 +20,7 @@ const CLOSED: u8 = 7;
 /// this very port, the connect has reused it.
 #[inline(always)]
 pub(crate) fn time_wait_ends(time_wait: u64, fields: &impl Fields) {
-    if let Some((slot, _)) = inflight::find(task::ids()) {
+    if let Some(slot) = inflight::find(task::ids()) {
         // SAFETY: `find` returns non-null results of map lookups.
         let slot = unsafe { &mut *slot };
         if slot.sock != 0 {

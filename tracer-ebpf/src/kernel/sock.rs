@@ -30,8 +30,6 @@ pub(crate) trait Socket {
     const USUAL: Protocol;
     /// It may be on its way to listen.
     const LISTENS: bool;
-    /// It may be an ICMP echo socket.
-    const PINGS: bool;
 
     /// Address of the socket.
     fn address(&self) -> u64;
@@ -95,7 +93,6 @@ impl<const TCP: bool> Socket for TypedSock<TCP> {
 
     const USUAL: Protocol = if TCP { Protocol::Tcp } else { Protocol::Udp };
     const LISTENS: bool = TCP;
-    const PINGS: bool = !TCP;
 
     #[inline(always)]
     fn address(&self) -> u64 {
@@ -150,7 +147,6 @@ impl Socket for ProbedSock {
 
     const USUAL: Protocol = Protocol::Tcp;
     const LISTENS: bool = true;
-    const PINGS: bool = true;
 
     #[inline(always)]
     fn address(&self) -> u64 {
@@ -240,7 +236,7 @@ fn inet_options(fields: &impl Fields) -> (u64, u64) {
     let Some(word) = fields.read::<u32, _>(freebind).map(u64::from) else { return (0, 0) };
     let free = freebind.shifted(word) & 1;
     let no_port = shifted::<{ blanks::value::NO_PORT_SHIFT }>(word) & 1;
-    let options = free * u64::from(option::FREEBIND) | no_port * u64::from(option::NO_PORT);
+    let options = (free * u64::from(option::FREEBIND)) | (no_port * u64::from(option::NO_PORT));
     (options, present::INET_OPTIONS.into())
 }
 
@@ -318,7 +314,7 @@ pub(crate) fn common_options(common: &impl Fields) -> (u64, u64) {
     // Four bits, of which any counts.
     let addr = ((reuse.shifted(byte) & 15) + 15) >> 4;
     let port = reuseport.shifted(byte) & 1;
-    let options = addr * u64::from(option::REUSEADDR) | port * u64::from(option::REUSEPORT);
+    let options = (addr * u64::from(option::REUSEADDR)) | (port * u64::from(option::REUSEPORT));
     (options, present::OPTIONS.into())
 }
 

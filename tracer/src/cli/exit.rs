@@ -10,7 +10,8 @@ use crate::{kernel::KernelError, stock::StockError};
 /// The statuses, for `--help`.
 pub(super) const STATUSES: &str = "\
 Exit status: 0 all went well (after Ctrl-C, and for a closed pipe, too); 1 failed at run time; \
-2 wrong usage; 3 a --fail-on was met, or a --rate-check does not fit; 4 not permitted; 5 this kernel cannot be traced.";
+2 wrong usage; 3 --fail-on was met, or --rate-check does not fit; 4 not permitted; 5 this kernel cannot be traced. \
+With a command: its own; 125 portscope's own failure, 126 not executable, 127 not found.";
 
 /// Why a command ends before its time.
 #[derive(Debug)]
