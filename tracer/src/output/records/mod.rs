@@ -52,3 +52,36 @@ pub enum TraceRecord {
 pub fn schema() -> schemars::Schema {
     SchemaSettings::draft2020_12().for_serialize().into_generator().into_root_schema_for::<TraceRecord>()
 }
+
+/// What a command tells as one document.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum Document {
+    /// Of `report`.
+    Report(Box<Report>),
+    /// Of `check`.
+    Check(Box<Check>),
+    /// Of `check --bundle`.
+    Bundle(Box<Bundle>),
+    /// Of `who`.
+    Who(Box<Who>),
+}
+
+/// The JSON Schema of the documents, as it is committed.
+#[must_use]
+pub fn document_schema() -> schemars::Schema {
+    let generator = SchemaSettings::draft2020_12().for_serialize().into_generator();
+    let mut schema = generator.into_root_schema_for::<Document>();
+    for kind in ["report", "check", "bundle", "who"] {
+        // A struct's own tag is no field to schemars.
+        let place = schema.pointer_mut(&format!("/$defs/{kind}"));
+        let Some(object) = place.and_then(serde_json::Value::as_object_mut) else { continue };
+        if let Some(fields) = object.get_mut("properties").and_then(serde_json::Value::as_object_mut) {
+            fields.insert("type".to_owned(), serde_json::json!({ "type": "string", "const": kind }));
+        }
+        if let Some(required) = object.get_mut("required").and_then(serde_json::Value::as_array_mut) {
+            required.insert(0, "type".into());
+        }
+    }
+    schema
+}
