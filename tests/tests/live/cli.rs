@@ -48,7 +48,7 @@ fn ordinary_user(live: &Live) -> Result<()> {
 }
 
 fn usage_errors(live: &Live) -> Result<()> {
-    let cases: [(&[&str], &str); 9] = [
+    let cases: [(&[&str], &str); 16] = [
         (&["trace", "--fields", "nope"], "nope"),
         (&["trace", "--site", "nowhere"], "nowhere"),
         (&["trace", "--proto", "smoke"], "smoke"),
@@ -58,6 +58,13 @@ fn usage_errors(live: &Live) -> Result<()> {
         (&["trace", "--remote", "10.0.0.0/99"], "10.0.0.0/99"),
         (&["trace", "--backend", "magic"], "magic"),
         (&["trance"], "trance"),
+        (&["who"], "PORT"),
+        (&["who", "0"], "0"),
+        (&["explain", "PS999"], "PS999"),
+        (&["report", "-o", "csv"], "csv"),
+        (&["report", "--fail-on", "loudly"], "loudly"),
+        (&["check", "--rate-check", "fast", "--to", "127.0.0.1:80", "--hold", "60s"], "fast"),
+        (&["check", "--rate-check", "5/s"], "--to"),
     ];
     for (args, naming) in cases {
         let ended = portscope(live.scratch(), args)?;
