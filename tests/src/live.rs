@@ -36,6 +36,19 @@ macro_rules! per_backend {
     };
 }
 
+/// Makes, of each function named, a test that names no backend: `name_of_the_test => function`.
+///
+/// The functions take `&Live` and return `anyhow::Result<()>`.
+#[macro_export]
+macro_rules! alone {
+    ($($name:ident => $check:ident),+ $(,)?) => {
+        $(#[test]
+        fn $name() -> anyhow::Result<()> {
+            $crate::live::alone(concat!(module_path!(), "::", stringify!($name)), |live| $check(&live))
+        })+
+    };
+}
+
 /// Only one live test runs at a time: the hooks see the whole machine, and kprobes miss when it is busy.
 static ALONE: Mutex<()> = Mutex::new(());
 

@@ -7,9 +7,9 @@ use std::process::{Command, Stdio};
 use anyhow::{Context as _, Result, ensure};
 use portscope_tests::backend::Backend;
 use portscope_tests::invocation::{self, Ended, portscope};
-use portscope_tests::live::{self, Live};
+use portscope_tests::live::Live;
 use portscope_tests::need::{self, Need};
-use portscope_tests::{per_backend, program, workload};
+use portscope_tests::{alone, per_backend, program, workload};
 
 per_backend! {
     a_full_disk_is_told_with_the_name_of_the_file,
@@ -22,15 +22,6 @@ per_backend! {
 const USAGE: i32 = 2;
 const NOT_PERMITTED: i32 = 4;
 const UNTRACEABLE: i32 = 5;
-
-macro_rules! alone {
-    ($($name:ident => $check:ident),+ $(,)?) => {
-        $(#[test]
-        fn $name() -> Result<()> {
-            live::alone(concat!(module_path!(), "::", stringify!($name)), |live| $check(&live))
-        })+
-    };
-}
 
 alone! {
     an_ordinary_user_is_told_what_is_missing => ordinary_user,

@@ -7,20 +7,12 @@ use std::{env, thread};
 
 use anyhow::{Context as _, Result, ensure};
 use nix::sched::{CloneFlags, setns};
+use portscope_tests::alone;
 use portscope_tests::invocation::{Ended, portscope};
-use portscope_tests::live::{self, Live};
+use portscope_tests::live::Live;
 use portscope_tests::need::Need;
 use portscope_tests::workload::Workload;
 use serde_json::Value;
-
-macro_rules! alone {
-    ($($name:ident => $check:ident),+ $(,)?) => {
-        $(#[test]
-        fn $name() -> Result<()> {
-            live::alone(concat!(module_path!(), "::", stringify!($name)), |live| $check(&live))
-        })+
-    };
-}
 
 alone! {
     a_lost_port_is_found_freed_and_kept_by_the_printed_commands => lost_port,

@@ -119,6 +119,12 @@ pub(super) fn usage(error: &clap::Error) -> ExitCode {
     }
 }
 
+/// A document as JSON for people and machines, with a newline behind it.
+pub(super) fn json(document: &impl serde::Serialize) -> Result<String, Failure> {
+    let text = serde_json::to_string_pretty(document).map_err(|error| Failure::new(error.to_string()))?;
+    Ok(format!("{text}\n"))
+}
+
 /// A line on stderr. A stderr that is gone takes nothing more; there is nowhere to say so.
 pub(super) fn complain(line: &str) {
     let mut stderr = io::stderr().lock();

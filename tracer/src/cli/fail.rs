@@ -2,25 +2,45 @@
 
 use std::str::FromStr;
 
+use super::exit::complain;
 use crate::findings::{Finding, Id, Severity};
+
+/// Options of commands that tell findings.
+#[derive(Debug, Default, clap::Args)]
+pub(super) struct FailOptions {
+    /// Exit with status 3 when a finding of this severity (info, warning, critical) or number (PS001) is told
+    #[arg(long, value_name = "SEVERITY|ID", value_delimiter = ',')]
+    fail_on: Vec<FailOn>,
+    /// The status of --fail-on
+    #[arg(long, value_name = "N", default_value_t = 3)]
+    fail_status: u8,
+}
+
+impl FailOptions {
+    /// The status to fail with, which is told, if one of these findings is a reason to.
+    pub(super) fn status(&self, findings: &[Finding]) -> Option<u8> {
+        let is_met = findings.iter().any(|finding| self.fail_on.iter().any(|on| on.meets(finding)));
+        is_met.then(|| {
+            complain(&format!("--fail-on is met: status {}", self.fail_status));
+            self.fail_status
+        })
+    }
+}
 
 /// Findings of this severity and worse, or of this number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum FailOn {
+enum FailOn {
     /// By severity; findings that only look at the configuration never count.
     Severity(Severity),
     /// By number.
     Id(Id),
 }
 
-/// Findings that look at the configuration: they fail a command only by their number.
-const LINTS: [u16; 5] = [6, 8, 12, 13, 14];
-
 impl FailOn {
     /// Whether a finding is meant.
-    pub(super) fn meets(self, finding: &Finding) -> bool {
+    fn meets(self, finding: &Finding) -> bool {
         match self {
-            Self::Severity(least) => finding.severity >= least && !LINTS.contains(&finding.id.0),
+            Self::Severity(least) => finding.severity >= least && !finding.id.is_lint(),
             Self::Id(id) => finding.id == id || finding.takes_in.contains(&id),
         }
     }

@@ -11,23 +11,23 @@ use std::{
 use super::{
     Failure,
     exit::{self, complain, reason},
-    fail::FailOn,
+    fail::FailOptions,
     filters::Filters,
     options::{By, Color, Format, KernelOptions, Loudness, format},
     place::{Place, failure},
-    session::{announce, interim, tell_backend},
+    session::{Session, announce, interim, tell_astray},
     words,
 };
 use crate::{
     enrich::Processes,
-    kernel::{self, Armed, Backend, Settings, facts},
+    kernel::{Armed, Backend, Settings, facts},
     load::{self, Load, OwnCgroup},
     output::{
         records::Report,
         report::{Look, text},
     },
     pipeline::{
-        self, Ended, FrameFacts, Gatherer, Intake, Outlet as _, Shown, Signals, Spaces, Until,
+        self, Ended, Gatherer, Intake, Outlet as _, Shown, Until,
         conclude::{Conclusion, Watched, conclude},
     },
     stock::{Stock, Wanted},
@@ -48,12 +48,8 @@ pub(super) struct Args {
     /// Collapse processes by: program (container or unit, and executable), pid, exe, unit, container
     #[arg(long, value_enum, default_value_t)]
     by: By,
-    /// Exit with status 3 when a finding of this severity (info, warning, critical) or number (PS001) is told
-    #[arg(long, value_name = "SEVERITY|ID", value_delimiter = ',')]
-    fail_on: Vec<FailOn>,
-    /// The status of --fail-on
-    #[arg(long, value_name = "N", default_value_t = 3)]
-    fail_status: u8,
+    #[command(flatten)]
+    fail: FailOptions,
     /// Output format: text, json (one document)
     #[arg(short, long, value_name = "FORMAT", default_value = "text", value_parser = format)]
     output: Format,
@@ -99,23 +95,9 @@ fn gather(args: &Args) -> Result<u8, Failure> {
     let mut place = Place::open(args.write.as_deref())?;
     let cgroup = own_cgroup(args)?;
     let settings = settings(args, cgroup.as_ref())?;
-    let mut armed = kernel::arm(&settings)?;
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| Failure::new(format!("cannot start the event loop: {}", reason(&error))))?;
-    let signals = runtime.block_on(async { Signals::listen() }).map_err(|error| failure(&place, error))?;
-    let mut spaces = Spaces::new(Path::new("/proc"), armed.range_takes_every_port());
-    let (namespaces, configs) = spaces.survey().map_err(|error| Failure::new(error.to_string()))?;
-    let frame = FrameFacts {
-        filters: args.filters.told(false),
-        namespaces,
-        configs,
-        buffer_bytes: u64::from(settings.buffer_bytes),
-    };
-    if !args.loudness.quiet {
-        tell_backend(&armed);
-    }
+    let filters = args.filters.told(false);
+    let Session { mut armed, runtime, signals, spaces, frame } =
+        Session::open(&settings, filters, args.loudness.quiet, &place)?;
     let header = pipeline::header(&armed, &frame);
     let shown = Shown {
         container: args.filters.container().map(str::to_owned),
@@ -153,24 +135,13 @@ fn finish(armed: &mut Armed, gatherer: &mut Gatherer, watched: Watched<'_>) -> R
     gatherer.absorb(&armed.tallies()?);
     let conclusion = conclude(gatherer, &counts, armed.unavailable(), watched, Path::new("/proc"))
         .map_err(|error| Failure::new(error.to_string()))?;
-    if conclusion.astray != 0 {
-        complain(&format!(
-            "the accounts do not close: {} events that the kernel half passed were neither read nor lost; \
-             please report this",
-            conclusion.astray
-        ));
-    }
+    tell_astray(conclusion.astray);
     Ok(conclusion)
 }
 
 fn tell(args: &Args, report: &Report, place: &mut Place) -> Result<(), Failure> {
     let mut bytes = match args.output {
-        Format::Json => {
-            let mut bytes =
-                serde_json::to_vec_pretty(report).map_err(|error| Failure::new(error.to_string()))?;
-            bytes.push(b'\n');
-            bytes
-        }
+        Format::Json => exit::json(report)?.into_bytes(),
         Format::Text | Format::Csv => {
             let look = Look {
                 color: args.write.is_none() && args.color.on_stdout(),
@@ -185,9 +156,8 @@ fn tell(args: &Args, report: &Report, place: &mut Place) -> Result<(), Failure> 
 
 /// The command's own status, unless a finding was to fail on.
 fn status(args: &Args, conclusion: &Conclusion, ended: Ended) -> u8 {
-    if conclusion.findings.iter().any(|finding| args.fail_on.iter().any(|on| on.meets(finding))) {
-        complain(&format!("--fail-on is met: status {}", args.fail_status));
-        return args.fail_status;
+    if let Some(status) = args.fail.status(&conclusion.findings) {
+        return status;
     }
     match ended {
         Ended::Load(load::Ended { status, signal }) if status != 0 => {

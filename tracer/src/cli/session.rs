@@ -1,15 +1,58 @@
 //! What commands that trace have in common.
 
-use std::{fs, path::Path};
+use std::{collections::BTreeMap, fs, path::Path};
+
+use tokio::runtime::{Builder, Runtime};
 
 use super::{
     Failure,
     exit::{complain, reason},
+    place::{Place, failure},
 };
-use crate::{kernel::Armed, pipeline::Accounts};
+use crate::{
+    kernel::{self, Armed, Settings},
+    output::records::FilterValue,
+    pipeline::{Accounts, FrameFacts, Signals, Spaces},
+};
+
+/// Hooks that are armed, and what is needed to follow them.
+pub(super) struct Session {
+    pub(super) armed: Armed,
+    pub(super) runtime: Runtime,
+    pub(super) signals: Signals,
+    pub(super) spaces: Spaces,
+    pub(super) frame: FrameFacts,
+}
+
+impl Session {
+    /// Arms the hooks, listens for signals, then looks at the host, and says which backend runs.
+    ///
+    /// Whoever is told that the hooks are armed may end the command at once, and gets its summary.
+    pub(super) fn open(
+        settings: &Settings,
+        filters: BTreeMap<String, FilterValue>,
+        is_quiet: bool,
+        place: &Place,
+    ) -> Result<Self, Failure> {
+        let armed = kernel::arm(settings)?;
+        let runtime = Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(|error| Failure::new(format!("cannot start the event loop: {}", reason(&error))))?;
+        let signals = runtime.block_on(async { Signals::listen() }).map_err(|error| failure(place, error))?;
+        let mut spaces = Spaces::new(Path::new("/proc"), armed.range_takes_every_port());
+        let (namespaces, configs) = spaces.survey().map_err(|error| Failure::new(error.to_string()))?;
+        let buffer_bytes = u64::from(settings.buffer_bytes);
+        let frame = FrameFacts { filters, namespaces, configs, buffer_bytes };
+        if !is_quiet {
+            tell_backend(&armed);
+        }
+        Ok(Self { armed, runtime, signals, spaces, frame })
+    }
+}
 
 /// Says which backend runs, and what it cannot see: no silent downgrade.
-pub(super) fn tell_backend(armed: &Armed) {
+fn tell_backend(armed: &Armed) {
     for (backend, refusal) in armed.refused() {
         log::info!("{backend}: {refusal}");
     }
@@ -39,6 +82,16 @@ pub(super) fn announce(ready_file: Option<&Path>) -> Result<(), Failure> {
 /// The accounts so far, on stderr.
 pub(super) fn interim(accounts: &Accounts) {
     complain(&account_line(accounts));
+}
+
+/// Says so when events are neither read nor lost.
+pub(super) fn tell_astray(astray: u64) {
+    if astray != 0 {
+        complain(&format!(
+            "the accounts do not close: {astray} events that the kernel half passed were neither read nor lost; \
+             please report this"
+        ));
+    }
 }
 
 /// The accounts on one line.

@@ -7,18 +7,17 @@ use std::{
 
 use super::{
     Failure,
-    exit::{complain, reason},
     filters::Filters,
     options::{Color, Format, KernelOptions, Loudness, format},
     place::{Place, failure},
-    session::{announce, interim, tell_backend},
+    session::{Session, announce, interim, tell_astray},
     words,
 };
 use crate::{
     enrich::{Processes, TimeColumn, monotonic_now},
-    kernel::{self, Armed, Backend, Settings, facts},
+    kernel::{Armed, Backend, Settings, facts},
     output::{Columns, CsvOutput, Field, JsonOutput, TextOutput, TraceOutput},
-    pipeline::{self, Culprits, FrameFacts, Intake, Observer, Outlet as _, Shown, Signals, Spaces, Until},
+    pipeline::{self, Culprits, Intake, Observer, Outlet as _, Shown, Until},
 };
 
 /// Options of `trace`.
@@ -86,24 +85,9 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
         .map_err(|error| Failure::usage(error.to_string()))?;
     let settings = settings(args)?;
     let mut place = Place::open(args.write.as_deref())?;
-    let mut armed = kernel::arm(&settings)?;
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| Failure::new(format!("cannot start the event loop: {}", reason(&error))))?;
-    // Whoever is told that the hooks are armed may end the trace at once, and gets its summary.
-    let signals = runtime.block_on(async { Signals::listen() }).map_err(|error| failure(&place, error))?;
-    let mut spaces = Spaces::new(Path::new("/proc"), armed.range_takes_every_port());
-    let (namespaces, configs) = spaces.survey().map_err(|error| Failure::new(error.to_string()))?;
-    let frame = FrameFacts {
-        filters: args.filters.told(args.failed),
-        namespaces,
-        configs,
-        buffer_bytes: u64::from(settings.buffer_bytes),
-    };
-    if !args.loudness.quiet {
-        tell_backend(&armed);
-    }
+    let filters = args.filters.told(args.failed);
+    let Session { mut armed, runtime, signals, spaces, frame } =
+        Session::open(&settings, filters, args.loudness.quiet, &place)?;
     let mut output = output(args, fields, frame.namespaces.list.len() > 1);
     let shown = Shown {
         container: args.filters.container().map(str::to_owned),
@@ -188,12 +172,6 @@ fn finish(args: &Args, armed: &Armed, observer: &mut Observer<'_>, place: &mut P
     }
     place.flush(&mut text).map_err(|error| place.failure(&error))?;
     place.close()?;
-    if accounts.astray != 0 {
-        complain(&format!(
-            "the accounts do not close: {} events that the kernel half passed were neither read nor lost; \
-             please report this",
-            accounts.astray
-        ));
-    }
+    tell_astray(accounts.astray);
     Ok(())
 }

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::{
     Failure,
-    exit::say,
+    exit::{json, say},
     filters,
     options::{Color, Format, Loudness, format},
 };
@@ -50,10 +50,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     filters::all_found(wanted.only.as_deref(), &survey.stock)?;
     let who = document(&survey, &args.ports, Path::new("/proc"))?;
     match args.output {
-        Format::Json => {
-            let told = serde_json::to_string_pretty(&who).map_err(|error| Failure::new(error.to_string()))?;
-            say(&format!("{told}\n"))
-        }
+        Format::Json => say(&json(&who)?),
         Format::Text | Format::Csv => say(&text(&who, args.color.on_stdout())),
     }
 }

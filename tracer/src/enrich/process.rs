@@ -88,6 +88,12 @@ impl Process {
         self.cgroup()?.container()
     }
 
+    /// What processes of one program have in common: their container or unit, and their executable or name.
+    #[must_use]
+    pub fn program(&self) -> (Option<&str>, Option<&str>) {
+        (self.container().or(self.unit()), self.exe().or(self.comm()))
+    }
+
     /// The member `"comm":…` of a JSON object.
     #[must_use]
     pub fn json_comm(&self) -> &str {

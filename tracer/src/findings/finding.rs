@@ -19,7 +19,7 @@ impl fmt::Display for Id {
 }
 
 impl Id {
-    /// Whether it is about settings only. Such a finding stands in `check`; it is never a reason to fail.
+    /// Whether it is about settings only. Such a finding stands in `check`; only by its number is it a reason to fail.
     #[must_use]
     pub fn is_lint(self) -> bool {
         LINTS.contains(&self.0)

@@ -30,6 +30,7 @@ pub use catalogue::{Explanation, catalogue, explain};
 pub use finding::{Advice, Command, Finding, Id, Line, Severity, UnknownId, Verdict, Word};
 pub use judge::{Judgement, judge};
 pub use occupancy::{Occupancy, WONT_HELP, occupancy};
+pub use wording::count;
 
 #[cfg(test)]
 mod tests;

@@ -20,7 +20,8 @@ pub(super) fn share(part: u64, whole: u64) -> Option<f64> {
 }
 
 /// A count with a comma between every three digits.
-pub(super) fn count(number: impl Into<u64>) -> String {
+#[must_use]
+pub fn count(number: impl Into<u64>) -> String {
     let digits = number.into().to_string();
     let mut text = String::with_capacity(digits.len().saturating_mul(2));
     for (place, digit) in digits.chars().enumerate() {

@@ -124,7 +124,7 @@ struct Flowed<'a> {
 
 impl Known for Flowed<'_> {
     fn binders(&self, netns: NetnsId) -> PortSet {
-        (0..=u16::MAX).filter(|port| self.stats.is_bound(netns, *port)).collect()
+        self.stats.bound_ports(netns).collect()
     }
 
     fn peak(&self, netns: NetnsId, key: &PoolKey) -> u32 {
@@ -177,13 +177,10 @@ fn attempts(stats: &Stats) -> FxHashMap<Remote, u64> {
 }
 
 fn refusal(row: &RefusalRow, attempts: &FxHashMap<Remote, u64>, beside: Option<u64>) -> Refusal {
-    type Key = (Option<String>, Option<String>);
-    let mut groups: BTreeMap<Key, Victim> = BTreeMap::new();
+    let mut groups: BTreeMap<_, Victim> = BTreeMap::new();
     for victim in &row.victims {
         let process = &victim.process;
-        let place = process.container().or(process.unit()).map(str::to_owned);
-        let key = (place, process.exe().or(process.comm()).map(str::to_owned));
-        let group = groups.entry(key).or_insert_with(|| Victim {
+        let group = groups.entry(process.program()).or_insert_with(|| Victim {
             pid: victim.pid,
             processes: 0,
             process: process.clone(),

@@ -18,7 +18,7 @@ use crate::{
     event::{Comm, NetnsId, Pid},
     kernel::counts::{Counts, Tally},
     stats::{Lost, Settings, Stats},
-    stock::{Ground, MOST_POOLS, PoolKey, Pools, PortSet, Stock, StockError, Wanted},
+    stock::{PoolKey, Pools, PortSet, Stock, StockError, Wanted},
 };
 
 /// The stock is looked at so often, unless a look takes long: then each is followed by a pause of
@@ -154,9 +154,7 @@ fn look(proc_root: &Path) -> Looked {
     let nobody = PortSet::default();
     let mut found = Vec::new();
     for space in &stock.spaces {
-        let (Some(config), Some(settings)) = (&space.config, &space.settings) else { continue };
-        let ground = Ground { sockets: space.list(), config, settings, binders: &nobody };
-        let Pools { connect, bind, .. } = Pools::of(&ground, MOST_POOLS);
+        let Some(Pools { connect, bind, .. }) = space.pools(&nobody) else { continue };
         found.extend(
             connect.into_iter().chain(bind).map(|pool| ((space.namespace.id, pool.key), pool.barred)),
         );

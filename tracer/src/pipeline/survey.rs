@@ -10,8 +10,8 @@ use crate::{
     event::{NetnsId, Pid, Port},
     findings::{Case, Flow, HeldPools, Holding, Listening},
     stock::{
-        Ground, Holders, Inode, MOST_POOLS, Netns, Pool, PoolKey, Pools, PortSet, Socket, State, Stock,
-        StockError, Wanted, WhichHolders, exposed_listeners,
+        Holders, Inode, Netns, Pool, PoolKey, Pools, PortSet, Socket, State, Stock, StockError, Wanted,
+        WhichHolders, exposed_listeners,
     },
 };
 
@@ -96,10 +96,7 @@ impl Survey {
         let own_netns = Netns::open(Path::new("/proc/self/ns/net")).ok().map(|netns| netns.id());
         let mut pools: Vec<HeldPools> = Vec::new();
         for space in &stock.spaces {
-            let (Some(config), Some(settings)) = (&space.config, &space.settings) else { continue };
-            let binders = known.binders(space.namespace.id);
-            let ground = Ground { sockets: space.list(), config, settings, binders: &binders };
-            let found = Pools::of(&ground, MOST_POOLS);
+            let Some(found) = space.pools(&known.binders(space.namespace.id)) else { continue };
             let peak_barred = every(&found).map(|pool| known.peak(space.namespace.id, &pool.key)).collect();
             pools.push(HeldPools {
                 netns: space.namespace.id,
@@ -244,8 +241,8 @@ fn group(netns: NetnsId, sockets: &[Socket], holders: &Holders, known: &mut dyn 
             .map(|holder| (holder.pid, holder.process.clone()))
             .or_else(|| known.maker(netns, socket));
         let key = holder.as_ref().map(|(_, process)| {
-            let place = process.container().or(process.unit()).map(str::to_owned);
-            (place, process.exe().or(process.comm()).map(str::to_owned))
+            let (place, program) = process.program();
+            (place.map(str::to_owned), program.map(str::to_owned))
         });
         let (holding, pids) = groups.entry(key).or_insert_with(|| {
             let (pid, process) = match &holder {

@@ -111,6 +111,12 @@ impl Bound {
             .is_some_and(|count| *count != 0)
     }
 
+    /// The ports that are so bound, ascending.
+    pub(super) fn ports(&self, netns: NetnsId) -> impl Iterator<Item = u16> + '_ {
+        let counts = self.binders.get(&netns).into_iter().flatten();
+        (0..=u16::MAX).zip(counts).filter(|(_, count)| **count != 0).map(|(port, _)| port)
+    }
+
     pub(super) fn merge(&mut self, other: &Self) {
         self.sockets.merge(&other.sockets, |mine, more| Socket {
             connected: more.connected || mine.is_some_and(|mine| mine.connected),

@@ -387,6 +387,11 @@ impl Stats {
     pub fn is_bound(&self, netns: NetnsId, port: u16) -> bool {
         self.bound.is_bound(netns, port)
     }
+
+    /// The ports of which [`Self::is_bound`] is true, ascending.
+    pub fn bound_ports(&self, netns: NetnsId) -> impl Iterator<Item = u16> + '_ {
+        self.bound.ports(netns)
+    }
 }
 
 #[cfg(test)]

@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use super::{
-    Counters, MOST_SOCKETS, NAMED, Namespace, Netns, NetnsConfig, PROTOCOLS, Settings, Socket, Sockets,
-    StockError, listeners::sockets_on, namespaces,
+    Counters, Ground, MOST_POOLS, MOST_SOCKETS, NAMED, Namespace, Netns, NetnsConfig, PROTOCOLS, Pools,
+    PortSet, Settings, Socket, Sockets, StockError, listeners::sockets_on, namespaces,
 };
 use crate::{
     enrich::monotonic_now,
@@ -181,6 +181,15 @@ impl NetnsStock {
     #[must_use]
     pub fn list(&self) -> &[Socket] {
         self.sockets.as_ref().map_or(&[], |sockets| &sockets.list)
+    }
+
+    /// Its fullest pools, when the flow knows of these ports that a bind holds; none where its settings could not
+    /// be learned.
+    #[must_use]
+    pub fn pools(&self, binders: &PortSet) -> Option<Pools> {
+        let (config, settings) = (self.config.as_ref()?, self.settings.as_ref()?);
+        let ground = Ground { sockets: self.list(), config, settings, binders };
+        Some(Pools::of(&ground, MOST_POOLS))
     }
 }
 

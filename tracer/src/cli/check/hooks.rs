@@ -7,7 +7,7 @@ use serde::Serialize;
 use crate::{
     cli::{
         Failure,
-        exit::say,
+        exit::{json, say},
         options::{Format, KernelOptions},
     },
     kernel::{
@@ -30,7 +30,7 @@ pub(super) fn run(output: Format, verbose: bool, kernel: &KernelOptions) -> Resu
     let trials = crate::kernel::armed::survey(&settings)?;
     match output {
         Format::Text => say(&text(&trials, verbose)),
-        Format::Json => say(&json(&trials)?),
+        Format::Json => say(&json(&document(&trials))?),
         Format::Csv => Err(Failure::usage("check has no csv: there are text and json")),
     }
 }
@@ -53,17 +53,13 @@ struct BackendState {
     hooks: Vec<HookState>,
 }
 
-fn json(trials: &[Trial]) -> Result<String, Failure> {
-    let document = Document {
+fn document(trials: &[Trial]) -> Document {
+    Document {
         kind: "hooks",
         schema: crate::output::records::SCHEMA,
         kernel: release(),
         backends: trials.iter().map(state).collect(),
-    };
-    let mut text =
-        serde_json::to_string_pretty(&document).map_err(|error| Failure::new(error.to_string()))?;
-    text.push('\n');
-    Ok(text)
+    }
 }
 
 fn release() -> String {

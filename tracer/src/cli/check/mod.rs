@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 
 use super::{
     Failure,
-    exit::{complain, say},
-    fail::FailOn,
+    exit::{complain, json, say},
+    fail::FailOptions,
     filters,
     options::{Color, Format, KernelOptions, Loudness, format},
     place::Place,
@@ -54,12 +54,8 @@ pub(super) struct Args {
     /// arguments of processes, no environment
     #[arg(long, value_name = "FILE", conflicts_with_all = ["hooks", "ranges", "rate_check"])]
     bundle: Option<PathBuf>,
-    /// Exit with status 3 when a finding of this severity (info, warning, critical) or number (PS006) is told
-    #[arg(long, value_name = "SEVERITY|ID", value_delimiter = ',')]
-    fail_on: Vec<FailOn>,
-    /// The status of --fail-on
-    #[arg(long, value_name = "N", default_value_t = 3)]
-    fail_status: u8,
+    #[command(flatten)]
+    fail: FailOptions,
     /// Output format: text, json
     #[arg(short, long, value_name = "FORMAT", default_value = "text", value_parser = format)]
     output: Format,
@@ -103,11 +99,7 @@ pub(super) fn run(args: &Args) -> Result<u8, Failure> {
             complain(&format!("the evidence is in {}: read it before you hand it on", path.display()));
         }
     }
-    if judgement.findings.iter().any(|finding| args.fail_on.iter().any(|on| on.meets(finding))) {
-        complain(&format!("--fail-on is met: status {}", args.fail_status));
-        return Ok(args.fail_status);
-    }
-    Ok(0)
+    Ok(args.fail.status(&judgement.findings).unwrap_or(0))
 }
 
 fn tell(args: &Args, check: &Check) -> Result<(), Failure> {
@@ -125,9 +117,4 @@ fn keep(path: &Path, bundle: &crate::output::records::Bundle) -> Result<(), Fail
     let mut bytes = json(bundle)?.into_bytes();
     place.flush(&mut bytes).map_err(|error| place.failure(&error))?;
     place.close()
-}
-
-fn json(document: &impl serde::Serialize) -> Result<String, Failure> {
-    let text = serde_json::to_string_pretty(document).map_err(|error| Failure::new(error.to_string()))?;
-    Ok(format!("{text}\n"))
 }

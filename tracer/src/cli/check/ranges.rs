@@ -63,12 +63,7 @@ fn text(known: &[Known], config: &NetnsConfig) -> String {
     let range = config.range;
     let own = format!("{}-{}", range.low(), range.high());
     let mut row = |name: &str, range: &str, ports: u32, shared: u32| {
-        let written = writeln!(
-            out,
-            "{name:<32} {range:>11} {:>8} {:>15}",
-            grouped(ports.into()),
-            grouped(shared.into())
-        );
+        let written = writeln!(out, "{name:<32} {range:>11} {:>8} {:>15}", grouped(ports), grouped(shared));
         debug_assert!(written.is_ok(), "a string takes everything");
     };
     row("this host", &own, range.count(), range.count());

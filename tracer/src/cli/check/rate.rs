@@ -5,7 +5,12 @@ use std::{net::SocketAddr, path::Path, time::Duration};
 use serde::Serialize;
 
 use crate::{
-    cli::{Failure, exit::say, filters, options::Format},
+    cli::{
+        Failure,
+        exit::{json, say},
+        filters,
+        options::Format,
+    },
     event::{Port, Protocol},
     output::report::{grouped, per_second},
     stock::{CliffWall, NetnsConfig, PoolKey},
@@ -57,8 +62,7 @@ pub(super) fn run(
     let answer = answer(CliffWall::of(&key, &config), rate, hold.as_secs_f64());
     let status = if answer.fits { 0 } else { DOES_NOT_FIT };
     if output == Format::Json {
-        let text = serde_json::to_string_pretty(&answer).map_err(|error| Failure::new(error.to_string()))?;
-        say(&format!("{text}\n"))?;
+        say(&json(&answer)?)?;
     } else {
         say(&text(&answer, to))?;
     }
@@ -104,7 +108,7 @@ fn text(answer: &Answer, to: SocketAddr) -> String {
         (true, Some(false)) => "it fits, but past the cliff: each search goes through a full half in vain",
         (true, _) => "it fits",
     };
-    let cliff = answer.cliff.map_or_else(|| "-".to_owned(), |cliff| grouped(cliff.into()));
+    let cliff = answer.cliff.map_or_else(|| "-".to_owned(), grouped);
     // A rate that is promised must not be rounded up.
     let sustained = per_second(Some(answer.sustainable_per_s.floor()));
     let cliff_rate = answer.cliff.map_or_else(String::new, |cliff| {
@@ -123,7 +127,7 @@ fn text(answer: &Answer, to: SocketAddr) -> String {
         grouped(whole(answer.needed)),
         per_second(Some(answer.rate)),
         answer.hold_s,
-        grouped(answer.wall.into()),
+        grouped(answer.wall),
     )
 }
 

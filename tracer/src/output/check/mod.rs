@@ -83,12 +83,12 @@ fn held_by(pool: &PoolRecord) -> String {
         .iter()
         .map(|(state, ports)| {
             let state = if state == "ESTABLISHED" { "ESTAB" } else { state };
-            format!("{} {state}", grouped((*ports).into()))
+            format!("{} {state}", grouped(*ports))
         })
         .collect();
     let reusable = match pool.reusable_time_wait {
         Some(ports) if ports != 0 => {
-            format!(" ({} of TIME_WAIT may be taken over at once, not counted)", grouped(ports.into()))
+            format!(" ({} of TIME_WAIT may be taken over at once, not counted)", grouped(ports))
         }
         _ => String::new(),
     };
@@ -109,9 +109,8 @@ fn holder(holder: &PoolHolderRecord) -> String {
         (Some(_), Some(name)) => name,
         (Some(_), None) => "a process that ended",
     };
-    let many =
-        if holder.processes > 1 { format!(" x{}", grouped(holder.processes.into())) } else { String::new() };
-    format!("{name}{many} {}", grouped(holder.ports.into()))
+    let many = if holder.processes > 1 { format!(" x{}", grouped(holder.processes)) } else { String::new() };
+    format!("{name}{many} {}", grouped(holder.ports))
 }
 
 fn pays_back(space: &SpaceRecord) -> Option<String> {

@@ -39,14 +39,14 @@ fn row([label, range, reserved, usable, pool, held, cliff, wall]: [&str; 8]) -> 
 fn space_row(check: &Check, space: &SpaceRecord) -> String {
     let state = &space.state;
     let unknown = || "-".to_owned();
-    let number = |number: Option<u32>| number.map_or_else(unknown, |number| grouped(number.into()));
+    let number = |number: Option<u32>| number.map_or_else(unknown, grouped);
     let range = state.range.map_or_else(unknown, |[low, high]| format!("{low}-{high}"));
     let reserved = state
         .range
         .zip(state.effective)
         .map(|([low, high], usable)| u32::from(high.saturating_sub(low)).saturating_add(1) - usable);
     let fullest = check.pools.iter().find(|one| one.netns == state.id && is_connect(one) && one.barred != 0);
-    let held = |pool: &PoolRecord| format!("{} ({})", grouped(pool.barred.into()), share(pool.utilisation));
+    let held = |pool: &PoolRecord| format!("{} ({})", grouped(pool.barred), share(pool.utilisation));
     row([
         &cut(&escape(&space.label), LABEL),
         &range,

@@ -79,7 +79,7 @@ fn rate(out: &mut String, report: &Report) {
         report.window.seconds,
         grouped(totals.failures),
         per_second(totals.churn_mean),
-        grouped(u64::from(totals.churn_peak)),
+        grouped(totals.churn_peak),
     );
     if let Some(pool) = report.pools.iter().find(|pool| pool.remote_addr.is_some()) {
         let (addr, port) = (pool.remote_addr.map(|addr| addr.to_string()), pool.remote_port);

@@ -1,18 +1,7 @@
 //! Numbers for people.
 
 /// A number with its thousands apart: `28,232`.
-#[must_use]
-pub fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let mut out = String::with_capacity(digits.len() + digits.len() / 3);
-    for (index, digit) in digits.chars().enumerate() {
-        if index != 0 && (digits.len() - index).is_multiple_of(3) {
-            out.push(',');
-        }
-        out.push(digit);
-    }
-    out
-}
+pub use crate::findings::count as grouped;
 
 /// A share as a percentage with one digit; `-` where it is not known.
 #[must_use]
@@ -60,7 +49,7 @@ mod tests {
     #[test]
     fn numbers_are_written_for_people() {
         for (number, text) in
-            [(0, "0"), (999, "999"), (1_000, "1,000"), (28_232, "28,232"), (1_234_567, "1,234,567")]
+            [(0_u64, "0"), (999, "999"), (1_000, "1,000"), (28_232, "28,232"), (1_234_567, "1,234,567")]
         {
             assert_eq!(grouped(number), text);
         }

@@ -41,7 +41,7 @@ fn titles(out: &mut String, first: &str) {
 
 fn row(out: &mut String, name: &str, row: &RowRecord) {
     let time = |ns: Option<u64>| ns.map_or_else(|| "-".to_owned(), duration_ns);
-    let ports = row.distinct_ports.map_or_else(|| "-".to_owned(), |ports| grouped(u64::from(ports)));
+    let ports = row.distinct_ports.map_or_else(|| "-".to_owned(), grouped);
     put(
         out,
         &format!(
@@ -50,7 +50,7 @@ fn row(out: &mut String, name: &str, row: &RowRecord) {
             grouped(row.allocations),
             grouped(row.failures),
             per_second(row.churn_mean),
-            grouped(u64::from(row.churn_peak)),
+            grouped(row.churn_peak),
             time(row.search_ns.p50),
             time(row.search_ns.p99),
         ),

@@ -5,6 +5,7 @@ use std::io::Write as _;
 use crate::output::{
     escape,
     records::{Footer, LostBy},
+    report::grouped,
 };
 
 /// Lines about lost events, at most.
@@ -42,26 +43,13 @@ fn write_lost(lost: &LostBy, out: &mut Vec<u8>) {
         writeln!(out, "lost  {} {comm} ({pid}) {} {} {error}", grouped(lost.count), lost.proto, lost.site);
 }
 
-/// A number with a comma between every three digits.
-fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::with_capacity(digits.len().saturating_mul(2));
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && digits.len().saturating_sub(index).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn digits_are_grouped_by_three() {
-        for (number, text) in [(0, "0"), (999, "999"), (1000, "1,000"), (1_234_567, "1,234,567")] {
+        for (number, text) in [(0_u64, "0"), (999, "999"), (1000, "1,000"), (1_234_567, "1,234,567")] {
             assert_eq!(grouped(number), text);
         }
     }
