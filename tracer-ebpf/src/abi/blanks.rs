@@ -2,7 +2,7 @@
 //!
 //! A program names a constant by a blank, an operand that no compiler makes by itself. Userspace finds the blanks in the
 //! object and fills them in, so that an offset costs no instruction and a switch that is off costs one: the verifier
-//! takes the constant as known and drops the code behind it.
+//! takes the constant as known and drops the code behind it. A shift by nothing becomes no instruction.
 //!
 //! Two kinds of instructions have blanks (Documentation/bpf/standardization/instruction-set.rst):
 //!

@@ -14,10 +14,10 @@ pub struct Record {
     pub socket: u64,
     /// Id of the task's cgroup in the version 2 hierarchy.
     pub cgroup_id: u64,
-    /// Thread-group id, in the tracer's initial PID namespace view of the kernel.
-    pub pid: u32,
     /// Thread id.
     pub tid: u32,
+    /// Thread-group id, in the tracer's initial PID namespace view of the kernel.
+    pub pid: u32,
     /// Real user id of the task.
     pub uid: u32,
     /// Inode number of the socket's network namespace.
@@ -162,7 +162,7 @@ macro_rules! layout {
 }
 
 layout! { 120
-    mono_ns 0 socket 8 cgroup_id 16 pid 24 tid 28 uid 32 netns 36 search_ns 40 search_start 44
+    mono_ns 0 socket 8 cgroup_id 16 tid 24 pid 28 uid 32 netns 36 search_ns 40 search_start 44
     local_addr 48 remote_addr 64 comm 80 local_port 96 requested_port 98 remote_port 100
     range_low 102 range_high 104 options 106 present 108 error 110 kind 111 protocol 112
     family 113 flags 114 state 115 start 116

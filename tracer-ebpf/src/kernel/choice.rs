@@ -1,17 +1,17 @@
 //! A choice of port, from its entry to its exit: the core of the fentry and kprobe backends.
 
-use core::ptr;
-
 use aya_ebpf::helpers::generated::bpf_ktime_get_ns;
-use tracer_ebpf::abi::{Protocol, Record, ResultClass, blanks, cell, flags, kind, option, present};
+use tracer_ebpf::abi::{Protocol, Record, ResultClass, blanks, cell, flags, kind, present};
 
 use super::{
-    control, emit, filter,
-    globals::{CONFIG, apart, frozen, is_set, tuned},
+    control, emit,
+    fill::{Filled, fill_socket, note_bound, unfit},
+    filter,
+    globals::{apart, frozen, is_set, opaque, reopened, ruled_out, tuned},
     inflight::{self, Slot},
     live,
     maps::Counters,
-    perturb::{self, Start},
+    perturb,
     sock::{self, Socket},
     task::{self, Ids},
 };
@@ -43,8 +43,17 @@ fn running() -> Option<Ids> {
 /// Whether a task is the tracer itself, once its test is over.
 #[inline(always)]
 fn is_own(ids: Ids) -> bool {
-    ids.pid() == control::self_pid() && !control::is_self_test()
+    if ids.pid() != control::self_pid() {
+        return false;
+    }
+    seldom();
+    !control::is_self_test()
 }
+
+/// Marks a way that is seldom taken, so that it is laid out of the way of the others.
+#[cold]
+#[inline(always)]
+fn seldom() {}
 
 /// Which function chooses.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -63,18 +72,21 @@ pub(crate) fn enter(path: Path, sock: u64, requested: u16, port_offset: u64) {
     if tuned!(COUNT_ENTRIES) {
         Counters::of(ids.0).entered();
     }
-    let now = inflight::clock();
-    let Some(slot) = inflight::claim(ids, now) else { return };
+    let Some(slot) = inflight::claim(ids) else { return };
     // SAFETY: `claim` returns non-null results of map lookups.
     let slot = unsafe { &mut *slot };
     slot.sock = sock;
-    slot.entered_ns = now;
+    slot.port_offset = port_offset;
     slot.requested = requested;
     slot.time_wait_port = 0;
     slot.start = 0;
     slot.kind = path as u8;
-    if path == Path::Connect && requested == 0 && !tuned!(COUNT_ONLY) {
-        perturb::enter(slot, port_offset);
+    slot.entered_ns = inflight::clock();
+    if path == Path::Connect && requested == 0 {
+        if tuned!(COUNT_ONLY) {
+            return ruled_out();
+        }
+        perturb::enter(slot);
     }
 }
 
@@ -82,7 +94,7 @@ pub(crate) fn enter(path: Path, sock: u64, requested: u16, port_offset: u64) {
 #[inline(always)]
 pub(crate) fn enter_autobind(sock: u64) {
     let Some(ids) = admitted() else { return };
-    if let Some(slot) = inflight::claim(ids, inflight::clock()) {
+    if let Some(slot) = inflight::claim(ids) {
         // SAFETY: `claim` returns non-null results of map lookups.
         unsafe { (*slot).autobind = sock };
     }
@@ -144,9 +156,9 @@ struct Choice {
 impl Choice {
     #[inline(always)]
     fn end<S: Socket>(self, socket: &S, entry: &mut Slot) {
-        let kind = kind_of::<S>(self.path, entry, socket.common());
         // Where nothing but the number is wanted, nothing but the kind and the result is looked at.
         if inflight::is_timeless() && !control::is_self_test() {
+            let kind = kind_of::<S>(self.path, entry, socket.common());
             let (protocol, _) = socket.origin().unwrap_or((0, 0));
             let mut at = cell(kind, S::USUAL, ResultClass::Ok);
             if self.ret != 0 || protocol != S::USUAL.number() {
@@ -155,97 +167,108 @@ impl Choice {
             }
             return emit::count(self.ids, at);
         }
-        self.record(kind, socket, entry);
+        self.record(socket, entry);
     }
 
+    /// Writes the record field by field, and keeps as little as it can from one to the next: what does not fit the
+    /// registers costs two instructions more.
     #[inline(always)]
-    fn record<S: Socket>(self, kind: u8, socket: &S, entry: &mut Slot) {
+    fn record<S: Socket>(self, socket: &S, entry: &mut Slot) {
         let Self { path, ret, ids } = self;
-        let now = now();
         let connects = path == Path::Connect;
-        let start = if connects { perturb::exit(entry) } else { Start { value: 0, exact: 0, seen: 0 } };
+        // The halves are cheaper to take apart again than to keep.
+        let ids = Ids(opaque(ids.0));
+        entry.exited_ns = now();
         // A record that no filter judges is written where it is read: in the ring. Else in the slot, not on the stack,
         // whose contents the verifier follows: it would look at each combination of what was found and what was not.
-        let direct = is_set::<{ blanks::value::DIRECT }>();
-        if direct && ids.pid() != ids.tid() {
-            emit::name_leader(ids, task::start(), now);
+        if is_direct() {
+            let ids = Ids(opaque(ids.0));
+            if ids.pid() != ids.tid() {
+                emit::name_leader(ids, task::start(), frozen(&entry.exited_ns));
+            }
+        } else {
+            ruled_out();
         }
-        let event = if direct { emit::reserve() } else { &raw mut entry.record };
+        let event = if is_direct() { emit::reserve() } else { &raw mut entry.record };
         if event.is_null() {
+            if connects {
+                perturb::exit(entry);
+            }
+            let kind = kind_of::<S>(path, entry, socket.common());
             let (protocol, _) = socket.origin().unwrap_or((0, 0));
             return emit::count_lost(ids, kind, protocol, ret);
         }
         // SAFETY: the pointer is that of a map value, or of a reserved record, and not null.
         let event = unsafe { &mut *event };
-        event.mono_ns = now;
-        event.pid = ids.pid();
-        event.tid = ids.tid();
-        event.kind = kind;
-        event.state = 0;
-        event.search_ns = u32::try_from(now.wrapping_sub(entry.entered_ns)).unwrap_or(u32::MAX);
+        ids.write(event);
+        event.kind = kind_of::<S>(path, entry, socket.common());
+        event.error = 0;
+        if ret != 0 {
+            event.error = errno(event.kind, ret);
+            apart();
+        }
+        event.mono_ns = frozen(&entry.exited_ns);
+        let took = event.mono_ns.wrapping_sub(entry.entered_ns);
+        event.search_ns = u32::try_from(took).unwrap_or(u32::MAX);
         // 0 unless the port was fixed.
         event.requested_port = entry.requested;
-        let mut found = present::ERROR | present::SEARCH_NS | present::LOCAL_ADDR | start.seen;
-        event.search_start = start.value;
-        event.flags = start.exact * flags::CANDIDATES_EXACT;
-        found |= fill_socket(event, socket, || frozen(&entry.sock), connects);
-        event.error = 0;
-        if tuned!(TIME_WAIT) && connects && kind == kind::CONNECT {
-            found |= present::REUSED;
-            if ret == 0 && entry.time_wait_port == event.local_port {
-                event.flags |= flags::TIME_WAIT_REUSED;
+        event.state = 0;
+        let Filled { mut found, mut flags } = fill_socket(event, socket, || frozen(&entry.sock), connects);
+        found |= u64::from(present::ERROR | present::SEARCH_NS | present::LOCAL_ADDR);
+        if connects {
+            let start = perturb::exit(entry);
+            event.search_start = start.value as u32;
+            found |= start.seen;
+            flags |= start.exact * u64::from(flags::CANDIDATES_EXACT);
+            if entry.requested != 0 {
+                note_bound(event, socket);
+            } else if tuned!(TIME_WAIT) {
+                found |= u64::from(present::REUSED);
+                // Most often none has ended meanwhile.
+                let port = entry.time_wait_port;
+                if port != 0 && frozen(&event.error) == 0 && port == event.local_port {
+                    flags |= u64::from(flags::TIME_WAIT_REUSED);
+                }
+            } else {
+                ruled_out();
             }
+        } else {
+            event.search_start = 0;
         }
-        event.present = found | task::identify(event);
-        let mut cell = cell(kind, S::USUAL, ResultClass::Ok);
-        if ret != 0 || event.protocol != S::USUAL.number() {
-            cell = settle(event, ret);
+        event.flags = flags as u8;
+        event.present = found as u16 | task::identify(event);
+        // Read again, for what is known of it would be kept.
+        let event = reopened(event);
+        let mut cell = cell(event.kind, S::USUAL, ResultClass::Ok);
+        if event.error != 0 || event.protocol != S::USUAL.number() {
+            cell = settle(event);
         }
-        if direct {
+        if is_direct() {
             return emit::publish(event, cell, ids);
         }
         let shown = emit::emit(event, filter::task_in_cgroup);
-        if tuned!(RELEASES) && shown && ret == 0 && entry.requested == 0 {
+        if tuned!(RELEASES) && shown && event.error == 0 && entry.requested == 0 {
             live::born(frozen(&entry.sock), event);
         }
     }
+}
+
+/// Whether no filter judges a record, so that it is written in the ring.
+#[inline(always)]
+fn is_direct() -> bool {
+    is_set::<{ blanks::value::DIRECT }>()
 }
 
 /// Completes a record whose result or protocol is not the usual one, and tells the cell of the counters that it belongs
 /// to.
 #[cold]
 #[inline(never)]
-fn settle(event: &mut Record, ret: i32) -> usize {
-    if ret != 0 {
-        event.error = errno(event.kind, ret);
+fn settle(event: &mut Record) -> usize {
+    if event.error != 0 {
         event.local_port = 0;
     }
     event.present &= !unfit(event.protocol);
     cell(event.kind, Protocol::of(event.protocol), ResultClass::of(event.error))
-}
-
-/// What a record of a protocol cannot have, bits of [`present`]: an ICMP identifier is chosen from all there are, whatever
-/// the range.
-#[inline(always)]
-pub(crate) fn unfit(protocol: u8) -> u16 {
-    if matches!(protocol, 1 | 58) { present::RANGE } else { 0 }
-}
-
-/// Writes zeros over a record, word by word: the compiler would make a `memset` of it, which is a loop over bytes in
-/// BPF.
-///
-/// # Safety
-///
-/// `record` points to memory of a record's size and alignment.
-#[inline(always)]
-pub(crate) unsafe fn clear(record: *mut Record) {
-    let words = record.cast::<u64>();
-    for index in 0..size_of::<Record>() / 8 {
-        // SAFETY: the index is below the number of words of a record, whose alignment is that of a word.
-        let word = unsafe { words.add(index) };
-        // SAFETY: as above.
-        unsafe { ptr::write_volatile(word, 0) };
-    }
 }
 
 /// Records that a socket or a TIME_WAIT gives its port back.
@@ -286,71 +309,6 @@ pub(crate) fn errno(kind: u8, ret: i32) -> u8 {
     } else {
         ret.wrapping_neg() as u8
     }
-}
-
-/// Fills in what the socket says: addresses, ports, options, range, namespace, identity; tells what was found, bits of
-/// [`present`]. The record has its kind, time and flags already.
-///
-/// `address` is that of the socket as a plain number, read from a map: the verifier allows no arithmetic on
-/// the pointer that a hook was given.
-#[inline(always)]
-pub(crate) fn fill_socket<S: Socket>(
-    event: &mut Record,
-    socket: &S,
-    address: impl FnOnce() -> u64,
-    connects: bool,
-) -> u16 {
-    let mut found = 0;
-    let common = socket.common();
-    sock::fill_addresses(event, common, connects);
-    let (remote_port, local_port) = sock::ports(common);
-    event.local_port = local_port;
-    event.remote_port = 0;
-    if connects {
-        event.remote_port = remote_port;
-        found |= present::REMOTE;
-    }
-    event.protocol = 0;
-    if let Some((protocol, kernel)) = socket.origin() {
-        event.protocol = protocol;
-        event.flags |= kernel * flags::KERNEL_SOCKET;
-        found |= present::KERNEL_SOCKET;
-    }
-    let (mut options, seen) = sock::common_options(common);
-    let inet = socket.inet(event.protocol);
-    let net = socket.net();
-    options |= inet.options;
-    found |= (seen | inet.seen | net.seen) as u16;
-    event.netns = net.inum as u32;
-    event.range_low = net.low as u16;
-    event.range_high = net.high as u16;
-    if inet.low | inet.high != 0 {
-        let (low, high) = sock::effective_range(&net, &inet);
-        event.range_low = low as u16;
-        event.range_high = high as u16;
-        options |= u64::from(option::PORT_RANGE);
-        apart();
-    }
-    if connects && event.kind == kind::FIXED_CONNECT && socket.is_port_locked() {
-        options |= u64::from(option::BOUND);
-    }
-    event.options = options as u16;
-    event.socket = socket_id(address(), event.mono_ns);
-    found
-}
-
-/// Keyed hash of a socket's address: tells two sockets apart, tells nothing of where they lie.
-#[inline(always)]
-pub(crate) fn socket_id(address: u64, birth: u64) -> u64 {
-    let keys = [frozen(&CONFIG.socket_key[0]), frozen(&CONFIG.socket_key[1])];
-    let mut id = (address ^ keys[0]).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    id ^= (id >> 32) ^ keys[1];
-    // Only with releases can the address be told apart from its earlier uses by more than time.
-    if tuned!(RELEASES) {
-        id ^= birth;
-    }
-    id = id.wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    id ^ (id >> 29)
 }
 
 #[inline(always)]

@@ -11,8 +11,10 @@ use tracer_ebpf::abi::{
 };
 
 use super::{
-    choice::{clear, errno, read_failed},
-    control, filter,
+    choice::{errno, read_failed},
+    control,
+    fill::clear,
+    filter,
     globals::{opaque, tuned, value},
     maps::{Counters, EVENTS, LEADERS, RECENT, TALLY, add},
     task::{self, Ids, bytes},
@@ -171,14 +173,13 @@ fn push(record: &Record) -> bool {
 /// Whether this is the first event of a process for a while, and the reader was not woken just now.
 #[inline(always)]
 fn is_new(ids: Ids, start: u32, now: u64) -> bool {
-    let identity = ids.0 >> 32 << 32 | u64::from(start);
     let seen = RECENT.at(ids.0 >> 32);
     // SAFETY: the pointer is to an entry of a table.
-    if unsafe { *seen } == identity {
+    if unsafe { *seen } == start {
         return false;
     }
     // SAFETY: as above; a write that another CPU overwrites costs one wake-up.
-    unsafe { *seen = identity };
+    unsafe { *seen = start };
     may_wake(now)
 }
 

@@ -2,7 +2,7 @@
 
 #[cfg(target_arch = "bpf")]
 use core::arch::asm;
-use core::ptr;
+use core::{mem::MaybeUninit, ptr};
 
 use aya_ebpf::helpers::generated::bpf_probe_read_kernel;
 #[cfg(target_arch = "bpf")]
@@ -181,8 +181,7 @@ impl Probed {
             ruled_out();
             return None;
         }
-        let mut value = T::ZERO;
-        fetch(self.0, offset, &mut value).then_some(value)
+        fetched(self.0, offset)
     }
 }
 
@@ -205,6 +204,18 @@ pub(crate) fn fetch<T>(base: *const u8, offset: u32, value: &mut T) -> bool {
     let status =
         unsafe { bpf_probe_read_kernel(ptr::from_mut(value).cast(), size_of::<T>() as u32, field.cast()) };
     status == 0
+}
+
+/// Kernel memory as a value; `None` when the address cannot be read.
+#[inline(always)]
+pub(crate) fn fetched<T: Word>(base: *const u8, offset: u32) -> Option<T> {
+    let mut value = MaybeUninit::<T>::uninit();
+    let field = base.wrapping_add(offset as usize);
+    // SAFETY: the helper checks the address itself and writes the size of `value`, with zeros where it cannot read.
+    let status =
+        unsafe { bpf_probe_read_kernel(value.as_mut_ptr().cast(), size_of::<T>() as u32, field.cast()) };
+    // SAFETY: the helper has written it, and any bytes make a word.
+    (status == 0).then(|| unsafe { value.assume_init() })
 }
 
 /// A bare kernel address with a stretch of its structure fetched at once: one call instead of one a field.

@@ -139,6 +139,21 @@ pub(crate) fn opaque(word: u64) -> u64 {
     }
 }
 
+/// What lies behind a reference, of which the compiler knows nothing any more.
+#[inline(always)]
+pub(crate) fn reopened<T>(value: &mut T) -> &mut T {
+    let pointer = ptr::from_mut(value);
+    #[cfg(target_arch = "bpf")]
+    let pointer = {
+        let mut pointer = pointer;
+        // SAFETY: no instruction at all.
+        unsafe { asm!("/* {pointer} */", pointer = inout(reg) pointer) };
+        pointer
+    };
+    // SAFETY: the pointer is that of the reference.
+    unsafe { &mut *pointer }
+}
+
 /// Whether a constant of [`blanks::value`] is not 0.
 #[inline(always)]
 pub(crate) fn is_set<const VALUE: u16>() -> bool {

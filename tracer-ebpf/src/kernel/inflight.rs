@@ -39,12 +39,12 @@ pub(crate) fn clock() -> u64 {
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub(crate) struct Slot {
-    /// The record of the exit, while it is being written.
-    pub(crate) record: Record,
     /// Address of the socket; 0 while free.
     pub(crate) sock: u64,
     /// When it was entered, by [`clock`].
     pub(crate) entered_ns: u64,
+    /// When it was left, `CLOCK_MONOTONIC`.
+    pub(crate) exited_ns: u64,
     /// Address of the socket that this thread is binding automatically; 0 for none.
     pub(crate) autobind: u64,
     /// `port_offset` of the search; its lower 16 bits are the entry of the kernel's table.
@@ -55,18 +55,20 @@ pub(crate) struct Slot {
     pub(crate) tid: u32,
     /// `table_perturb[index] + (port_offset >> 32)`.
     pub(crate) search_start: u32,
-    /// Port the caller asked for, or held already.
-    pub(crate) requested: u16,
     /// Local port of a TIME_WAIT that ended on this thread meanwhile.
     pub(crate) time_wait_port: u16,
     /// A value of `kind`.
     pub(crate) kind: u8,
     /// What is known of the start of the search: 0, `START_COUNTED` or `START_READ`.
     pub(crate) start: u8,
+    /// Port the caller asked for, or held already.
+    pub(crate) requested: u16,
     /// 1 in the hash, 0 in the table.
     pub(crate) spilled: u8,
     /// Always 0.
     pub(crate) reserved: u8,
+    /// The record of the exit, while it is being written.
+    pub(crate) record: Record,
 }
 
 impl Slot {
@@ -78,7 +80,7 @@ impl Slot {
 
 /// The slot in which this thread may note a choice.
 #[inline(always)]
-pub(crate) fn claim(ids: Ids, now: u64) -> Option<*mut Slot> {
+pub(crate) fn claim(ids: Ids) -> Option<*mut Slot> {
     let (slot, tid) = (SLOTS.at(ids.0), ids.tid());
     // SAFETY: the pointer is to an entry of a table.
     let found = unsafe { &mut *slot };
@@ -86,7 +88,7 @@ pub(crate) fn claim(ids: Ids, now: u64) -> Option<*mut Slot> {
         return Some(slot);
     }
     let stale = if is_timeless() { STALE_JIFFIES } else { STALE_NS };
-    if (found.sock | found.autobind) == 0 || now.wrapping_sub(found.entered_ns) > stale {
+    if (found.sock | found.autobind) == 0 || clock().wrapping_sub(found.entered_ns) > stale {
         found.tid = tid;
         found.autobind = 0;
         return Some(slot);

@@ -91,9 +91,10 @@ pub(crate) static PERTURB: Table<u64, PERTURB_COUNT> = Table::new();
 /// wanted. Preallocated: 5.10 warns of tracing programs that allocate.
 #[map]
 pub(crate) static LIVE: HashMap<u64, Record> = HashMap::with_max_entries(131_072, 0);
-/// Processes that were seen lately, by id: id in the upper half, start in the lower.
+/// When the processes that were seen lately started, by id. Two that share an entry and a start are one to it: what
+/// that costs is a wake-up.
 #[unsafe(link_section = ".bss.recent")]
-pub(crate) static RECENT: Table<u64, { SLOT_COUNT as usize }> = Table::new();
+pub(crate) static RECENT: Table<u32, { SLOT_COUNT as usize }> = Table::new();
 /// Start of each process whose first thread was named already.
 #[map]
 pub(crate) static LEADERS: LruHashMap<u32, u32> = LruHashMap::with_max_entries(8192, 0);

@@ -8,6 +8,7 @@ pub(crate) mod control;
 pub(crate) mod descriptor;
 pub(crate) mod emit;
 pub(crate) mod fields;
+pub(crate) mod fill;
 pub(crate) mod filter;
 pub(crate) mod globals;
 pub(crate) mod inflight;

@@ -9,11 +9,11 @@ use aya_ebpf::helpers::generated::bpf_get_current_task;
 use tracer_ebpf::abi::{Record, filter::CGROUP, kind, present};
 
 use super::{
-    choice::{self, clear, fill_socket, unfit},
-    control,
+    choice, control,
     descriptor::{self, Found},
     emit::emit,
     fields::{Fields as _, Probed},
+    fill::{clear, fill_socket, note_bound, unfit},
     filter,
     globals::{filters, frozen, offset, tuned},
     live, maps,
@@ -291,8 +291,12 @@ fn describe(slot: &mut Pending) {
     let (addr, family) = (slot.record.local_addr, slot.record.family);
     slot.record.mono_ns = choice::now();
     let connects = matches!(slot.record.kind, kind::CONNECT | kind::FIXED_CONNECT);
-    slot.record.flags = 0;
-    slot.record.present |= fill_socket(&mut slot.record, &socket, || address, connects);
+    let filled = fill_socket(&mut slot.record, &socket, || address, connects);
+    slot.record.flags = filled.flags as u8;
+    slot.record.present |= filled.found as u16;
+    if slot.record.kind == kind::FIXED_CONNECT {
+        note_bound(&mut slot.record, &socket);
+    }
     slot.record.present &= !unfit(slot.record.protocol);
     slot.record.local_port = sock::port_of(socket.common());
     if slot.local_fixed != 0 {

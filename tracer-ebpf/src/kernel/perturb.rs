@@ -12,8 +12,8 @@ use tracer_ebpf::abi::present;
 
 use super::{
     control,
-    fields::fetch,
-    globals::{CONFIG, frozen},
+    fields::{fetch, fetched},
+    globals::{CONFIG, apart, frozen},
     inflight::Slot,
     maps::{PERTURB, add},
 };
@@ -22,56 +22,68 @@ const STARTED: u64 = 1 << 32;
 
 /// Notes the start of a search in its slot, which has none so far.
 #[inline(always)]
-pub(crate) fn enter(slot: &mut Slot, port_offset: u64) {
+pub(crate) fn enter(slot: &mut Slot) {
     let Some(table) = table() else { return };
+    let port_offset = frozen(&slot.port_offset);
     let entry = PERTURB.at(port_offset);
     // SAFETY: the pointer is to an entry of a table.
     unsafe { add(entry, STARTED + 1) };
-    slot.port_offset = port_offset;
     // SAFETY: as above; the read sees at least the addition just made.
     slot.perturb = unsafe { ptr::read_volatile(entry) };
-    let mut value = 0_u32;
-    if fetch(table, (port_offset as u32 & 0xffff) * 4, &mut value) {
+    if let Some(value) = fetched::<u32>(table, (port_offset as u32 & 0xffff) * 4) {
         slot.search_start = value.wrapping_add((port_offset >> 32) as u32);
         slot.start = Slot::START_READ;
     } else {
         // Counted as under way even so: the exit takes it off.
         slot.start = Slot::START_COUNTED;
+        apart();
     }
 }
 
-/// The start of a search that has ended.
+/// The start of a search that has ended. The fields are words: the compiler would pack smaller ones into one.
 #[derive(Clone, Copy)]
 pub(crate) struct Start {
     /// `table_perturb[i] + (port_offset >> 32)`.
-    pub(crate) value: u32,
+    pub(crate) value: u64,
     /// 1 when no other search overlapped it.
-    pub(crate) exact: u8,
+    pub(crate) exact: u64,
     /// [`present::SEARCH_START`], or 0 for none.
-    pub(crate) seen: u16,
+    pub(crate) seen: u64,
+}
+
+impl Start {
+    /// Of a search whose start was not read.
+    pub(crate) const UNSEEN: Self = Self { value: 0, exact: 0, seen: 0 };
 }
 
 /// Takes a search that has ended off the count, and tells its start.
 #[inline(always)]
 pub(crate) fn exit(slot: &Slot) -> Start {
-    let mut start = Start { value: 0, exact: 0, seen: 0 };
-    if slot.start == 0 {
-        return start;
+    if slot.start == Slot::START_READ {
+        let count = leave(slot.port_offset);
+        // None was under way when it began, and none has begun since.
+        let alone = count == slot.perturb && count as u32 == 1;
+        return Start {
+            value: slot.search_start.into(),
+            exact: u64::from(alone),
+            seen: present::SEARCH_START.into(),
+        };
     }
-    let entry = PERTURB.at(slot.port_offset);
+    if slot.start == Slot::START_COUNTED {
+        leave(slot.port_offset);
+    }
+    Start::UNSEEN
+}
+
+/// Takes one search off the count of its entry; tells what the count was.
+#[inline(always)]
+fn leave(port_offset: u64) -> u64 {
+    let entry = PERTURB.at(port_offset);
     // SAFETY: the pointer is to an entry of a table.
     let count = unsafe { ptr::read_volatile(entry) };
     // SAFETY: as above. Taking 1 off the lower half never borrows: `enter` added it.
     unsafe { add(entry, u64::MAX) };
-    if slot.start == Slot::START_READ {
-        start.value = slot.search_start;
-        start.seen = present::SEARCH_START;
-        // None was under way when it began, and none has begun since.
-        if count == slot.perturb && count as u32 == 1 {
-            start.exact = 1;
-        }
-    }
-    start
+    count
 }
 
 /// The kernel's table: the pointer is set once at boot, so it is read once.

@@ -39,8 +39,8 @@ pub(crate) trait Socket {
     fn origin(&self) -> Option<(u8, u8)>;
     /// Whether a bind call named the port.
     fn is_port_locked(&self) -> bool;
-    /// Options and range of `struct inet_sock`.
-    fn inet(&self, protocol: u8) -> Inet;
+    /// All that is read of it behind `struct sock_common`.
+    fn nature(&self) -> Nature;
     /// Id and range of the namespace.
     fn net(&self) -> Net;
 }
@@ -56,6 +56,19 @@ pub(crate) struct Inet {
     pub(crate) low: u64,
     /// Last port, the same.
     pub(crate) high: u64,
+}
+
+/// What is read behind `struct sock_common`, in words as [`Inet`].
+#[derive(Clone, Copy)]
+pub(crate) struct Nature {
+    /// Protocol number.
+    pub(crate) protocol: u64,
+    /// Whether the kernel made it, 0 or 1.
+    pub(crate) kernel: u64,
+    /// Whether they could be read, bits of [`present`].
+    pub(crate) seen: u64,
+    /// Options and range.
+    pub(crate) inet: Inet,
 }
 
 /// What is read of `struct net`.
@@ -117,17 +130,19 @@ impl<const TCP: bool> Socket for TypedSock<TCP> {
     }
 
     #[inline(always)]
-    fn inet(&self, _protocol: u8) -> Inet {
+    fn nature(&self) -> Nature {
         if TCP && tuned!(SKC_TO_TCP) {
             // SAFETY: the argument is a typed pointer to a socket; the helper checks its kind.
             let tcp = unsafe { bpf_skc_to_tcp_sock(self.0.0.cast_mut().cast()) };
             if tcp.is_null() {
                 apart();
-                return Inet::UNSEEN;
+                return Nature::of(self.origin(), Inet::UNSEEN);
             }
-            return inet(&Typed(tcp.cast_const().cast()), true);
+            // The helper gives nothing but TCP, so that the protocol need not be read.
+            let kernel = self.0.bits(offset!(sk_kern_sock), 1).map(|kernel| (IPPROTO_TCP, kernel as u8));
+            return Nature::of(kernel, inet(&Typed(tcp.cast_const().cast()), true));
         }
-        inet(&Probed(self.0.0), false)
+        Nature::of(self.origin(), inet(&Probed(self.0.0), false))
     }
 
     #[inline(always)]
@@ -174,8 +189,10 @@ impl Socket for ProbedSock {
     }
 
     #[inline(always)]
-    fn inet(&self, protocol: u8) -> Inet {
-        inet(&Probed(self.0.address()), protocol == IPPROTO_TCP)
+    fn nature(&self) -> Nature {
+        let origin = self.origin();
+        let tcp = matches!(origin, Some((IPPROTO_TCP, _)));
+        Nature::of(origin, inet(&Probed(self.0.address()), tcp))
     }
 
     #[inline(always)]
@@ -194,6 +211,14 @@ impl Socket for ProbedSock {
 
 impl Inet {
     const UNSEEN: Self = Self { options: 0, seen: 0, low: 0, high: 0 };
+}
+
+impl Nature {
+    #[inline(always)]
+    fn of(origin: Option<(u8, u8)>, inet: Inet) -> Self {
+        let Some((protocol, kernel)) = origin else { return Self { protocol: 0, kernel: 0, seen: 0, inet } };
+        Self { protocol: protocol.into(), kernel: kernel.into(), seen: present::KERNEL_SOCKET.into(), inet }
+    }
 }
 
 impl Net {

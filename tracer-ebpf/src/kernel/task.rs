@@ -1,5 +1,7 @@
 //! Who is running: the task behind an event.
 
+use core::{mem::offset_of, ptr};
+
 use aya_ebpf::helpers::{
     bpf_get_current_pid_tgid, bpf_get_current_uid_gid,
     generated::{
@@ -28,6 +30,16 @@ impl Ids {
     #[inline(always)]
     pub(crate) fn tid(self) -> u32 {
         self.0 as u32
+    }
+
+    /// Writes both into a record by one store: they lie there as they are in the word.
+    #[inline(always)]
+    pub(crate) fn write(self, record: &mut Record) {
+        const { assert!(offset_of!(Record, tid) % 8 == 0) };
+        const { assert!(offset_of!(Record, pid) == offset_of!(Record, tid) + 4) };
+        let both = ptr::from_mut(record).cast::<u64>().wrapping_add(offset_of!(Record, tid) / 8);
+        // SAFETY: both fields lie there, and as the layout of a record is, aligned to a word.
+        unsafe { ptr::write(both, self.0) };
     }
 }
 
@@ -69,8 +81,10 @@ fn typed(task: Typed, record: &mut Record) -> u16 {
     if uid.is_some() {
         found |= present::UID;
     }
-    let leader: Option<u64> = task.read(offset!(task_leader));
-    found | started(leader.map(pointer), record)
+    // The first thread is its own leader.
+    let leader =
+        if record.pid == record.tid { Some(task) } else { task.read(offset!(task_leader)).map(pointer) };
+    found | started(leader, record)
 }
 
 #[inline(always)]

@@ -39,6 +39,8 @@ const CLASS_AND_MODE: u8 = 0xe7;
 const MOVE: u8 = 0xb7;
 /// `BPF_ALU64 | BPF_RSH | BPF_K`.
 const SHIFT: u8 = 0x77;
+/// `BPF_JMP | BPF_JA`, by nothing.
+const NOTHING: [u8; INSTRUCTION] = [0x05, 0, 0, 0, 0, 0, 0, 0];
 /// `BPF_LD | BPF_IMM | BPF_DW`: takes the place of two instructions.
 const WIDE_MOVE: u8 = 0x18;
 
@@ -112,7 +114,12 @@ impl Values<'_> {
         let immediate = i32::from_le_bytes([a, b, c, d]);
         let Some(number) = value_of(immediate) else { return Ok(false) };
         let value = self.value(number).ok_or(immediate)?;
-        instruction[4..].copy_from_slice(&value.to_le_bytes());
+        if opcode == SHIFT && value == 0 {
+            // A jump to the next instruction, which the verifier takes out.
+            *instruction = NOTHING;
+        } else {
+            instruction[4..].copy_from_slice(&value.to_le_bytes());
+        }
         Ok(true)
     }
 
@@ -233,6 +240,20 @@ mod tests {
             let blank = instruction(MOVE, 0, value_blank(number));
             assert_eq!(filled(blank), Ok(instruction(MOVE, 0, expected)), "{number:#x}");
         }
+    }
+
+    #[test]
+    fn a_shift_gets_its_distance_and_none_at_all_is_no_instruction() {
+        let shift = |field| instruction(SHIFT, 0, value_blank(value::shift(field)));
+        let reuse = FieldNumber::skc_reuse as usize;
+        assert_eq!(filled(shift(reuse)), Ok(instruction(SHIFT, 0, 4)));
+        let reuseport = FieldNumber::skc_reuseport as usize;
+        let mut offsets = FieldOffsets::UNRESOLVED;
+        offsets.skc_reuseport.shift = 0;
+        let mut none = shift(reuseport);
+        let config = Config::new_zeroed();
+        assert_eq!(Values { config: &config, offsets: &offsets }.fill_one(&mut none), Ok(true));
+        assert_eq!(none, NOTHING);
     }
 
     #[test]
