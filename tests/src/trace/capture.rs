@@ -95,6 +95,18 @@ impl Capture {
         Ok(numbers)
     }
 
+    /// A number of the footer that may be null.
+    ///
+    /// # Errors
+    ///
+    /// The footer lacks it, or it is neither a number nor null.
+    pub fn optional(&self, name: &str) -> Result<Option<u64>> {
+        match self.footer.0.get(name) {
+            Some(Value::Null) => Ok(None),
+            _ => self.total(name).map(Some),
+        }
+    }
+
     /// A number of the footer by its path, `totals.by_site.bind`; 0 where a map has no such key.
     ///
     /// # Errors

@@ -16,6 +16,7 @@ use super::{
     host::Host,
     plan::Plan,
     selftest::{self, Learnt},
+    skips,
 };
 
 /// Hooks that are attached and seen to work.
@@ -23,6 +24,8 @@ pub struct Armed {
     backend: Backend,
     ebpf: Ebpf,
     ring: RingBuf<MapData>,
+    /// What the programs had skipped before they were to record.
+    skipped_before: Option<u64>,
     hooks: Vec<(Hook, Verdict)>,
     unavailable: Vec<&'static str>,
     refused: Vec<(Backend, Refusal)>,
@@ -128,6 +131,7 @@ impl Armed {
             backend,
             ebpf,
             ring,
+            skipped_before: None,
             hooks,
             unavailable,
             refused: Vec::new(),
@@ -149,6 +153,7 @@ impl Armed {
 
     /// Starts to record.
     fn run(&mut self) -> Result<(), KernelError> {
+        self.skipped_before = skips::total(&self.ebpf);
         let control = Control { mode: Mode::Run as u32, ..self.control()? };
         self.switch(control)
     }
@@ -242,7 +247,11 @@ impl Armed {
     ///
     /// The kernel refuses to show the map.
     pub fn counts(&self) -> Result<Counts, KernelError> {
-        counts::read(&self.ebpf)
+        let skipped = skips::total(&self.ebpf).zip(self.skipped_before);
+        let skipped = skipped.map(|(now, before)| now.saturating_sub(before));
+        let mut counts = counts::read(&self.ebpf)?;
+        counts.skipped = skipped;
+        Ok(counts)
     }
 
     /// What the ring did not carry, by process.

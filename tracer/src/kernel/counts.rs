@@ -16,6 +16,7 @@ use super::KernelError;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Counts {
     total: CounterBlock,
+    pub(super) skipped: Option<u64>,
 }
 
 /// Events of one kind, protocol and result.
@@ -70,7 +71,7 @@ impl Counts {
             total.read_failed += block.read_failed;
             total.live_full += block.live_full;
         }
-        Self { total }
+        Self { total, skipped: None }
     }
 
     /// Events that passed the filters.
@@ -85,10 +86,17 @@ impl Counts {
         &self.total
     }
 
-    /// Choices whose exit was missed.
+    /// Choices whose exit never came, where entries are counted.
     #[must_use]
-    pub fn missed(&self) -> u64 {
+    pub fn unended(&self) -> u64 {
         self.total.entered.saturating_sub(self.total.exited)
+    }
+
+    /// Calls of a program that the kernel skipped because it was still running on that CPU: each can have cost a
+    /// choice. None where it does not tell (before Linux 5.12).
+    #[must_use]
+    pub fn skipped(&self) -> Option<u64> {
+        self.skipped
     }
 
     /// The cells that are not empty.
@@ -192,7 +200,7 @@ mod tests {
         one.entered = 5;
         one.exited = 3;
         let counts = Counts::sum([one, one]);
-        assert_eq!((counts.passed(), counts.missed()), (4, 4));
+        assert_eq!((counts.passed(), counts.unended()), (4, 4));
         assert_eq!(counts.cells().count(), 1);
     }
 }

@@ -18,6 +18,7 @@ pub mod plan;
 pub mod selftest;
 mod sets;
 pub mod settings;
+mod skips;
 
 pub use armed::{Armed, arm};
 pub use backend::{Backend, Choice};

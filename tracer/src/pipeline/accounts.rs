@@ -24,7 +24,7 @@ pub struct Accounts {
     pub lost: u64,
     /// Passed by the kernel half, and neither lost nor read: not 0 only if something is wrong.
     pub astray: u64,
-    /// Choices whose exit was missed; none where the backend cannot miss one.
+    /// At most so many choices were missed; none where the kernel does not tell.
     pub missed: Option<u64>,
     /// Counts of the events shown and lost.
     pub totals: Totals,
@@ -68,10 +68,16 @@ impl Accounts {
             filtered,
             lost,
             astray: if count_only { 0 } else { passed.saturating_sub(accounted) },
-            missed: misses.then(|| counts.missed()),
+            missed: missed(counts, misses),
             totals: totals(counts.cells().map(|cell| minus(cell, &read.left_out))),
         }
     }
+}
+
+/// How many choices can have been missed at most. `misses`: exits may not come on this backend.
+fn missed(counts: &Counts, misses: bool) -> Option<u64> {
+    let unended = misses.then(|| counts.unended());
+    [unended, counts.skipped()].into_iter().flatten().reduce(|one, other| one + other)
 }
 
 fn minus(cell: Cell, left_out: &Cells) -> Cell {

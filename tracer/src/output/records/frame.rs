@@ -87,7 +87,8 @@ pub struct Footer {
     pub filtered: u64,
     /// Events that passed the filters and found the ring full: counted, their detail lost.
     pub lost: u64,
-    /// Choices that began and whose end was not seen; null where the backend cannot miss one.
+    /// At most so many choices were missed: their exit never came (`kprobe`), or the kernel skipped a program that was
+    /// still running on the same CPU; null where the kernel does not tell.
     pub missed: Option<u64>,
     /// When tracing ended: RFC 3339, UTC.
     pub ended: String,

@@ -276,7 +276,7 @@ pub struct Accounting {
     pub filtered: u64,
     /// Events of which only the count remains.
     pub lost: u64,
-    /// Choices whose end was not seen; null where the backend cannot miss one.
+    /// At most so many choices were missed; null where the kernel does not tell.
     pub missed: Option<u64>,
 }
 

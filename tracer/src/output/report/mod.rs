@@ -126,7 +126,8 @@ fn search(out: &mut String, report: &Report) {
 fn footer(out: &mut String, report: &Report) {
     let accounts = &report.accounting;
     let missed = accounts.missed.filter(|missed| *missed != 0);
-    let missed = missed.map(|missed| format!("; {} ends were missed", grouped(missed))).unwrap_or_default();
+    let missed =
+        missed.map(|missed| format!("; at most {} were missed", grouped(missed))).unwrap_or_default();
     put(
         out,
         &format!(
