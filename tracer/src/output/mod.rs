@@ -6,6 +6,7 @@
 pub mod check;
 mod csv;
 mod digits;
+pub mod explain;
 mod fields;
 mod json;
 mod plain;

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, net::IpAddr};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Header, SelfCost};
+use super::{Header, SelfCost, Totals};
 
 /// What happened in a window, and what it means.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -62,18 +62,9 @@ pub struct Window {
 /// Counts of everything that passed the filters, lost events included.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ReportTotals {
-    /// Choices by the kernel, failed ones included.
-    pub allocations: u64,
-    /// Of these, the failed ones.
-    pub failures: u64,
-    /// Failures by errno, those of named ports included; `unknown` where it could not be seen.
-    pub by_error: BTreeMap<String, u64>,
-    /// Failures by cause, those of named ports included.
-    pub by_cause: BTreeMap<String, u64>,
-    /// Allocations by site.
-    pub by_site: BTreeMap<String, u64>,
-    /// Allocations by protocol.
-    pub by_proto: BTreeMap<String, u64>,
+    /// The same counts as a trace gives.
+    #[serde(flatten)]
+    pub counted: Totals,
     /// Allocations per second.
     pub churn_mean: Option<f64>,
     /// Allocations of the busiest second.

@@ -39,7 +39,7 @@ pub fn text(report: &Report, look: Look) -> String {
     }
     rate(&mut out, report);
     search(&mut out, report);
-    if look.rows != 0 && report.totals.allocations != 0 {
+    if look.rows != 0 && report.totals.counted.allocations != 0 {
         tables::processes(&mut out, report, look.rows);
         tables::destinations(&mut out, report, look.rows);
     }
@@ -75,9 +75,9 @@ fn rate(out: &mut String, report: &Report) {
     let totals = &report.totals;
     let mut told = format!(
         "{} ports asked for in {:.1} s, {} refused; {}, best second {}",
-        grouped(totals.allocations),
+        grouped(totals.counted.allocations),
         report.window.seconds,
-        grouped(totals.failures),
+        grouped(totals.counted.failures),
         per_second(totals.churn_mean),
         grouped(totals.churn_peak),
     );
@@ -111,7 +111,8 @@ fn search(out: &mut String, report: &Report) {
         search.cpus.map_or_else(|| "-".to_owned(), |cpus| format!("{bound}{cpus:.2}")),
     );
     if let Some(connect) = report.collisions.by_site.get("connect")
-        && let (Some(candidates), Some(connects)) = (connect.candidates, report.totals.by_site.get("connect"))
+        && let (Some(candidates), Some(connects)) =
+            (connect.candidates, report.totals.counted.by_site.get("connect"))
         && *connects != 0
     {
         let mean = numbers::ratio(candidates, *connects);
