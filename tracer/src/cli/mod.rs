@@ -7,6 +7,7 @@ mod fail;
 mod filters;
 mod options;
 mod place;
+mod progress;
 mod report;
 mod session;
 mod trace;

@@ -17,6 +17,8 @@ pub struct Report {
     pub header: Header,
     /// When.
     pub window: Window,
+    /// Which interval of `--interval` this is about, counted from 1; null: it is about the whole.
+    pub interval: Option<u32>,
     /// The answer in one line.
     pub verdict: super::VerdictRecord,
     /// Counts of everything.
@@ -276,8 +278,13 @@ pub struct Accounting {
 pub struct CommandEnd {
     /// The command, without its arguments.
     pub name: String,
-    /// Its exit status, 128 + n for signal n.
-    pub status: u8,
+    /// Its exit status, 128 + n for signal n; null while it runs.
+    pub status: Option<u8>,
     /// Whether only its descendants were traced.
     pub alone: bool,
+    /// How these were told from others: `cgroup` (one of its own), `forks` (the kernel told each), `parents` (read from
+    /// `/proc` at the first event of each process); null where all were traced.
+    pub told_by: Option<String>,
+    /// Events left out because their process was gone before its parents could be read.
+    pub untold: u64,
 }

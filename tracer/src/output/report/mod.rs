@@ -1,8 +1,10 @@
 //! A report as text: a verdict, three lines that a person reads, then the tables.
 
+mod interval;
 mod numbers;
 mod tables;
 
+pub use interval::{interval, interval_titles};
 pub use numbers::{duration_ns, grouped, per_second, share};
 
 use super::{
@@ -38,6 +40,7 @@ pub fn text(report: &Report, look: Look) -> String {
         );
     }
     rate(&mut out, report);
+    command(&mut out, report);
     search(&mut out, report);
     if look.rows != 0 && report.totals.counted.allocations != 0 {
         tables::processes(&mut out, report, look.rows);
@@ -93,6 +96,25 @@ fn rate(out: &mut String, report: &Report) {
         told.push_str(&full);
     }
     line(out, "rate", &told);
+}
+
+/// How the command was told from the rest, where that is not the usual way.
+fn command(out: &mut String, report: &Report) {
+    let Some(command) = &report.command else { return };
+    let how = match command.told_by.as_deref() {
+        Some("forks") => "by its forks, which the kernel told one by one",
+        Some("parents") => "by the parents of each process, read when it was first seen",
+        _ => return,
+    };
+    let mut told = format!("told from the rest {how}; no cgroup could be made for it");
+    if command.untold != 0 {
+        let events = grouped(command.untold);
+        put(
+            &mut told,
+            &format!("; {events} events left out: their process was gone before it could be read"),
+        );
+    }
+    line(out, "command", &told);
 }
 
 fn search(out: &mut String, report: &Report) {
