@@ -6,6 +6,7 @@ mod explain;
 mod fail;
 mod filters;
 mod options;
+mod picture;
 mod place;
 mod progress;
 mod report;

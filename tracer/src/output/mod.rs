@@ -9,6 +9,7 @@ mod digits;
 pub mod explain;
 mod fields;
 mod json;
+pub mod map;
 mod plain;
 pub mod records;
 pub mod report;

@@ -7,7 +7,7 @@ use super::{escape, records::PoolRecord, report::grouped};
 /// Columns of a screen.
 pub(super) const WIDTH: usize = 110;
 /// Columns of a label.
-const LABEL: usize = 13;
+pub(super) const LABEL: usize = 13;
 
 /// The verdict on the left and its place on the right; what does not fit goes on below.
 pub(super) fn headline(out: &mut String, word: &str, reason: &str, place: &str, color: bool) {
@@ -43,8 +43,13 @@ pub(super) fn painted(word: &str, color: bool) -> String {
 
 /// A labelled line, hostile names made harmless; what is too long goes on below.
 pub(super) fn line(out: &mut String, label: &str, text: &str) {
+    line_within(out, label, text, WIDTH);
+}
+
+/// The same in so many columns.
+pub(super) fn line_within(out: &mut String, label: &str, text: &str, columns: usize) {
     let mut label = label;
-    for part in wrapped(&escape(text), WIDTH - LABEL) {
+    for part in wrapped(&escape(text), columns.saturating_sub(LABEL)) {
         put(out, &format!("{label:<LABEL$}{part}\n"));
         label = "";
     }

@@ -17,7 +17,7 @@ use crate::{
     findings::{Finding, Flow, Refusal, Victim, judge},
     output::records::{CommandEnd, Header, PoolRecord, Report, SCHEMA, Window},
     stats::{By, Identity, ProcessKey, RefusalRow, Stats},
-    stock::{PoolKey, PortSet, Socket, Stock, StockError, Wanted},
+    stock::{PoolKey, PortMap, PortSet, Socket, Stock, StockError, Wanted},
 };
 
 /// What was watched, and how it ended.
@@ -46,6 +46,8 @@ pub struct Conclusion {
     pub report: Report,
     /// The findings in it.
     pub findings: Vec<Finding>,
+    /// The map of the fullest pool at the end, and its namespace's name.
+    pub map: Option<(String, PortMap)>,
     /// The stock at the end.
     pub stock: Arc<Stock>,
 }
@@ -94,8 +96,9 @@ pub fn conclude(gathered: &Gathered, watched: Watched, proc_root: &Path) -> Resu
         command: watched.command,
         cost: self_cost(),
     };
+    let map = survey.map();
     let stock = Arc::new(survey.stock);
-    Ok(Conclusion { report, findings: judgement.findings, stock })
+    Ok(Conclusion { report, findings: judgement.findings, map, stock })
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a window has less than 52 bits of nanoseconds for 52 days")]

@@ -10,7 +10,7 @@ use rustc_hash::FxHashMap;
 
 use super::{
     Consumer,
-    accounts::{Accounts, kind, outcome, protocol},
+    accounts::{Accounts, kind, outcome, protocol, since},
     intake::{Arrival, Intake},
 };
 use crate::{
@@ -113,7 +113,8 @@ impl Gatherer {
 
     /// What was counted since the start; counting goes on.
     #[must_use]
-    pub fn so_far(&self, accounting: Accounting, tallies: &[Tally]) -> Gathered {
+    pub fn so_far(&self, accounts: &Accounts, tallies: &[Tally]) -> Gathered {
+        let accounting = since(&accounts.accounting(), &Accounting::default());
         let (mut stats, peaks) = (self.stats.clone(), self.peaks.clone());
         absorb(&mut stats, tallies);
         Gathered { stats, since_start: None, peaks, accounting, at: monotonic_now() }

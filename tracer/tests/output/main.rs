@@ -5,6 +5,7 @@
 mod again;
 mod cases;
 mod golden;
+mod map;
 mod names;
 mod referee;
 mod schema;

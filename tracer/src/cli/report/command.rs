@@ -50,15 +50,14 @@ impl Command {
     /// Its descendants, followed from now on, where there is no cgroup.
     pub(super) fn follow(&self, armed: &Armed, is_quiet: bool) -> Result<Option<Descent>, Failure> {
         let Some(why) = &self.without else { return Ok(None) };
-        let told = format!("no cgroup for the command: {why}");
         if armed.own_pid()?.is_some_and(|pid| pid != std::process::id()) {
             return Err(Failure::new(format!(
-                "{told}; and from inside a PID namespace its forks cannot be followed"
+                "{why}, and from inside a PID namespace its forks cannot be followed"
             ))
             .hint("report on the whole host with --all, or run portscope in the host's PID namespace"));
         }
         if !is_quiet {
-            complain(&format!("{told}; following its forks instead"));
+            complain(&format!("{why}: following its forks instead"));
         }
         Ok(Some(Descent::follow(Path::new("/proc"))))
     }
@@ -110,9 +109,10 @@ impl Command {
 /// A cgroup for the command, or why there can be none.
 fn own_cgroup() -> Result<Result<OwnCgroup, String>, Failure> {
     let Some(mount) = facts::cgroup2_mount()? else {
-        return Ok(Err("no version 2 hierarchy is mounted".to_owned()));
+        return Ok(Err("no cgroup version 2 hierarchy is mounted for the command".to_owned()));
     };
     let own = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
-    Ok(OwnCgroup::make(&mount, &own)
-        .map_err(|error| format!("none can be made below {} ({})", mount.display(), reason(&error))))
+    Ok(OwnCgroup::make(&mount, &own).map_err(|error| {
+        format!("cannot make a cgroup for the command below {} ({})", mount.display(), reason(&error))
+    }))
 }

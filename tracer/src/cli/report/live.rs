@@ -73,7 +73,7 @@ impl Live {
             return Ok(());
         }
         let (accounts, tallies) = self.gatherer.account(armed)?;
-        let gathered = self.gatherer.so_far(accounts.accounting(), &tallies);
+        let gathered = self.gatherer.so_far(&accounts, &tallies);
         self.asked = begun(Draft::begin(gathered, self.watched(), proc_root()));
         Ok(())
     }

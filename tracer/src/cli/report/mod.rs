@@ -23,6 +23,7 @@ use super::{
     fail::FailOptions,
     filters::Filters,
     options::{By, Color, Format, KernelOptions, Loudness, format},
+    picture::MapOptions,
     place::{Place, failure},
     progress::Progress,
     session::{Session, announce, tell_astray},
@@ -63,6 +64,8 @@ pub(super) struct Args {
     /// Collapse processes by: program (container or unit, and executable), pid, exe, unit, container
     #[arg(long, value_enum, default_value_t)]
     by: By,
+    #[command(flatten)]
+    map: MapOptions,
     #[command(flatten)]
     fail: FailOptions,
     /// Output format: text, json (one document; with --interval a document a line)
@@ -147,8 +150,10 @@ fn gather(args: &Args) -> Result<u8, Failure> {
     let (mut gatherer, teller, watched) = live.finish(&armed, &mut out)?;
     let watched =
         Watched { command: command.end(&mut gatherer, ended), command_cpu_ns: command.cpu_ns(), ..watched };
-    let conclusion = finish(&armed, gatherer, watched)?;
+    let mut conclusion = finish(&armed, gatherer, watched)?;
     out.append(&mut teller.whole(&conclusion.report)?);
+    let picture = args.map.draw(conclusion.map.take(), args.color, args.write.is_some());
+    out.extend_from_slice(picture.as_bytes());
     place.flush(&mut out).map_err(|error| place.failure(&error))?;
     place.close()?;
     Ok(status(args, &conclusion, ended))
@@ -159,6 +164,7 @@ fn check(args: &Args) -> Result<(), Failure> {
     if args.output == Format::Csv {
         return Err(Failure::usage("report has no csv: there are text and json"));
     }
+    args.map.check(args.output)?;
     if args.interval.is_some_and(|every| every < SHORTEST_INTERVAL) {
         return Err(Failure::usage(
             "--interval is too short: the sockets of the host are read each time; give 1s or more",
