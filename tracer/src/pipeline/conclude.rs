@@ -75,6 +75,9 @@ pub fn conclude(gathered: &Gathered, watched: Watched, proc_root: &Path) -> Resu
         is_load: watched.command.is_some(),
     };
     let judgement = judge(&survey.case(Some(&watched.before), Some(&flow)));
+    // The picture of a command's report is of its own pools, whatever else is full on the host.
+    let alone = watched.command.as_ref().is_some_and(|command| command.alone);
+    let destinations = attempts(stats);
     let config = |netns: NetnsId| survey.stock.space(netns)?.config.as_ref();
     let report = Report {
         schema: SCHEMA,
@@ -96,7 +99,7 @@ pub fn conclude(gathered: &Gathered, watched: Watched, proc_root: &Path) -> Resu
         command: watched.command,
         cost: self_cost(),
     };
-    let map = survey.map();
+    let map = survey.map(|netns, key| !alone || is_of(&destinations, netns, key));
     let stock = Arc::new(survey.stock);
     Ok(Conclusion { report, findings: judgement.findings, map, stock })
 }
@@ -170,6 +173,18 @@ fn attempts(stats: &Stats) -> FxHashMap<Remote, u64> {
         (key, one.row.allocations())
     });
     counted.collect()
+}
+
+/// Whether it is the pool of one of these destinations, or of their kind of binds.
+fn is_of(destinations: &FxHashMap<Remote, u64>, netns: NetnsId, key: &PoolKey) -> bool {
+    match *key {
+        PoolKey::Connect { proto, raddr, rport, .. } => {
+            destinations.contains_key(&(Some(netns), proto, raddr, Some(rport)))
+        }
+        PoolKey::Bind { proto, .. } => {
+            destinations.keys().any(|(of, with, ..)| *of == Some(netns) && *with == proto)
+        }
+    }
 }
 
 fn refusal(row: &RefusalRow, attempts: &FxHashMap<Remote, u64>, beside: Option<u64>) -> Refusal {

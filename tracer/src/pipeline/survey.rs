@@ -126,14 +126,15 @@ impl Survey {
     }
 
     /// The map of the fullest pool for connect, else of the fullest one, else of our own namespace; with what to
-    /// call the namespace.
+    /// call the namespace. Pools that are not `wanted` are left out.
     #[must_use]
-    pub fn map(&self) -> Option<(String, PortMap)> {
+    pub fn map(&self, wanted: impl Fn(NetnsId, &PoolKey) -> bool) -> Option<(String, PortMap)> {
         let fullest = |kind: fn(&Pools) -> &[Pool]| {
             let held =
                 self.pools.iter().flat_map(|held| kind(&held.pools).iter().map(|pool| (held.netns, pool)));
             let share = |(_, pool): &(NetnsId, &Pool)| pool.utilisation().unwrap_or(0.0);
-            held.filter(|(_, pool)| pool.barred != 0).max_by(|one, other| share(one).total_cmp(&share(other)))
+            held.filter(|(netns, pool)| pool.barred != 0 && wanted(*netns, &pool.key))
+                .max_by(|one, other| share(one).total_cmp(&share(other)))
         };
         let pool = fullest(|pools| &pools.connect).or_else(|| fullest(|pools| &pools.bind));
         let netns = pool.map(|(netns, _)| netns).or(self.own_netns)?;

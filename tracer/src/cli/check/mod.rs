@@ -97,7 +97,7 @@ pub(super) fn run(args: &Args) -> Result<u8, Failure> {
     let judgement = judge(&survey.case(None, None));
     let told = document(&survey, &judgement);
     tell(args, &told)?;
-    say(&args.map.draw(survey.map(), args.color, false))?;
+    say(&args.map.draw(survey.map(|_, _| true), args.color, false))?;
     if let Some(path) = &args.bundle {
         keep(path, &bundle(&survey, told, Path::new("/proc")))?;
         if !args.loudness.quiet {
