@@ -6,7 +6,11 @@ use crate::findings::Explanation;
 /// A line for each finding.
 #[must_use]
 pub fn list(all: &[Explanation]) -> String {
-    all.iter().map(|one| format!("{}  {}\n", one.id, one.title)).collect()
+    let mut out = String::new();
+    for one in all {
+        put(&mut out, &format!("{}  {}\n", one.id, one.title));
+    }
+    out
 }
 
 /// One of them in full.

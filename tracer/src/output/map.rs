@@ -99,7 +99,8 @@ fn ports_of(ports: PortRange, parity: Option<Parity>) -> u32 {
     let all = u32::from(ports.high() - ports.low()) + 1;
     match parity {
         None => all,
-        Some(parity) => (all + u32::from(Parity::of(ports.low()) == parity)) / 2,
+        Some(parity) if Parity::of(ports.low()) == parity => all.div_ceil(2),
+        Some(_) => all / 2,
     }
 }
 

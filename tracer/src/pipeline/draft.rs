@@ -104,7 +104,7 @@ impl Intervals {
             command_cpu_ns: watched.command_cpu_ns.map(|now| now.saturating_sub(cpu_before.unwrap_or(0))),
             ..watched
         };
-        let gathered = Gathered {
+        let part = Gathered {
             stats,
             since_start: Some(since_start),
             peaks,
@@ -112,7 +112,7 @@ impl Intervals {
             at,
         };
         self.accounting = accounting;
-        Ok((gathered, watched))
+        Ok((part, watched))
     }
 }
 

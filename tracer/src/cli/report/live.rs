@@ -150,7 +150,7 @@ impl Live {
             let elapsed = term.began.elapsed().as_secs_f64();
             let of = term.after.map(|after| format!(" of {:.0}", after.as_secs_f64())).unwrap_or_default();
             format!(
-                "gathering: {elapsed:.1}{of} s, {} ports asked for, {} refused (Ctrl-C ends it with a report)",
+                "gathering: {elapsed:.1}{of} s, {} ports asked for, {} refused; Ctrl-C ends it",
                 grouped(totals.allocations()),
                 grouped(totals.failures()),
             )
@@ -201,7 +201,10 @@ impl Consumer for Live {
                 }
             }
         }
-        self.progressed();
+        // What is to be printed comes first: the line would stand before it.
+        if out.is_empty() {
+            self.progressed();
+        }
         Ok(())
     }
 }

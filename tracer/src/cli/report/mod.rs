@@ -195,8 +195,8 @@ fn teller(args: &Args) -> Teller {
 /// Reads the last counts and draws the conclusion.
 fn finish(armed: &Armed, mut gatherer: Gatherer, watched: Watched) -> Result<Conclusion, Failure> {
     let (accounts, tallies) = gatherer.account(armed)?;
-    let gathered = gatherer.into_gathered(accounts.accounting(), &tallies);
-    let conclusion = conclude(&gathered, watched, Path::new("/proc"))?;
+    let all = gatherer.into_gathered(accounts.accounting(), &tallies);
+    let conclusion = conclude(&all, watched, Path::new("/proc"))?;
     tell_astray(accounts.astray);
     Ok(conclusion)
 }
