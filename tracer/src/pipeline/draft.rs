@@ -24,6 +24,17 @@ use crate::{
     stock::{Stock, StockError},
 };
 
+/// Why there is no report on the way.
+#[derive(Debug, thiserror::Error)]
+pub enum DraftError {
+    /// The host could not be looked at.
+    #[error(transparent)]
+    Stock(StockError),
+    /// Its thread failed.
+    #[error("its thread failed")]
+    Thread,
+}
+
 /// A report that is being drawn up.
 #[derive(Debug)]
 pub struct Draft(JoinHandle<Result<Conclusion, StockError>>);
@@ -45,15 +56,13 @@ impl Draft {
         self.0.is_finished()
     }
 
-    /// Waits for it; none where it failed.
-    #[must_use]
-    pub fn wait(self) -> Option<Conclusion> {
-        match self.0.join() {
-            Ok(Ok(conclusion)) => return Some(conclusion),
-            Ok(Err(error)) => log::warn!("no report on the way: {error}"),
-            Err(_) => log::warn!("no report on the way: its thread failed"),
-        }
-        None
+    /// Waits for it.
+    ///
+    /// # Errors
+    ///
+    /// The host could not be looked at.
+    pub fn wait(self) -> Result<Conclusion, DraftError> {
+        self.0.join().map_err(|_panic| DraftError::Thread)?.map_err(DraftError::Stock)
     }
 }
 

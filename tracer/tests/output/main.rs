@@ -8,4 +8,5 @@ mod golden;
 mod map;
 mod names;
 mod referee;
+mod report;
 mod schema;

@@ -12,7 +12,7 @@ use crate::{
     output::report::grouped,
     pipeline::{
         Accounts, Consumer, Gatherer,
-        conclude::Watched,
+        conclude::{Conclusion, Watched},
         draft::{Draft, Intervals},
     },
 };
@@ -114,21 +114,24 @@ impl Live {
     }
 
     fn tell_interval(&mut self, draft: Draft, out: &mut Vec<u8>) {
-        let Some(conclusion) = draft.wait() else { return };
-        if let Some(progress) = &mut self.progress {
-            progress.wipe();
-        }
+        let Some(conclusion) = self.waited(draft) else { return };
         self.teller.interval(&conclusion.report, out);
         if let Some(regular) = &mut self.intervals {
             regular.intervals.stock = conclusion.stock;
         }
     }
 
-    fn tell_asked(&mut self, draft: Draft) {
-        let Some(conclusion) = draft.wait() else { return };
+    /// Waits for a draft, and clears the line for what comes of it.
+    fn waited(&mut self, draft: Draft) -> Option<Conclusion> {
+        let waited = draft.wait();
         if let Some(progress) = &mut self.progress {
             progress.wipe();
         }
+        waited.inspect_err(missed).ok()
+    }
+
+    fn tell_asked(&mut self, draft: Draft) {
+        let Some(conclusion) = self.waited(draft) else { return };
         exit::tell(&self.teller.text(&conclusion.report));
     }
 
@@ -163,7 +166,12 @@ fn proc_root() -> PathBuf {
 }
 
 fn begun(draft: std::io::Result<Draft>) -> Option<Draft> {
-    draft.inspect_err(|error| log::warn!("no thread for a report on the way: {error}")).ok()
+    draft.inspect_err(missed).ok()
+}
+
+/// The counts of an interval are none the less part of the whole.
+fn missed(error: &impl std::fmt::Display) {
+    exit::complain(&format!("no report on the way: {error}; what was counted is in the last one"));
 }
 
 impl Consumer for Live {

@@ -34,7 +34,7 @@ impl Teller {
         match self.format {
             Format::Json => match exit::json_line(report) {
                 Ok(line) => out.extend_from_slice(line.as_bytes()),
-                Err(failed) => log::warn!("no report of an interval: {failed:?}"),
+                Err(failed) => drop(exit::status(Err(failed))),
             },
             Format::Text | Format::Csv => {
                 if !begun {

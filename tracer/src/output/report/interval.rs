@@ -8,7 +8,7 @@ use crate::output::{
     screen::{line, painted, pool_name},
 };
 
-const POOL: usize = 37;
+const POOL: usize = 36;
 
 /// What stands above the rows.
 #[must_use]
