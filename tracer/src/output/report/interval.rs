@@ -2,7 +2,7 @@
 
 use jiff::{Timestamp, tz::TimeZone};
 
-use super::{Look, grouped, per_second, share};
+use super::{Look, fullest, grouped, per_second, share};
 use crate::output::{
     records::{PoolRecord, Report},
     screen::{line, painted, pool_name},
@@ -20,7 +20,7 @@ pub fn interval_titles() -> String {
 #[must_use]
 pub fn interval(report: &Report, look: Look) -> String {
     let verdict = &report.verdict;
-    let fullest = report.pools.iter().find(|pool| pool.remote_addr.is_some() && pool.barred != 0);
+    let fullest = fullest(report).filter(|pool| pool.barred != 0);
     let held = |pool: &PoolRecord| format!("{} ({})", grouped(pool.barred), share(pool.utilisation));
     let mut out = row([
         &time(&report.window.ended),

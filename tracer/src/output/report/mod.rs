@@ -8,7 +8,7 @@ pub use interval::{interval, interval_titles};
 pub use numbers::{duration_ns, grouped, per_second, share};
 
 use super::{
-    records::{FindingRecord, Report},
+    records::{FindingRecord, PoolRecord, Report},
     screen::{headline as verdict_line, line, put},
 };
 
@@ -84,7 +84,7 @@ fn rate(out: &mut String, report: &Report) {
         per_second(totals.churn_mean),
         grouped(totals.churn_peak),
     );
-    if let Some(pool) = report.pools.iter().find(|pool| pool.remote_addr.is_some()) {
+    if let Some(pool) = fullest(report) {
         let (addr, port) = (pool.remote_addr.map(|addr| addr.to_string()), pool.remote_port);
         let full = format!(
             "; fullest pool {} > {}:{} {}",
@@ -96,6 +96,18 @@ fn rate(out: &mut String, report: &Report) {
         told.push_str(&full);
     }
     line(out, "rate", &told);
+}
+
+/// The fullest pool for connect; of a command that was traced alone, the fullest of its own.
+fn fullest(report: &Report) -> Option<&PoolRecord> {
+    let alone = report.command.as_ref().is_some_and(|command| command.alone);
+    let is_own = |pool: &PoolRecord| {
+        report.destinations.iter().any(|one| {
+            (one.netns, Some(one.remote_addr), one.remote_port)
+                == (Some(pool.netns), pool.remote_addr, pool.remote_port)
+        })
+    };
+    report.pools.iter().find(|pool| pool.remote_addr.is_some() && (!alone || is_own(pool)))
 }
 
 /// How the command was told from the rest, where that is not the usual way.
