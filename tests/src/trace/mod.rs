@@ -132,6 +132,29 @@ impl Tracer {
         serde_json::from_str(&text).with_context(|| format!("no document: {stderr}"))
     }
 
+    /// Interrupts it, and reads the documents that it wrote, one a line.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::stop`].
+    pub fn stop_with_lines(self) -> Result<Vec<Value>> {
+        self.signal(Signal::INT)?;
+        let (text, stderr) = self.end()?;
+        let line =
+            |line| serde_json::from_str(line).with_context(|| format!("no document: {line}: {stderr}"));
+        text.lines().map(line).collect()
+    }
+
+    /// Asks for a report on the way, and waits until standard error has what tells it.
+    ///
+    /// # Errors
+    ///
+    /// When it never comes.
+    pub fn ask(&self, told: &str) -> Result<()> {
+        self.signal(Signal::USR1)?;
+        deadline::until("a report on the way", STOPPING, || Ok(self.said().contains(told).then_some(())))
+    }
+
     /// Waits until it ends by itself, and reads what it wrote.
     ///
     /// # Errors

@@ -39,7 +39,7 @@ fn ordinary_user(live: &Live) -> Result<()> {
 }
 
 fn usage_errors(live: &Live) -> Result<()> {
-    let cases: [(&[&str], &str); 16] = [
+    let cases: [(&[&str], &str); 20] = [
         (&["trace", "--fields", "nope"], "nope"),
         (&["trace", "--site", "nowhere"], "nowhere"),
         (&["trace", "--proto", "smoke"], "smoke"),
@@ -54,6 +54,10 @@ fn usage_errors(live: &Live) -> Result<()> {
         (&["explain", "PS999"], "PS999"),
         (&["report", "-o", "csv"], "csv"),
         (&["report", "--fail-on", "loudly"], "loudly"),
+        (&["report", "--interval", "10ms"], "--interval"),
+        (&["report", "--interval", "often"], "often"),
+        (&["report", "--map", "-o", "json"], "--map"),
+        (&["check", "--map", "-o", "json"], "--map"),
         (&["check", "--rate-check", "fast", "--to", "127.0.0.1:80", "--hold", "60s"], "fast"),
         (&["check", "--rate-check", "5/s"], "--to"),
     ];

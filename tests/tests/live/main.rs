@@ -9,6 +9,7 @@ mod callers;
 mod candidates;
 mod cli;
 mod contention;
+mod descent;
 mod exhaustion;
 mod explicit;
 mod filters;

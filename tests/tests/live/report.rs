@@ -13,6 +13,7 @@ per_backend! {
     a_full_range_is_counted_and_told,
     totals_are_exact_when_the_ring_is_too_small,
     a_command_is_reported_alone_and_keeps_its_status,
+    intervals_add_up_to_the_whole,
 }
 
 fn reporter(live: &Live, args: &[&str]) -> Result<Tracer> {
@@ -71,6 +72,42 @@ fn totals_are_exact_when_the_ring_is_too_small(live: &Live) -> Result<()> {
     let rows = report["processes"].as_array().context("no processes")?;
     let row = rows.iter().find(|row| row["pid"] == pid).context("the workload has no row")?;
     ensure!(number(row, "/allocations")? == summary.connects, "{row} {summary:?}");
+    Ok(())
+}
+
+fn intervals_add_up_to_the_whole(live: &Live) -> Result<()> {
+    let args = ["--netns", "own", "--port-range", "40000-40063", "occupy", "--failures", "5"];
+    let workload = Workload::ready(&args)?;
+    let netns = workload.hello().netns.to_string();
+    let reporter = reporter(live, &["--netns", &netns, "--interval", "1s"])?;
+    let truth = workload.go()?;
+    let lines = |text: &str| text.lines().count();
+    reporter.wait_for("two intervals", |text| lines(text) >= 2)?;
+    reporter.ask("\nseen ")?;
+    let documents = reporter.stop_with_lines()?;
+    let (whole, intervals) = documents.split_last().context("no document")?;
+    ensure!(whole["interval"].is_null() && intervals.len() >= 3, "{} intervals", intervals.len());
+    let asked = truth.only(Operation::is_allocation);
+    let refused = asked.iter().filter(|done| !done.ok).count();
+    for (of, truth) in [("/totals/allocations", asked.len()), ("/totals/failures", refused)] {
+        let counts: Vec<u64> = documents.iter().map(|one| number(one, of)).collect::<Result<_>>()?;
+        let (all, parts) = counts.split_last().context("no counts")?;
+        ensure!(*all == truth as u64 && parts.iter().sum::<u64>() == *all, "{of}: {counts:?}, not {truth}");
+    }
+    for part in ["seen", "emitted", "filtered", "lost"] {
+        let path = format!("/accounting/{part}");
+        let sum: u64 = intervals.iter().map(|one| number(one, &path)).sum::<Result<_>>()?;
+        ensure!(
+            sum == number(whole, &path)?,
+            "{part}: the intervals have {sum}, the whole {}",
+            whole["accounting"]
+        );
+    }
+    let numbers: Vec<&Value> = intervals.iter().map(|one| &one["interval"]).collect();
+    ensure!(numbers.iter().zip(1..).all(|(number, place)| **number == place), "{numbers:?}");
+    let seconds = |one: &Value| one["window"]["seconds"].as_f64().context("no length");
+    let (sum, all) = (intervals.iter().map(seconds).sum::<Result<f64>>()?, seconds(whole)?);
+    ensure!(sum <= all + 0.001 && sum > all - 1.0, "the intervals last {sum} s, the whole {all} s");
     Ok(())
 }
 

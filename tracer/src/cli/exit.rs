@@ -125,10 +125,21 @@ pub(super) fn json(document: &impl serde::Serialize) -> Result<String, Failure> 
     Ok(format!("{text}\n"))
 }
 
+/// A document on one line.
+pub(super) fn json_line(document: &impl serde::Serialize) -> Result<String, Failure> {
+    let text = serde_json::to_string(document).map_err(|error| Failure::new(error.to_string()))?;
+    Ok(format!("{text}\n"))
+}
+
 /// A line on stderr. A stderr that is gone takes nothing more; there is nowhere to say so.
 pub(super) fn complain(line: &str) {
     let mut stderr = io::stderr().lock();
     drop(writeln!(stderr, "portscope: {line}"));
+}
+
+/// Text on stderr.
+pub(super) fn tell(text: &str) {
+    drop(io::stderr().lock().write_all(text.as_bytes()));
 }
 
 /// Text on stdout.

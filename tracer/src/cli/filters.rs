@@ -87,6 +87,11 @@ impl Filters {
         Ok(filter)
     }
 
+    /// Whether a cgroup is named.
+    pub(super) fn names_cgroup(&self) -> bool {
+        self.cgroup.is_some()
+    }
+
     /// The container, which only userspace can judge.
     pub(super) fn container(&self) -> Option<&str> {
         self.container.as_deref()

@@ -1,6 +1,6 @@
 //! Options that several commands share.
 
-use std::{io::IsTerminal as _, path::PathBuf};
+use std::{io::IsTerminal, path::PathBuf};
 
 use clap::{Args, ValueEnum};
 
@@ -72,12 +72,16 @@ pub(super) enum Color {
 impl Color {
     /// Whether to use it on standard output.
     pub(super) fn on_stdout(self) -> bool {
+        self.on(&std::io::stdout())
+    }
+
+    /// Whether to use it on a stream.
+    pub(super) fn on(self, stream: &impl IsTerminal) -> bool {
         match self {
             Self::Always => true,
             Self::Never => false,
             Self::Auto => {
-                std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
-                    && std::io::stdout().is_terminal()
+                std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()) && stream.is_terminal()
             }
         }
     }

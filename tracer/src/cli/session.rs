@@ -13,6 +13,7 @@ use crate::{
     kernel::{self, Armed, Settings},
     output::records::FilterValue,
     pipeline::{Accounts, FrameFacts, Signals, Spaces},
+    stock::Stock,
 };
 
 /// Hooks that are armed, and what is needed to follow them.
@@ -25,7 +26,8 @@ pub(super) struct Session {
 }
 
 impl Session {
-    /// Arms the hooks, listens for signals, then looks at the host, and says which backend runs.
+    /// Arms the hooks, listens for signals, then looks at the host unless `stock` was taken just now, and says which
+    /// backend runs.
     ///
     /// Whoever is told that the hooks are armed may end the command at once, and gets its summary.
     pub(super) fn open(
@@ -33,6 +35,7 @@ impl Session {
         filters: BTreeMap<String, FilterValue>,
         is_quiet: bool,
         place: &Place,
+        stock: Option<&Stock>,
     ) -> Result<Self, Failure> {
         let armed = kernel::arm(settings)?;
         let runtime = Builder::new_current_thread()
@@ -41,7 +44,10 @@ impl Session {
             .map_err(|error| Failure::new(format!("cannot start the event loop: {}", reason(&error))))?;
         let signals = runtime.block_on(async { Signals::listen() }).map_err(|error| failure(place, error))?;
         let mut spaces = Spaces::new(Path::new("/proc"), armed.range_takes_every_port());
-        let (namespaces, configs) = spaces.survey().map_err(|error| Failure::new(error.to_string()))?;
+        let (namespaces, configs) = match stock {
+            Some(stock) => spaces.learn(stock),
+            None => spaces.survey().map_err(|error| Failure::new(error.to_string()))?,
+        };
         let buffer_bytes = u64::from(settings.buffer_bytes);
         let frame = FrameFacts { filters, namespaces, configs, buffer_bytes };
         if !is_quiet {

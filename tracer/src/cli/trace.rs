@@ -17,7 +17,7 @@ use crate::{
     enrich::{Processes, TimeColumn, monotonic_now},
     kernel::{Armed, Backend, Settings, facts},
     output::{Columns, CsvOutput, Field, JsonOutput, TextOutput, TraceOutput},
-    pipeline::{self, Culprits, Intake, Observer, Outlet as _, Shown, Until},
+    pipeline::{self, Consumer as _, Culprits, Intake, Observer, Outlet as _, Shown, Until},
 };
 
 /// Options of `trace`.
@@ -87,7 +87,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let mut place = Place::open(args.write.as_deref())?;
     let filters = args.filters.told(args.failed);
     let Session { mut armed, runtime, signals, spaces, frame } =
-        Session::open(&settings, filters, args.loudness.quiet, &place)?;
+        Session::open(&settings, filters, args.loudness.quiet, &place, None)?;
     let mut output = output(args, fields, frame.namespaces.list.len() > 1);
     let shown = Shown {
         container: args.filters.container().map(str::to_owned),
@@ -113,7 +113,10 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
             &mut place,
             signals,
             Until::after(args.duration),
-            interim,
+            |observer, armed| {
+                interim(&observer.accounts(&armed.counts()?));
+                Ok(())
+            },
         ))
         .map_err(|error| failure(&place, error))?;
     log::info!("ended: {ended:?}");

@@ -25,6 +25,11 @@ impl ProcessDir {
         start.is_none_or(|start| same_start(start, ticks)).then_some(dir)
     }
 
+    /// The parent.
+    fn parent(&self) -> Option<Pid> {
+        fields(&self.read("stat")?)?.nth(1)?.parse().ok().map(Pid)
+    }
+
     /// Name of the first thread.
     pub(super) fn comm(&self) -> Option<Comm> {
         let name = self.read("comm")?;
@@ -50,13 +55,22 @@ impl ProcessDir {
     }
 }
 
-/// The 22nd field of `/proc/PID/stat`: ticks from boot to the start of the process. The name in the second
-/// field may hold anything, blanks and parentheses too.
+/// The parent of a process, unless the process is gone, or it is another one of the same number.
+#[must_use]
+pub fn parent(root: &Path, pid: Pid, start: Option<StartTime>) -> Option<Pid> {
+    ProcessDir::open(root, pid, start)?.parent()
+}
+
+/// The 22nd field of `/proc/PID/stat`: ticks from boot to the start of the process.
 fn start_ticks(stat: &[u8]) -> Option<u64> {
+    fields(stat)?.nth(19)?.parse().ok()
+}
+
+/// The fields of `/proc/PID/stat` from the third one on. The name in the second one may hold anything, blanks and
+/// parentheses too.
+fn fields(stat: &[u8]) -> Option<std::str::SplitAsciiWhitespace<'_>> {
     let after = stat.iter().rposition(|byte| *byte == b')')?.checked_add(1)?;
-    let rest = std::str::from_utf8(stat.get(after..)?).ok()?;
-    // The third field is the first one behind the name.
-    rest.split_ascii_whitespace().nth(19)?.parse().ok()
+    Some(std::str::from_utf8(stat.get(after..)?).ok()?.split_ascii_whitespace())
 }
 
 /// Whether a start in units of 2^20 ns, cut to 32 bits, may be one in ticks: a tick is ten units long.

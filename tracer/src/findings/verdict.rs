@@ -186,8 +186,19 @@ fn unbound(case: &Case<'_>, flow: &Flow<'_>) -> String {
         format!("{} failed{why}", wording::count(failed))
     };
     let all = format!("{} allocations, {refused}", wording::count(totals.allocations()));
-    let connect = pools(case).filter(|seen| matches!(seen.pool.key, PoolKey::Connect { .. }));
-    let most = connect.max_by_key(|seen| seen.peak).and_then(|seen| Some((seen, seen.peak_share()?)));
+    // Pools of destinations that it asked for: others may be fuller.
+    let rows = flow.stats.destinations();
+    let own = |seen: &Seen<'_>| match seen.pool.key {
+        PoolKey::Connect { proto, raddr, rport, .. } => rows.iter().any(|row| {
+            row.key.netns().is_none_or(|netns| netns == seen.netns)
+                && (row.key.addr(), row.key.port(), row.key.protocol()) == (raddr, Some(rport), proto)
+        }),
+        PoolKey::Bind { .. } => false,
+    };
+    let most = pools(case)
+        .filter(own)
+        .max_by_key(|seen| seen.peak)
+        .and_then(|seen| Some((seen, seen.peak_share()?)));
     match most {
         Some((seen, share)) => format!(
             "{all}; the run held at most {} of {} ports ({})",

@@ -241,6 +241,17 @@ impl Armed {
         &self.release
     }
 
+    /// The number of this process as the kernel half sees it, which is another one in a PID namespace; none where the
+    /// self-test could not learn it.
+    ///
+    /// # Errors
+    ///
+    /// The kernel refuses to show the map.
+    pub fn own_pid(&self) -> Result<Option<u32>, KernelError> {
+        let pid = self.control()?.self_pid;
+        Ok((pid != 0).then_some(pid))
+    }
+
     /// The counters.
     ///
     /// # Errors

@@ -1,9 +1,12 @@
-//! The command of `report -- CMD`: its cgroup, its start, its end.
+//! The command of `report -- CMD`: its cgroup, its start, its descendants, its end.
 //!
 //! This room starts a process and waits for it; it knows nothing of tracing.
 
 mod cgroup;
 mod command;
+mod descent;
+mod forks;
 
 pub use cgroup::OwnCgroup;
-pub use command::{ENTER, Ended, Load, LoadError, enter_and_run};
+pub use command::{ENTER, Ended, Load, LoadError, enter_and_run, reaped_cpu_ns};
+pub use descent::{Descent, ToldBy};

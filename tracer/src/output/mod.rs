@@ -6,8 +6,10 @@
 pub mod check;
 mod csv;
 mod digits;
+pub mod explain;
 mod fields;
 mod json;
+pub mod map;
 mod plain;
 pub mod records;
 pub mod report;

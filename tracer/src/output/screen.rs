@@ -1,11 +1,13 @@
 //! The layout that screens have in common: a verdict, then labelled lines, in 110 columns.
 
-use super::{escape, report::grouped};
+use std::net::SocketAddr;
+
+use super::{escape, records::PoolRecord, report::grouped};
 
 /// Columns of a screen.
 pub(super) const WIDTH: usize = 110;
 /// Columns of a label.
-const LABEL: usize = 13;
+pub(super) const LABEL: usize = 13;
 
 /// The verdict on the left and its place on the right; what does not fit goes on below.
 pub(super) fn headline(out: &mut String, word: &str, reason: &str, place: &str, color: bool) {
@@ -29,7 +31,7 @@ pub(super) fn headline(out: &mut String, word: &str, reason: &str, place: &str, 
 }
 
 /// The word of a verdict in its colour.
-fn painted(word: &str, color: bool) -> String {
+pub(super) fn painted(word: &str, color: bool) -> String {
     let number = match word {
         _ if !color => return word.to_owned(),
         "OK" | "NOT PORT-BOUND" => 32,
@@ -41,8 +43,13 @@ fn painted(word: &str, color: bool) -> String {
 
 /// A labelled line, hostile names made harmless; what is too long goes on below.
 pub(super) fn line(out: &mut String, label: &str, text: &str) {
+    line_within(out, label, text, WIDTH);
+}
+
+/// The same in so many columns.
+pub(super) fn line_within(out: &mut String, label: &str, text: &str, columns: usize) {
     let mut label = label;
-    for part in wrapped(&escape(text), WIDTH - LABEL) {
+    for part in wrapped(&escape(text), columns.saturating_sub(LABEL)) {
         put(out, &format!("{label:<LABEL$}{part}\n"));
         label = "";
     }
@@ -82,6 +89,14 @@ pub(super) fn cut(text: &str, most: usize) -> String {
     let mut kept: String = text.chars().take(most.saturating_sub(1)).collect();
     kept.push('…');
     kept
+}
+
+/// Both ends of a pool for connect, or the far one alone where there is no room.
+pub(super) fn pool_name(pool: &PoolRecord, most: usize) -> String {
+    let remote = pool.remote_addr.zip(pool.remote_port);
+    let remote = remote.map(|(addr, port)| SocketAddr::new(addr, port).to_string()).unwrap_or_default();
+    let both = format!("{} > {remote}", pool.local_addr);
+    if both.chars().count() <= most { both } else { cut(&format!("> {remote}"), most) }
 }
 
 /// Processes that may not be looked at.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::{
     event::{Cause, Errno, Kind, Outcome, Protocol, ReleaseState, Site},
     kernel::counts::{CELLS, Cell, Counts, ResultClass},
-    output::records::Totals,
+    output::records::{Accounting, Totals},
 };
 
 /// Number of each kind of event, protocol and result.
@@ -37,6 +37,10 @@ pub(super) struct Read {
     pub(super) emitted: u64,
     /// Kept out by a filter of userspace.
     pub(super) filtered: u64,
+    /// Of the filtered, those of processes that were gone before it could be told whose they were.
+    pub(super) untold: u64,
+    /// Lost events of processes that are left out: they are filtered, not lost.
+    pub(super) lost_of_others: u64,
     /// Not to be decoded: their detail is lost.
     pub(super) undecodable: u64,
     /// Read behind the limit: as if they had not happened.
@@ -47,7 +51,15 @@ pub(super) struct Read {
 
 impl Default for Read {
     fn default() -> Self {
-        Self { emitted: 0, filtered: 0, undecodable: 0, surplus: 0, left_out: Box::new([0; CELLS]) }
+        Self {
+            emitted: 0,
+            filtered: 0,
+            untold: 0,
+            lost_of_others: 0,
+            undecodable: 0,
+            surplus: 0,
+            left_out: Box::new([0; CELLS]),
+        }
     }
 }
 
@@ -59,9 +71,10 @@ impl Accounts {
         let raw = counts.raw();
         let passed = counts.passed();
         let emitted = if count_only { passed } else { read.emitted };
-        let lost = raw.lost + read.undecodable;
-        let filtered = raw.filtered + read.filtered;
-        let accounted = emitted + lost + read.filtered + read.surplus;
+        let of_others = read.lost_of_others.min(raw.lost);
+        let lost = raw.lost - of_others + read.undecodable;
+        let filtered = raw.filtered + read.filtered + of_others;
+        let accounted = emitted + raw.lost + read.undecodable + read.filtered + read.surplus;
         Self {
             seen: (passed + raw.filtered).saturating_sub(read.surplus),
             emitted,
@@ -78,6 +91,25 @@ impl Accounts {
 fn missed(counts: &Counts, misses: bool) -> Option<u64> {
     let unended = misses.then(|| counts.unended());
     [unended, counts.skipped()].into_iter().flatten().reduce(|one, other| one + other)
+}
+
+impl Accounts {
+    /// The part that a report tells.
+    #[must_use]
+    pub fn accounting(&self) -> Accounting {
+        let &Self { seen, emitted, filtered, lost, missed, .. } = self;
+        Accounting { seen, emitted, filtered, lost, missed }
+    }
+}
+
+/// What came to accounts since others were drawn up. Events that are still in the ring belong to the next.
+#[must_use]
+pub(super) fn since(now: &Accounting, before: &Accounting) -> Accounting {
+    let [emitted, filtered, lost] =
+        [(now.emitted, before.emitted), (now.filtered, before.filtered), (now.lost, before.lost)]
+            .map(|(now, before)| now.saturating_sub(before));
+    let missed = now.missed.map(|now| now.saturating_sub(before.missed.unwrap_or(0)));
+    Accounting { seen: emitted + filtered + lost, emitted, filtered, lost, missed }
 }
 
 fn minus(cell: Cell, left_out: &Cells) -> Cell {
@@ -177,6 +209,28 @@ mod tests {
         assert_eq!(accounts.astray, 0);
         assert_eq!(accounts.seen, accounts.emitted + accounts.filtered + accounts.lost);
         assert_eq!((accounts.seen, accounts.lost, accounts.filtered), (25, 4, 8));
+    }
+
+    #[test]
+    fn what_others_lost_is_filtered() {
+        let read = Read { emitted: 10, filtered: 6, lost_of_others: 3, ..Read::default() };
+        let accounts = Accounts::close(&counts(), &read, false, false);
+        assert_eq!((accounts.lost, accounts.filtered, accounts.astray), (1, 16, 0));
+        assert_eq!(accounts.seen, accounts.emitted + accounts.filtered + accounts.lost);
+    }
+
+    #[test]
+    fn parts_of_accounts_close_and_add_up() {
+        let read = Read { emitted: 11, ..Read::default() };
+        let half = Accounts::close(&counts(), &read, false, true).accounting();
+        let read = Read { emitted: 13, filtered: 3, ..Read::default() };
+        let all = Accounts::close(&counts(), &read, false, true).accounting();
+        let (first, second) = (since(&half, &Accounting::default()), since(&all, &half));
+        for part in [&first, &second] {
+            assert_eq!(part.seen, part.emitted + part.filtered + part.lost);
+        }
+        assert_eq!((second.emitted, second.filtered, second.lost), (2, 3, 0));
+        assert_eq!(first.seen + second.seen, all.seen);
     }
 
     #[test]

@@ -7,29 +7,32 @@ use rustc_hash::FxHashMap;
 use super::{
     answer,
     frame::self_cost,
-    gather::{Gatherer, Peaks},
+    gather::{Gathered, Peaks},
     report::{self, Span},
     survey::{Known, Survey},
 };
 use crate::{
-    enrich::{Cgroup, Clock, Process, Rfc3339, monotonic_now},
+    enrich::{Cgroup, Clock, Process, Rfc3339},
     event::{MonoNs, NetnsId, Pid, Port, Protocol},
     findings::{Finding, Flow, Refusal, Victim, judge},
-    kernel::counts::Counts,
-    output::records::{Accounting, CommandEnd, Header, PoolRecord, Report, SCHEMA, Window},
+    output::records::{CommandEnd, Header, PoolRecord, Report, SCHEMA, Window},
     stats::{By, Identity, ProcessKey, RefusalRow, Stats},
-    stock::{PoolKey, PortSet, Socket, Stock, StockError, Wanted},
+    stock::{PoolKey, PortMap, PortSet, Socket, Stock, StockError, Wanted},
 };
 
 /// What was watched, and how it ended.
-#[derive(Debug)]
-pub struct Watched<'a> {
+#[derive(Clone, Debug)]
+pub struct Watched {
     /// The header, made at the start.
     pub header: Header,
     /// How processes are collapsed.
     pub by: By,
-    /// The stock at the start.
-    pub before: Option<&'a Stock>,
+    /// Which interval it was, from 1; none of the whole.
+    pub interval: Option<u32>,
+    /// The stock at its start.
+    pub before: Arc<Stock>,
+    /// Fields that the backend cannot fill in.
+    pub unavailable: Vec<&'static str>,
     /// The command of `-- CMD`.
     pub command: Option<CommandEnd>,
     /// Its CPU time and that of its descendants.
@@ -43,44 +46,44 @@ pub struct Conclusion {
     pub report: Report,
     /// The findings in it.
     pub findings: Vec<Finding>,
-    /// Events that are neither read nor lost: 0, or something is wrong.
-    pub astray: u64,
+    /// The map of the fullest pool at the end, and its namespace's name.
+    pub map: Option<(String, PortMap)>,
+    /// The stock at the end.
+    pub stock: Arc<Stock>,
 }
 
-/// Draws the conclusion.
+/// Draws the conclusion. It looks at the host: not on a thread that must not wait.
 ///
 /// # Errors
 ///
 /// /proc cannot be listed.
-pub fn conclude(
-    gatherer: &Gatherer,
-    counts: &Counts,
-    unavailable: &[&'static str],
-    watched: Watched<'_>,
-    proc_root: &Path,
-) -> Result<Conclusion, StockError> {
-    let stats = gatherer.stats();
-    let span = Span { start: stats.settings().start, at: monotonic_now() };
-    let mut known = Flowed { stats, peaks: gatherer.peaks(), makers: FxHashMap::default() };
+pub fn conclude(gathered: &Gathered, watched: Watched, proc_root: &Path) -> Result<Conclusion, StockError> {
+    let Gathered { stats, since_start, peaks, accounting, at } = gathered;
+    let span = Span { start: stats.settings().start, at: *at };
+    let since_start = since_start.as_ref().unwrap_or(stats);
+    let mut known = Flowed { stats: since_start, peaks, makers: FxHashMap::default() };
     let survey = Survey::take(proc_root, &Wanted::default(), &mut known)?;
-    let accounts = super::Consumer::accounts(gatherer, counts);
     let refusals = refusals(stats);
     let flow = Flow {
         start: span.start,
         at: span.at,
         stats,
         refusals: &refusals,
-        lost: accounts.lost,
-        unavailable,
+        lost: accounting.lost,
+        unavailable: &watched.unavailable,
         command_cpu_ns: watched.command_cpu_ns,
         is_load: watched.command.is_some(),
     };
-    let judgement = judge(&survey.case(watched.before, Some(&flow)));
+    let judgement = judge(&survey.case(Some(&watched.before), Some(&flow)));
+    // The picture of a command's report is of its own pools, whatever else is full on the host.
+    let alone = watched.command.as_ref().is_some_and(|command| command.alone);
+    let destinations = attempts(stats);
     let config = |netns: NetnsId| survey.stock.space(netns)?.config.as_ref();
     let report = Report {
         schema: SCHEMA,
         header: watched.header,
         window: window(span),
+        interval: watched.interval,
         verdict: answer::verdict(&judgement.verdict),
         totals: report::totals(stats, span),
         processes: report::processes(stats, watched.by, span),
@@ -92,17 +95,13 @@ pub fn conclude(
         reuse: report::reuse(stats, span),
         distribution: report::distribution(stats, config),
         findings: judgement.findings.iter().map(answer::finding).collect(),
-        accounting: Accounting {
-            seen: accounts.seen,
-            emitted: accounts.emitted,
-            filtered: accounts.filtered,
-            lost: accounts.lost,
-            missed: accounts.missed,
-        },
+        accounting: accounting.clone(),
         command: watched.command,
         cost: self_cost(),
     };
-    Ok(Conclusion { report, findings: judgement.findings, astray: accounts.astray })
+    let map = survey.map(|netns, key| !alone || is_of(&destinations, netns, key));
+    let stock = Arc::new(survey.stock);
+    Ok(Conclusion { report, findings: judgement.findings, map, stock })
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a window has less than 52 bits of nanoseconds for 52 days")]
@@ -174,6 +173,18 @@ fn attempts(stats: &Stats) -> FxHashMap<Remote, u64> {
         (key, one.row.allocations())
     });
     counted.collect()
+}
+
+/// Whether it is the pool of one of these destinations, or of their kind of binds.
+fn is_of(destinations: &FxHashMap<Remote, u64>, netns: NetnsId, key: &PoolKey) -> bool {
+    match *key {
+        PoolKey::Connect { proto, raddr, rport, .. } => {
+            destinations.contains_key(&(Some(netns), proto, raddr, Some(rport)))
+        }
+        PoolKey::Bind { proto, .. } => {
+            destinations.keys().any(|(of, with, ..)| *of == Some(netns) && *with == proto)
+        }
+    }
 }
 
 fn refusal(row: &RefusalRow, attempts: &FxHashMap<Remote, u64>, beside: Option<u64>) -> Refusal {

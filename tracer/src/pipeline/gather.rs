@@ -10,13 +10,17 @@ use rustc_hash::FxHashMap;
 
 use super::{
     Consumer,
-    accounts::{Accounts, kind, outcome, protocol},
+    accounts::{Accounts, kind, outcome, protocol, since},
     intake::{Arrival, Intake},
 };
 use crate::{
     enrich::monotonic_now,
-    event::{Comm, NetnsId, Pid},
-    kernel::counts::{Counts, Tally},
+    event::{Comm, MonoNs, NetnsId, Pid},
+    kernel::{
+        Armed, KernelError,
+        counts::{Counts, Tally},
+    },
+    output::records::Accounting,
     stats::{Lost, Settings, Stats},
     stock::{PoolKey, Pools, PortSet, Stock, StockError, Wanted},
 };
@@ -33,11 +37,28 @@ pub type Peaks = FxHashMap<(NetnsId, PoolKey), u32>;
 /// What one look at the stock found.
 type Looked = Result<Vec<((NetnsId, PoolKey), u32)>, StockError>;
 
+/// What was counted in a window.
+#[derive(Debug)]
+pub struct Gathered {
+    /// The counts of the window.
+    pub stats: Stats,
+    /// Those since the start, which know who made a connection before the window; none where it began then.
+    pub since_start: Option<Stats>,
+    /// Most ports barred at once.
+    pub peaks: Peaks,
+    /// The accounts.
+    pub accounting: Accounting,
+    /// The end of the window.
+    pub at: MonoNs,
+}
+
 /// Takes records and counts them.
 #[derive(Debug)]
 pub struct Gatherer {
     intake: Intake,
     stats: Stats,
+    /// The same for an interval, where there are intervals.
+    interval: Option<(Stats, Peaks)>,
     proc_root: PathBuf,
     peaks: Peaks,
     look: Option<JoinHandle<Looked>>,
@@ -52,6 +73,7 @@ impl Gatherer {
         Self {
             intake,
             stats: Stats::new(settings),
+            interval: None,
             proc_root: proc_root.to_owned(),
             peaks: Peaks::default(),
             look: None,
@@ -67,29 +89,35 @@ impl Gatherer {
     }
 
     /// What was taken in.
-    #[must_use]
-    pub fn intake(&self) -> &Intake {
-        &self.intake
+    pub fn intake(&mut self) -> &mut Intake {
+        &mut self.intake
     }
 
-    /// Most ports barred at once, by pool.
-    #[must_use]
-    pub fn peaks(&self) -> &Peaks {
-        &self.peaks
+    /// Begins an interval: from here on everything is counted twice, for the whole and for the interval. What was
+    /// counted in the interval before, if there was one.
+    pub fn begin_interval(&mut self, at: MonoNs) -> Option<(Stats, Peaks)> {
+        let settings = Settings { start: at, ..*self.stats.settings() };
+        self.interval.replace((Stats::new(settings), Peaks::default()))
     }
 
-    /// Adds events of which the kernel half kept the count alone. Once, at the end.
-    pub fn absorb(&mut self, tallies: &[Tally]) {
-        for tally in tallies {
-            self.stats.absorb(&Lost {
-                pid: Some(Pid(tally.pid)),
-                comm: Some(Comm(tally.comm).lossy().into_owned()),
-                kind: kind(tally.cell.kind),
-                protocol: protocol(tally.cell.protocol),
-                result: outcome(tally.cell.result),
-                count: tally.cell.count,
-            });
-        }
+    /// The accounts, and the events of which the kernel half kept the count alone.
+    ///
+    /// # Errors
+    ///
+    /// The kernel half does not tell.
+    pub fn account(&mut self, armed: &Armed) -> Result<(Accounts, Vec<Tally>), KernelError> {
+        let counts = armed.counts()?;
+        let tallies = if counts.raw().lost == 0 { Vec::new() } else { self.intake.sift(armed.tallies()?) };
+        Ok((self.intake.accounts(&counts), tallies))
+    }
+
+    /// What was counted since the start; counting goes on.
+    #[must_use]
+    pub fn so_far(&self, accounts: &Accounts, tallies: &[Tally]) -> Gathered {
+        let accounting = since(&accounts.accounting(), &Accounting::default());
+        let (mut stats, peaks) = (self.stats.clone(), self.peaks.clone());
+        absorb(&mut stats, tallies);
+        Gathered { stats, since_start: None, peaks, accounting, at: monotonic_now() }
     }
 
     fn look(&mut self) {
@@ -110,13 +138,25 @@ impl Gatherer {
         match look.join() {
             Ok(Ok(found)) => {
                 for (key, barred) in found {
-                    let most = self.peaks.entry(key).or_insert(0);
-                    *most = barred.max(*most);
+                    raise(&mut self.peaks, key, barred);
+                    if let Some((_, peaks)) = &mut self.interval {
+                        raise(peaks, key, barred);
+                    }
                 }
             }
             Ok(Err(error)) => log::debug!("{error}"),
             Err(_) => log::debug!("the look at the stock failed"),
         }
+    }
+}
+
+impl Gatherer {
+    /// What was counted since the start, at the end.
+    #[must_use]
+    pub fn into_gathered(self, accounting: Accounting, tallies: &[Tally]) -> Gathered {
+        let Self { mut stats, peaks, .. } = self;
+        absorb(&mut stats, tallies);
+        Gathered { stats, since_start: None, peaks, accounting, at: monotonic_now() }
     }
 }
 
@@ -126,8 +166,13 @@ impl Consumer for Gatherer {
     }
 
     fn take(&mut self, record: &[u8], _out: &mut Vec<u8>) {
-        let Self { intake, stats, .. } = self;
-        intake.take(record, |Arrival { event, search, process }| stats.take(event, &search, process));
+        let Self { intake, stats, interval, .. } = self;
+        intake.take(record, |Arrival { event, search, process }| {
+            stats.take(event, &search, process);
+            if let Some((stats, _)) = interval {
+                stats.take(event, &search, process);
+            }
+        });
     }
 
     fn is_full(&self) -> bool {
@@ -138,13 +183,36 @@ impl Consumer for Gatherer {
         self.intake.accounts(counts)
     }
 
-    fn tick(&mut self) {
+    fn tick(&mut self, _armed: &Armed, _out: &mut Vec<u8>) -> Result<(), KernelError> {
+        if let Some(descent) = self.intake.descent() {
+            descent.keep_up();
+        }
         match self.look.take() {
             Some(look) if look.is_finished() => self.looked(look),
             Some(look) => self.look = Some(look),
             None if Instant::now() >= self.next => self.look(),
             None => {}
         }
+        Ok(())
+    }
+}
+
+fn raise(peaks: &mut Peaks, key: (NetnsId, PoolKey), barred: u32) {
+    let most = peaks.entry(key).or_insert(0);
+    *most = barred.max(*most);
+}
+
+/// Adds events of which the kernel half kept the count alone.
+pub(super) fn absorb(stats: &mut Stats, tallies: &[Tally]) {
+    for tally in tallies {
+        stats.absorb(&Lost {
+            pid: Some(Pid(tally.pid)),
+            comm: Some(Comm(tally.comm).lossy().into_owned()),
+            kind: kind(tally.cell.kind),
+            protocol: protocol(tally.cell.protocol),
+            result: outcome(tally.cell.result),
+            count: tally.cell.count,
+        });
     }
 }
 

@@ -6,8 +6,9 @@ use super::{
 };
 use crate::{
     enrich::{Process, Processes},
-    event::{Event, Search, decode},
-    kernel::counts::{Counts, cell_of, is_event},
+    event::{Event, Pid, Search, decode},
+    kernel::counts::{Counts, Tally, cell_of, is_event},
+    load::Descent,
 };
 
 /// What userspace takes of the events that the kernel half passed.
@@ -42,6 +43,8 @@ pub struct Intake {
     processes: Processes,
     spaces: Spaces,
     shown: Shown,
+    /// Events of these alone; all events where there is none.
+    descent: Option<Descent>,
     read: Read,
 }
 
@@ -49,7 +52,34 @@ impl Intake {
     /// Nothing taken yet.
     #[must_use]
     pub fn new(processes: Processes, spaces: Spaces, shown: Shown) -> Self {
-        Self { processes, spaces, shown, read: Read::default() }
+        Self { processes, spaces, shown, descent: None, read: Read::default() }
+    }
+
+    /// Takes events of descendants alone.
+    #[must_use]
+    pub fn with_descent(self, descent: Option<Descent>) -> Self {
+        Self { descent, ..self }
+    }
+
+    /// Whose events are taken; none where all are.
+    pub fn descent(&mut self) -> Option<&mut Descent> {
+        self.descent.as_mut()
+    }
+
+    /// Events of processes that were gone before it could be told whether they were descendants.
+    #[must_use]
+    pub fn untold(&self) -> u64 {
+        self.read.untold
+    }
+
+    /// Of events of which the kernel half kept the count alone: those to be taken. The others are counted as filtered
+    /// from here on.
+    pub(super) fn sift(&mut self, tallies: Vec<Tally>) -> Vec<Tally> {
+        let Some(descent) = &self.descent else { return tallies };
+        let (taken, others): (Vec<Tally>, Vec<Tally>) =
+            tallies.into_iter().partition(|tally| descent.ever_ours(Pid(tally.pid)));
+        self.read.lost_of_others = others.iter().map(|tally| tally.cell.count).sum();
+        taken
     }
 
     /// Notes the time, once a batch.
@@ -82,6 +112,15 @@ impl Intake {
             self.read.surplus += 1;
             self.leave_out(record);
             return;
+        }
+        if let Some(descent) = &mut self.descent {
+            let ours = descent.is_ours(event.pid(), event.start(), event.mono());
+            if ours != Some(true) {
+                self.read.filtered += 1;
+                self.read.untold += u64::from(ours.is_none());
+                self.leave_out(record);
+                return;
+            }
         }
         let process = self.processes.of(&event);
         if !in_container(self.shown.container.as_deref(), process) {

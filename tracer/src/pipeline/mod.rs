@@ -5,6 +5,7 @@ pub mod answer;
 pub mod check;
 pub mod conclude;
 mod culprits;
+pub mod draft;
 mod frame;
 mod gather;
 mod host;
@@ -25,7 +26,7 @@ use std::{
 pub use accounts::Accounts;
 pub use culprits::Culprits;
 pub use frame::{FrameFacts, footer, header, hook_state};
-pub use gather::{Gatherer, Peaks, window};
+pub use gather::{Gathered, Gatherer, Peaks, window};
 pub use intake::{Arrival, Intake, Shown};
 pub use observer::Observer;
 pub use spaces::Spaces;
@@ -131,8 +132,14 @@ pub trait Consumer {
     fn is_full(&self) -> bool;
     /// The accounts as they stand.
     fn accounts(&self, counts: &Counts) -> Accounts;
-    /// Called some twenty times a second, between batches.
-    fn tick(&mut self) {}
+    /// Called some twenty times a second, between batches; what it gives is appended to `out`.
+    ///
+    /// # Errors
+    ///
+    /// The kernel half does not tell its counts.
+    fn tick(&mut self, _armed: &Armed, _out: &mut Vec<u8>) -> Result<(), KernelError> {
+        Ok(())
+    }
 }
 
 /// Signals that end a trace, or ask for an interim word.
@@ -165,13 +172,13 @@ impl Signals {
 /// # Errors
 ///
 /// Output that cannot be written, or a kernel half that fails.
-pub async fn run(
+pub async fn run<C: Consumer>(
     armed: &mut Armed,
-    consumer: &mut impl Consumer,
+    consumer: &mut C,
     outlet: &mut impl Outlet,
     mut signals: Signals,
     mut until: Until<'_>,
-    mut interim: impl FnMut(&Accounts),
+    mut interim: impl FnMut(&mut C, &Armed) -> Result<(), KernelError>,
 ) -> Result<Ended, PipelineError> {
     let ring = armed.as_fd().try_clone_to_owned().map_err(PipelineError::Wait)?;
     log::debug!("ring at descriptor {}", ring.as_raw_fd());
@@ -201,10 +208,11 @@ pub async fn run(
                 None => break Ended::Asked,
             },
             _ = signals.terminate.recv() => break Ended::Asked,
-            _ = signals.interim.recv() => interim(&consumer.accounts(&armed.counts()?)),
+            _ = signals.interim.recv() => interim(consumer, armed)?,
         }
         drain(armed, consumer, outlet, &mut gathered)?;
-        consumer.tick();
+        consumer.tick(armed, &mut gathered)?;
+        outlet.flush(&mut gathered).map_err(PipelineError::Write)?;
         if consumer.is_full() {
             break Ended::Limit;
         }

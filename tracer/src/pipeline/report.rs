@@ -6,7 +6,7 @@ use crate::{
     event::{MonoNs, NetnsId, Port},
     output::records::{
         CollisionsRecord, DestinationRecord, DistributionRecord, HotPortRecord, ProcessRecord, ReportTotals,
-        ReuseRecord, RowRecord, RowsBound, SearchRecord, SearchTimes, SiteCollisions,
+        ReuseRecord, RowRecord, RowsBound, SearchRecord, SearchTimes, SiteCollisions, Totals,
     },
     stats::{By, ByErrno, Distribution, Group, Known, Quantiles, Row, Scope, SearchSums, Stats, Timed},
     stock::NetnsConfig,
@@ -35,7 +35,7 @@ pub fn totals(stats: &Stats, span: Span) -> ReportTotals {
     if totals.cause_unknown() != 0 {
         by_cause.insert("unknown".to_owned(), totals.cause_unknown());
     }
-    ReportTotals {
+    let counted = Totals {
         allocations: totals.allocations(),
         failures: totals.failures(),
         by_error: by_error(totals.by_errno()),
@@ -44,6 +44,9 @@ pub fn totals(stats: &Stats, span: Span) -> ReportTotals {
         by_proto: counted(
             &mut totals.by_protocol().map(|(proto, counts)| (proto.name(), counts.allocations)),
         ),
+    };
+    ReportTotals {
+        counted,
         churn_mean: stats.churn().mean(span.start, span.at),
         churn_peak: stats.churn().peak(),
     }

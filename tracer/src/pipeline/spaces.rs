@@ -9,7 +9,7 @@ use rustc_hash::FxHashMap;
 
 use crate::{
     event::{Event, NetnsId, SearchRules},
-    stock::{Namespaces, Netns, NetnsConfig, StockError, namespaces},
+    stock::{Namespaces, Netns, NetnsConfig, Stock, StockError, namespaces},
 };
 
 /// Namespaces that are remembered.
@@ -76,6 +76,17 @@ impl Spaces {
             }
         }
         Ok((all, configs))
+    }
+
+    /// Takes over what a stock tells of the namespaces, which was read just now.
+    pub fn learn(&mut self, stock: &Stock) -> (Namespaces, Vec<NetnsConfig>) {
+        let configs: Vec<NetnsConfig> =
+            stock.spaces.iter().filter_map(|space| space.config.clone()).collect();
+        for config in configs.iter().take(MOST) {
+            self.keep(config.id, Some(config.clone()));
+        }
+        let list = stock.spaces.iter().map(|space| space.namespace.clone()).collect();
+        (Namespaces { list, unreadable: stock.unreadable, truncated: stock.truncated }, configs)
     }
 
     /// What must be known to understand the search of an event.

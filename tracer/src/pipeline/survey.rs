@@ -10,8 +10,8 @@ use crate::{
     event::{NetnsId, Pid, Port},
     findings::{Case, Flow, HeldPools, Holding, Listening},
     stock::{
-        Holders, Inode, Netns, Pool, PoolKey, Pools, PortSet, Socket, State, Stock, StockError, Wanted,
-        WhichHolders, exposed_listeners,
+        Holders, Inode, Netns, Pool, PoolKey, Pools, PortMap, PortSet, Socket, State, Stock, StockError,
+        Wanted, WhichHolders, exposed_listeners,
     },
 };
 
@@ -123,6 +123,24 @@ impl Survey {
             listeners: &self.listeners,
             node_agents: &self.node_agents,
         }
+    }
+
+    /// The map of the fullest pool for connect, else of the fullest one, else of our own namespace; with what to
+    /// call the namespace. Pools that are not `wanted` are left out.
+    #[must_use]
+    pub fn map(&self, wanted: impl Fn(NetnsId, &PoolKey) -> bool) -> Option<(String, PortMap)> {
+        let fullest = |kind: fn(&Pools) -> &[Pool]| {
+            let held =
+                self.pools.iter().flat_map(|held| kind(&held.pools).iter().map(|pool| (held.netns, pool)));
+            let share = |(_, pool): &(NetnsId, &Pool)| pool.utilisation().unwrap_or(0.0);
+            held.filter(|(netns, pool)| pool.barred != 0 && wanted(*netns, &pool.key))
+                .max_by(|one, other| share(one).total_cmp(&share(other)))
+        };
+        let pool = fullest(|pools| &pools.connect).or_else(|| fullest(|pools| &pools.bind));
+        let netns = pool.map(|(netns, _)| netns).or(self.own_netns)?;
+        let space = self.stock.space(netns)?;
+        let map = PortMap::of(space, pool.map(|(_, pool)| pool))?;
+        Some((space.namespace.label(), map))
     }
 
     /// Asks who holds the pools that matter, all in one walk through the processes.

@@ -24,8 +24,8 @@ pub use listeners::{ExposedListener, exposed_listeners, sockets_on};
 pub use namespaces::{NAMED, Namespace, Namespaces, namespaces};
 pub use netns::NetnsConfig;
 pub use pools::{
-    Blocking, CliffWall, Ground, Half, Halves, Held, MOST_POOLS, Parity, Pool, PoolKey, Pools, PortSet,
-    ReuseRule, TIME_WAIT_S,
+    Blocking, CliffWall, Ground, Half, Halves, Held, MOST_POOLS, Parity, Pool, PoolKey, Pools, PortMap,
+    PortSet, ReuseRule, TIME_WAIT_S,
 };
 pub use settings::{Settings, TimeWaitReuse};
 pub use snapshot::{Failure, NetnsStock, Part, Stock, Wanted};

@@ -5,6 +5,8 @@
 mod again;
 mod cases;
 mod golden;
+mod map;
 mod names;
 mod referee;
+mod report;
 mod schema;

@@ -12,6 +12,7 @@ use super::{
     fail::FailOptions,
     filters,
     options::{Color, Format, KernelOptions, Loudness, format},
+    picture::MapOptions,
     place::Place,
     words,
 };
@@ -55,6 +56,8 @@ pub(super) struct Args {
     #[arg(long, value_name = "FILE", conflicts_with_all = ["hooks", "ranges", "rate_check"])]
     bundle: Option<PathBuf>,
     #[command(flatten)]
+    map: MapOptions,
+    #[command(flatten)]
     fail: FailOptions,
     /// Output format: text, json
     #[arg(short, long, value_name = "FORMAT", default_value = "text", value_parser = format)]
@@ -86,6 +89,7 @@ pub(super) fn run(args: &Args) -> Result<u8, Failure> {
     if let (Some(rate), Some(to), Some(hold)) = (args.rate_check, args.to, args.hold) {
         return rate::run(args.output, &args.netns, rate, to, hold);
     }
+    args.map.check(args.output)?;
     let only = filters::namespaces(&args.netns)?;
     let wanted = Wanted { only, ..Wanted::default() };
     let survey = Survey::take(Path::new("/proc"), &wanted, &mut Nothing)?;
@@ -93,6 +97,7 @@ pub(super) fn run(args: &Args) -> Result<u8, Failure> {
     let judgement = judge(&survey.case(None, None));
     let told = document(&survey, &judgement);
     tell(args, &told)?;
+    say(&args.map.draw(survey.map(|_, _| true), args.color, false))?;
     if let Some(path) = &args.bundle {
         keep(path, &bundle(&survey, told, Path::new("/proc")))?;
         if !args.loudness.quiet {

@@ -1,13 +1,11 @@
 //! The table of namespaces.
 
-use std::net::SocketAddr;
-
 use super::is_connect;
 use crate::output::{
     escape,
     records::{Check, PoolRecord, SpaceRecord},
     report::{grouped, share},
-    screen::{cut, put},
+    screen::{cut, pool_name, put},
 };
 
 /// Rows that are shown unless all are asked for.
@@ -52,17 +50,9 @@ fn space_row(check: &Check, space: &SpaceRecord) -> String {
         &range,
         &number(reserved),
         &number(state.effective),
-        &fullest.map_or_else(unknown, pool_name),
+        &fullest.map_or_else(unknown, |pool| pool_name(pool, POOL)),
         &fullest.map_or_else(unknown, held),
         &number(space.cliff),
         &number(state.effective),
     ])
-}
-
-/// Both ends, or the far one alone where there is no room.
-fn pool_name(pool: &PoolRecord) -> String {
-    let remote = pool.remote_addr.zip(pool.remote_port);
-    let remote = remote.map(|(addr, port)| SocketAddr::new(addr, port).to_string()).unwrap_or_default();
-    let both = format!("{} > {remote}", pool.local_addr);
-    if both.chars().count() <= POOL { both } else { cut(&format!("> {remote}"), POOL) }
 }

@@ -110,9 +110,9 @@ pub struct Totals {
     pub allocations: u64,
     /// Of these, the failed ones.
     pub failures: u64,
-    /// Failures by errno; `unknown` where it could not be seen.
+    /// Failures by errno, those of named ports included; `unknown` where it could not be seen.
     pub by_error: BTreeMap<String, u64>,
-    /// Failures by cause.
+    /// Failures by cause, those of named ports included.
     pub by_cause: BTreeMap<String, u64>,
     /// Allocations by site.
     pub by_site: BTreeMap<String, u64>,

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, net::IpAddr};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Header, SelfCost};
+use super::{Header, SelfCost, Totals};
 
 /// What happened in a window, and what it means.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -17,6 +17,8 @@ pub struct Report {
     pub header: Header,
     /// When.
     pub window: Window,
+    /// Which interval of `--interval` this is about, counted from 1; null: it is about the whole.
+    pub interval: Option<u32>,
     /// The answer in one line.
     pub verdict: super::VerdictRecord,
     /// Counts of everything.
@@ -62,18 +64,9 @@ pub struct Window {
 /// Counts of everything that passed the filters, lost events included.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ReportTotals {
-    /// Choices by the kernel, failed ones included.
-    pub allocations: u64,
-    /// Of these, the failed ones.
-    pub failures: u64,
-    /// Failures by errno, those of named ports included; `unknown` where it could not be seen.
-    pub by_error: BTreeMap<String, u64>,
-    /// Failures by cause, those of named ports included.
-    pub by_cause: BTreeMap<String, u64>,
-    /// Allocations by site.
-    pub by_site: BTreeMap<String, u64>,
-    /// Allocations by protocol.
-    pub by_proto: BTreeMap<String, u64>,
+    /// The same counts as a trace gives.
+    #[serde(flatten)]
+    pub counted: Totals,
     /// Allocations per second.
     pub churn_mean: Option<f64>,
     /// Allocations of the busiest second.
@@ -285,8 +278,13 @@ pub struct Accounting {
 pub struct CommandEnd {
     /// The command, without its arguments.
     pub name: String,
-    /// Its exit status, 128 + n for signal n.
-    pub status: u8,
+    /// Its exit status, 128 + n for signal n; null while it runs.
+    pub status: Option<u8>,
     /// Whether only its descendants were traced.
     pub alone: bool,
+    /// How these were told from others: `cgroup` (one of its own), `forks` (the kernel told each), `parents` (read from
+    /// `/proc` at the first event of each process); null where all were traced.
+    pub told_by: Option<String>,
+    /// Events left out because their process was gone before its parents could be read.
+    pub untold: u64,
 }

@@ -1,12 +1,14 @@
 //! A report as text: a verdict, three lines that a person reads, then the tables.
 
+mod interval;
 mod numbers;
 mod tables;
 
+pub use interval::{interval, interval_titles};
 pub use numbers::{duration_ns, grouped, per_second, share};
 
 use super::{
-    records::{FindingRecord, Report},
+    records::{FindingRecord, PoolRecord, Report},
     screen::{headline as verdict_line, line, put},
 };
 
@@ -38,8 +40,9 @@ pub fn text(report: &Report, look: Look) -> String {
         );
     }
     rate(&mut out, report);
+    command(&mut out, report);
     search(&mut out, report);
-    if look.rows != 0 && report.totals.allocations != 0 {
+    if look.rows != 0 && report.totals.counted.allocations != 0 {
         tables::processes(&mut out, report, look.rows);
         tables::destinations(&mut out, report, look.rows);
     }
@@ -75,13 +78,13 @@ fn rate(out: &mut String, report: &Report) {
     let totals = &report.totals;
     let mut told = format!(
         "{} ports asked for in {:.1} s, {} refused; {}, best second {}",
-        grouped(totals.allocations),
+        grouped(totals.counted.allocations),
         report.window.seconds,
-        grouped(totals.failures),
+        grouped(totals.counted.failures),
         per_second(totals.churn_mean),
         grouped(totals.churn_peak),
     );
-    if let Some(pool) = report.pools.iter().find(|pool| pool.remote_addr.is_some()) {
+    if let Some(pool) = fullest(report) {
         let (addr, port) = (pool.remote_addr.map(|addr| addr.to_string()), pool.remote_port);
         let full = format!(
             "; fullest pool {} > {}:{} {}",
@@ -93,6 +96,37 @@ fn rate(out: &mut String, report: &Report) {
         told.push_str(&full);
     }
     line(out, "rate", &told);
+}
+
+/// The fullest pool for connect; of a command that was traced alone, the fullest of its own.
+fn fullest(report: &Report) -> Option<&PoolRecord> {
+    let alone = report.command.as_ref().is_some_and(|command| command.alone);
+    let is_own = |pool: &PoolRecord| {
+        report.destinations.iter().any(|one| {
+            (one.netns, Some(one.remote_addr), one.remote_port)
+                == (Some(pool.netns), pool.remote_addr, pool.remote_port)
+        })
+    };
+    report.pools.iter().find(|pool| pool.remote_addr.is_some() && (!alone || is_own(pool)))
+}
+
+/// How the command was told from the rest, where that is not the usual way.
+fn command(out: &mut String, report: &Report) {
+    let Some(command) = &report.command else { return };
+    let how = match command.told_by.as_deref() {
+        Some("forks") => "by its forks, which the kernel told one by one",
+        Some("parents") => "by the parents of each process, read when it was first seen",
+        _ => return,
+    };
+    let mut told = format!("told from the rest {how}; no cgroup could be made for it");
+    if command.untold != 0 {
+        let events = grouped(command.untold);
+        put(
+            &mut told,
+            &format!("; {events} events left out: their process was gone before it could be read"),
+        );
+    }
+    line(out, "command", &told);
 }
 
 fn search(out: &mut String, report: &Report) {
@@ -111,7 +145,8 @@ fn search(out: &mut String, report: &Report) {
         search.cpus.map_or_else(|| "-".to_owned(), |cpus| format!("{bound}{cpus:.2}")),
     );
     if let Some(connect) = report.collisions.by_site.get("connect")
-        && let (Some(candidates), Some(connects)) = (connect.candidates, report.totals.by_site.get("connect"))
+        && let (Some(candidates), Some(connects)) =
+            (connect.candidates, report.totals.counted.by_site.get("connect"))
         && *connects != 0
     {
         let mean = numbers::ratio(candidates, *connects);

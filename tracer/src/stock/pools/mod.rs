@@ -7,10 +7,12 @@ mod bind;
 mod connect;
 mod fullest;
 mod holding;
+mod map;
 mod pool;
 mod port_set;
 mod time_wait;
 
+pub use map::PortMap;
 pub use pool::{CliffWall, Half, Halves, Held, Pool, PoolKey, TIME_WAIT_S};
 pub use port_set::{Parity, PortSet};
 pub use time_wait::{Blocking, ReuseRule};

@@ -1,0 +1,244 @@
+//! `portscope report`: gather for a while, then tell what it means.
+
+mod command;
+mod live;
+mod teller;
+
+use std::{
+    ffi::OsString,
+    path::{Path, PathBuf},
+    process::ExitCode,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use self::{
+    command::Command,
+    live::{Live, Term},
+    teller::Teller,
+};
+use super::{
+    Failure,
+    exit::{self, complain},
+    fail::FailOptions,
+    filters::Filters,
+    options::{By, Color, Format, KernelOptions, Loudness, format},
+    picture::MapOptions,
+    place::{Place, failure},
+    progress::Progress,
+    session::{Session, announce, tell_astray},
+    words,
+};
+use crate::{
+    enrich::Processes,
+    findings::judge,
+    kernel::{Armed, Backend, Settings, facts},
+    load,
+    output::{escape, report::Look},
+    pipeline::{
+        self, Ended, Gatherer, Intake, Outlet as _, Shown, Until,
+        conclude::{Conclusion, Watched, conclude},
+        survey::{Nothing, Survey},
+    },
+    stock::Wanted,
+};
+
+/// How long to gather, if nothing else is asked for.
+const USUAL: Duration = Duration::from_secs(30);
+/// The stock is dumped at each interval, which takes its time.
+const SHORTEST_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Options of `report`.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// Gather for this long (30s, 500ms, 5m); 30 s if nothing else is said, without a limit for a command
+    #[arg(short, long, value_name = "TIME", value_parser = words::duration)]
+    duration: Option<Duration>,
+    /// Also report on every interval of this length as it ends (at least 1s): a row of text, or a JSON document on a
+    /// line of its own, whose counts are those of the interval alone; the report on the whole comes last
+    #[arg(short, long, value_name = "TIME", value_parser = words::duration)]
+    interval: Option<Duration>,
+    /// With a command: the whole host, not the command and its descendants alone
+    #[arg(long)]
+    all: bool,
+    /// Collapse processes by: program (container or unit, and executable), pid, exe, unit, container
+    #[arg(long, value_enum, default_value_t)]
+    by: By,
+    #[command(flatten)]
+    map: MapOptions,
+    #[command(flatten)]
+    fail: FailOptions,
+    /// Output format: text, json (one document; with --interval a document a line)
+    #[arg(short, long, value_name = "FORMAT", default_value = "text", value_parser = format)]
+    output: Format,
+    /// Write to this file instead of standard output
+    #[arg(short, long, value_name = "FILE")]
+    write: Option<PathBuf>,
+    /// Colour
+    #[arg(long, value_enum, default_value_t)]
+    color: Color,
+    #[command(flatten)]
+    loudness: Loudness,
+    #[command(flatten)]
+    filters: Filters,
+    #[command(flatten)]
+    kernel: KernelOptions,
+    /// Create this file when the hooks are armed
+    #[arg(long, value_name = "FILE", hide = true)]
+    ready_file: Option<PathBuf>,
+    /// Run this command once the hooks are armed, and report on it and its descendants
+    #[arg(last = true, value_name = "CMD")]
+    command: Vec<OsString>,
+}
+
+/// Runs it, and tells the exit status.
+pub(super) fn run(args: &Args) -> ExitCode {
+    match gather(args) {
+        Ok(status) => ExitCode::from(status),
+        Err(failed) if args.command.is_empty() => exit::status(Err(failed)),
+        // Whose status it is must be clear: ours is 125 where there is a command, as with env and timeout.
+        Err(failed) => {
+            exit::status(Err(failed));
+            complain("the status 125 is portscope's own: the command was not run, or not reported on");
+            ExitCode::from(125)
+        }
+    }
+}
+
+fn gather(args: &Args) -> Result<u8, Failure> {
+    args.loudness.start_log();
+    check(args)?;
+    let mut place = Place::open(args.write.as_deref())?;
+    let before = stock(args)?;
+    let command = Command::prepare(args)?;
+    let settings = settings(args, &command)?;
+    let filters = args.filters.told(false);
+    let Session { mut armed, runtime, signals, spaces, frame } =
+        Session::open(&settings, filters, args.loudness.quiet, &place, Some(&before.stock))?;
+    let header = pipeline::header(&armed, &frame);
+    let shown = Shown {
+        container: args.filters.container().map(str::to_owned),
+        misses: armed.backend() == Backend::Kprobe,
+        ..Shown::default()
+    };
+    let intake = Intake::new(Processes::new(Path::new("/proc")), spaces, shown)
+        .with_descent(command.follow(&armed, args.loudness.quiet)?);
+    let mut gatherer = Gatherer::new(intake, pipeline::window(settings.explicit, false), Path::new("/proc"));
+    announce(args.ready_file.as_deref())?;
+    let mut load = runtime.block_on(async { command.start(args, &mut gatherer) })?;
+    let watched = Watched {
+        header,
+        by: args.by.into(),
+        interval: None,
+        before: Arc::new(before.stock),
+        unavailable: armed.unavailable().to_vec(),
+        command: command.told(&mut gatherer),
+        command_cpu_ns: None,
+    };
+    let after = args.duration.or(load.is_none().then_some(USUAL));
+    let term = Term { began: Instant::now(), after };
+    let progress = progress(args);
+    let mut live = Live::new(gatherer, teller(args), term, watched, args.interval).with_progress(progress);
+    let until = match &mut load {
+        Some(load) => Until::load(load, after),
+        None => Until::after(after),
+    };
+    let ended = runtime
+        .block_on(pipeline::run(&mut armed, &mut live, &mut place, signals, until, Live::ask))
+        .map_err(|error| failure(&place, error))?;
+    let mut out = Vec::new();
+    let (mut gatherer, teller, watched) = live.finish(&armed, &mut out)?;
+    let watched =
+        Watched { command: command.end(&mut gatherer, ended), command_cpu_ns: command.cpu_ns(), ..watched };
+    let mut conclusion = finish(&armed, gatherer, watched)?;
+    out.append(&mut teller.whole(&conclusion.report)?);
+    let picture = args.map.draw(conclusion.map.take(), args.color, args.write.is_some());
+    out.extend_from_slice(picture.as_bytes());
+    place.flush(&mut out).map_err(|error| place.failure(&error))?;
+    place.close()?;
+    Ok(status(args, &conclusion, ended))
+}
+
+/// What makes no sense together.
+fn check(args: &Args) -> Result<(), Failure> {
+    if args.output == Format::Csv {
+        return Err(Failure::usage("report has no csv: there are text and json"));
+    }
+    args.map.check(args.output)?;
+    if args.interval.is_some_and(|every| every < SHORTEST_INTERVAL) {
+        return Err(Failure::usage(
+            "--interval is too short: the sockets of the host are read each time; give 1s or more",
+        ));
+    }
+    Ok(())
+}
+
+/// The stock at the start, whose verdict is told at once.
+fn stock(args: &Args) -> Result<Survey, Failure> {
+    let survey = Survey::take(Path::new("/proc"), &Wanted::default(), &mut Nothing)?;
+    if !args.loudness.quiet {
+        let verdict = judge(&survey.case(None, None)).verdict;
+        let finding = verdict.finding.map(|id| format!(" [{id}]")).unwrap_or_default();
+        complain(&format!("as it stands: {}  {}{finding}", verdict.word.name(), escape(&verdict.reason)));
+    }
+    Ok(survey)
+}
+
+fn teller(args: &Args) -> Teller {
+    let look = Look {
+        color: args.write.is_none() && args.color.on_stdout(),
+        rows: if args.loudness.quiet { 0 } else { 5 },
+    };
+    Teller::new(args.output, look, args.interval.is_some())
+}
+
+/// Reads the last counts and draws the conclusion.
+fn finish(armed: &Armed, mut gatherer: Gatherer, watched: Watched) -> Result<Conclusion, Failure> {
+    let (accounts, tallies) = gatherer.account(armed)?;
+    let all = gatherer.into_gathered(accounts.accounting(), &tallies);
+    let conclusion = conclude(&all, watched, Path::new("/proc"))?;
+    tell_astray(accounts.astray);
+    Ok(conclusion)
+}
+
+/// The command's own status, unless a finding was to fail on.
+fn status(args: &Args, conclusion: &Conclusion, ended: Ended) -> u8 {
+    if let Some(status) = args.fail.status(&conclusion.findings) {
+        return status;
+    }
+    match ended {
+        Ended::Load(load::Ended { status, signal }) if status != 0 => {
+            let how = signal.map_or(String::new(), |signal| format!(", killed by signal {signal}"));
+            complain(&format!("the status {status} is the command's own{how}"));
+            status
+        }
+        _ => 0,
+    }
+}
+
+fn settings(args: &Args, command: &Command) -> Result<Settings, Failure> {
+    let cgroup2 = facts::cgroup2_mount()?;
+    let mut filter = args.filters.in_kernel(false, cgroup2.as_deref())?;
+    filter.config.cgroup = command.cgroup().or(filter.config.cgroup);
+    Ok(Settings {
+        backend: args.kernel.backend,
+        btf: args.kernel.btf.clone(),
+        buffer_bytes: args.kernel.buffer,
+        // Connects from a bound port are among the checks: bind before connect is seen by them.
+        explicit: true,
+        releases: false,
+        count_only: false,
+        filter,
+    })
+}
+
+/// How far it is, for a person. A command may write to the terminal, too: then a line that is drawn again and again
+/// would wipe what it wrote, and one line must do.
+fn progress(args: &Args) -> Option<Progress> {
+    let progress = if args.loudness.quiet { None } else { Progress::on_stderr() };
+    if progress.is_some() && !args.command.is_empty() {
+        complain("gathering until the command ends; Ctrl-C ends it with a report");
+        return None;
+    }
+    progress
+}

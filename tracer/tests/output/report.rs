@@ -1,0 +1,110 @@
+//! The text of a report and of its intervals.
+
+use std::collections::BTreeMap;
+
+use portscope::output::{
+    records::{
+        Accounting, CollisionsRecord, CommandEnd, DistributionRecord, PoolRecord, Report, ReportTotals,
+        ReuseRecord, RowsBound, SCHEMA, SearchRecord, SelfCost, Totals, VerdictRecord, Window,
+    },
+    report::{Look, interval, interval_titles, text},
+};
+
+use crate::cases::header;
+
+fn pool(barred: u32) -> PoolRecord {
+    PoolRecord {
+        netns: 4_026_531_840,
+        proto: "tcp".to_owned(),
+        local_addr: "10.0.3.14".parse().unwrap(),
+        remote_addr: Some("10.0.9.2".parse().unwrap()),
+        remote_port: Some(6379),
+        range: [32_768, 60_999],
+        effective: 28_232,
+        barred,
+        peak_barred: barred,
+        utilisation: Some(f64::from(barred) / 28_232.0),
+        barred_by_binds: 0,
+        held: BTreeMap::new(),
+        reusable_time_wait: None,
+        halves: None,
+        failures: Some(0),
+        sustainable_per_s: None,
+        cliff_per_s: None,
+        exhausted_in_s: None,
+        holders: Vec::new(),
+    }
+}
+
+fn report(word: &str, finding: Option<&str>, pools: Vec<PoolRecord>) -> Report {
+    Report {
+        schema: SCHEMA,
+        header: header(),
+        window: Window { started: "no time".to_owned(), ended: "no time".to_owned(), seconds: 10.0 },
+        interval: Some(1),
+        verdict: VerdictRecord {
+            word: word.to_owned(),
+            reason: "10.0.3.14 > 10.0.9.2:6379: 116 of 6,110 connects refused (EADDRNOTAVAIL)".to_owned(),
+            finding: finding.map(str::to_owned),
+        },
+        totals: ReportTotals {
+            counted: Totals { allocations: 6_110, failures: 116, ..Totals::default() },
+            churn_mean: Some(611.0),
+            churn_peak: 640,
+        },
+        processes: Vec::new(),
+        destinations: Vec::new(),
+        rows_bound: RowsBound::default(),
+        pools,
+        collisions: CollisionsRecord::default(),
+        search: SearchRecord::default(),
+        reuse: ReuseRecord::default(),
+        distribution: DistributionRecord::default(),
+        findings: Vec::new(),
+        accounting: Accounting { seen: 6_110, emitted: 6_110, ..Accounting::default() },
+        command: None,
+        cost: SelfCost::default(),
+    }
+}
+
+#[test]
+fn an_interval_is_a_row_under_its_titles_and_says_more_when_something_is_wrong() {
+    let look = Look { color: false, rows: 5 };
+    let full = interval(&report("EXHAUSTED", Some("PS001"), vec![pool(28_232)]), look);
+    let quiet = interval(&report("OK", None, Vec::new()), look);
+    let lines: Vec<&str> = full.lines().collect();
+    assert_eq!(
+        lines,
+        [
+            "no time      6,110      116    611/s  10.0.3.14 > 10.0.9.2:6379             28,232 (100.0 %)  EXHAUSTED",
+            "             10.0.3.14 > 10.0.9.2:6379: 116 of 6,110 connects refused (EADDRNOTAVAIL) [PS001]",
+        ]
+    );
+    assert_eq!(quiet.lines().count(), 1);
+    let titles = interval_titles();
+    let ends = |line: &str, word: &str| line.find(word).map(|at| at + word.len());
+    assert_eq!(ends(&titles, "HELD"), ends(lines[0], "%)"));
+    assert_eq!(titles.find("VERDICT"), lines[0].find("EXHAUSTED"));
+    assert!(interval(&report("TOO SHORT TO SAY", None, vec![pool(28_232)]), look).trim_end().len() <= 110);
+}
+
+#[test]
+fn how_a_command_was_told_from_the_rest_is_said_unless_it_had_a_cgroup() {
+    let told = |told_by: &str, untold| {
+        let command = CommandEnd {
+            name: "wrk".to_owned(),
+            status: Some(0),
+            alone: true,
+            told_by: Some(told_by.to_owned()),
+            untold,
+        };
+        let report = Report { command: Some(command), ..report("OK", None, Vec::new()) };
+        text(&report, Look { color: false, rows: 0 })
+    };
+    assert!(!told("cgroup", 0).contains("told from the rest"));
+    assert!(
+        told("forks", 0).contains("told from the rest by its forks")
+            && !told("forks", 0).contains("left out")
+    );
+    assert!(told("parents", 1_234).contains("1,234 events left out"), "{}", told("parents", 1_234));
+}
