@@ -12,6 +12,7 @@ mod contention;
 mod exhaustion;
 mod explicit;
 mod filters;
+mod findings;
 mod leftovers;
 mod namespaces;
 mod overload;

@@ -87,7 +87,10 @@ impl Finding {
                         self.lines.push(Line { label, text: both });
                     } else {
                         self.lines.push(Line { label, text: advice.text.clone() });
-                        self.lines.push(Line { label: "risk", text: risk.clone() });
+                        let parts: Vec<&str> = risk.split("; ").collect();
+                        let labels = std::iter::once("risk").chain(std::iter::repeat(""));
+                        let risks = wrapped(&parts, "; ").into_iter().zip(labels);
+                        self.lines.extend(risks.map(|(text, label)| Line { label, text }));
                     }
                 }
             }

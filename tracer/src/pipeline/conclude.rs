@@ -64,7 +64,8 @@ pub fn conclude(
     let mut known = Flowed { stats, peaks: gatherer.peaks(), makers: FxHashMap::default() };
     let survey = Survey::take(proc_root, &Wanted::default(), &mut known)?;
     let accounts = super::Consumer::accounts(gatherer, counts);
-    let refusals = refusals(stats);
+    let mut refusals = refusals(stats);
+    survey.name_keepers(&mut refusals, proc_root, &mut known)?;
     let flow = Flow {
         start: span.start,
         at: span.at,
