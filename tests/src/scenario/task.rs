@@ -44,6 +44,8 @@ pub struct Task {
     pub failures: u64,
     /// Keep the sockets open; else each is closed before the next.
     pub keep: bool,
+    /// Where they are not kept: close by RST, which leaves no TIME_WAIT at either end.
+    pub reset: bool,
     /// Pause after each.
     pub every_ms: u64,
 }
@@ -61,6 +63,7 @@ impl Task {
             attempts: 1,
             failures: u64::MAX,
             keep: true,
+            reset: false,
             every_ms: 0,
         }
     }
@@ -99,6 +102,12 @@ impl Task {
     #[must_use]
     pub fn closing(self) -> Self {
         Self { keep: false, ..self }
+    }
+
+    /// Resets each connection before the next.
+    #[must_use]
+    pub fn resetting(self) -> Self {
+        Self { keep: false, reset: true, ..self }
     }
 
     /// With a pause after each.

@@ -48,6 +48,9 @@ pub(super) struct Args {
     /// Collapse processes by: program (container or unit, and executable), pid, exe, unit, container
     #[arg(long, value_enum, default_value_t)]
     by: By,
+    /// Follow each port until it is free again: how long ports are out, 4-tuples that come again soon (PS009)
+    #[arg(long)]
+    releases: bool,
     #[command(flatten)]
     fail: FailOptions,
     /// Output format: text, json (one document)
@@ -105,7 +108,8 @@ fn gather(args: &Args) -> Result<u8, Failure> {
         ..Shown::default()
     };
     let intake = Intake::new(Processes::new(Path::new("/proc")), spaces, shown);
-    let mut gatherer = Gatherer::new(intake, pipeline::window(settings.explicit, false), Path::new("/proc"));
+    let mut gatherer =
+        Gatherer::new(intake, pipeline::window(settings.explicit, settings.releases), Path::new("/proc"));
     let before = Stock::take(Path::new("/proc"), &Wanted::default()).ok();
     announce(args.ready_file.as_deref())?;
     let mut load = runtime.block_on(async { start(args, cgroup.as_ref()) })?;
@@ -211,7 +215,7 @@ fn settings(args: &Args, cgroup: Option<&OwnCgroup>) -> Result<Settings, Failure
         buffer_bytes: args.kernel.buffer,
         // Connects from a bound port are among the checks: bind before connect is seen by them.
         explicit: true,
-        releases: false,
+        releases: args.releases,
         count_only: false,
         filter,
     })

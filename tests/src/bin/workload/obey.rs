@@ -14,6 +14,7 @@ use rustix::net::{RecvFlags, Shutdown, SocketFlags, accept_with};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::ground::Ground;
+use crate::options::reset_on_close;
 use crate::stage::Stage;
 use crate::telling::errno_name;
 use crate::transport::Transport;
@@ -133,6 +134,9 @@ fn once(task: &Task) -> Result<(OwnedFd, u16), Errno> {
     }
     if task.no_port {
         setsockopt(&fd, sockopt::IpBindAddressNoPort, &true).map_err(plain)?;
+    }
+    if task.reset {
+        reset_on_close(&fd, true).map_err(plain)?;
     }
     if let Some(from) = task.from {
         rustix::net::bind(&fd, &from)?;

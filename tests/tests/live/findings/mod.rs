@@ -12,6 +12,7 @@ use portscope_tests::trace::Tracer;
 
 mod conflicts;
 mod exhausted;
+mod flows;
 
 /// A report that gathers.
 struct Report(Tracer);
