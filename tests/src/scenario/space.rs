@@ -130,6 +130,22 @@ impl Space {
         self.inside(move || Ok(fs::read_to_string(&path).context(path)?.trim().to_owned()))
     }
 
+    /// Wires it to another one by a pair of veth devices, with an address at each end.
+    ///
+    /// # Errors
+    ///
+    /// When the kernel or `ip` cannot.
+    pub fn wire(&self, other: &Self, near: &str, far: &str) -> Result<()> {
+        // With its namespace given by a process, the other end is never seen here.
+        let pid = other.keeper.pid().to_string();
+        self.ip(&["link", "add", "near", "type", "veth", "peer", "name", "far", "netns", &pid])?;
+        for (space, device, address) in [(self, "near", near), (other, "far", far)] {
+            space.ip(&["address", "add", &format!("{address}/24"), "dev", device])?;
+            space.ip(&["link", "set", device, "up"])?;
+        }
+        Ok(())
+    }
+
     /// Runs `ip` in it: iproute2's, or busybox's in a bare guest.
     ///
     /// # Errors

@@ -166,6 +166,8 @@ pub enum Order {
     AwaitEnd,
     /// Sends FIN on every socket that was kept, and keeps it.
     HalfClose,
+    /// Sends so many datagrams, each to another end on loopback.
+    Spray(u64),
     /// Sets the soft limit of open files to that many above those that are open.
     LeaveFiles(u64),
 }

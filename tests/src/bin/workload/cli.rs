@@ -121,6 +121,9 @@ pub(crate) struct Connects {
     /// How each connection ends.
     #[arg(long, value_enum, default_value_t = Ending::Reset)]
     pub(crate) ending: Ending,
+    /// Pause of each thread after each.
+    #[arg(long, value_name = "MS", default_value_t = 0)]
+    pub(crate) every_ms: u64,
     /// The same as `--ending close-first`.
     #[arg(long)]
     pub(crate) close_first: bool,

@@ -10,7 +10,7 @@ use anyhow::{Context as _, Result};
 use nix::sys::socket::{setsockopt, sockopt};
 use portscope_tests::scenario::{Done, Manner, Order, Task, Way};
 use rustix::io::Errno;
-use rustix::net::{RecvFlags, Shutdown, SocketFlags, accept_with};
+use rustix::net::{RecvFlags, SendFlags, Shutdown, SocketFlags, accept_with};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::ground::Ground;
@@ -86,6 +86,7 @@ impl Actor {
                     rustix::net::shutdown(socket, Shutdown::Write)?;
                 }
             }
+            Order::Spray(count) => spray(count)?,
             Order::LeaveFiles(spare) => {
                 let open = std::fs::read_dir("/proc/self/fd")?.count() as u64;
                 let maximum = getrlimit(Resource::Nofile).maximum;
@@ -155,6 +156,22 @@ fn once(task: &Task) -> Result<(OwnedFd, u16), Errno> {
     }
     let local: SocketAddr = rustix::net::getsockname(&fd)?.try_into()?;
     Ok((fd, local.port()))
+}
+
+/// Sends from one socket to as many ports of as many addresses of 127.1/16 as it takes.
+fn spray(count: u64) -> Result<()> {
+    const PORTS: u64 = 60_000;
+    let fd = Transport::Udp.socket(Ground::V4)?;
+    for number in 0..count {
+        let [.., low] = (number / PORTS).to_be_bytes();
+        let to = SocketAddr::from(([127, 1, 0, low], u16::try_from(1_024 + number % PORTS)?));
+        match rustix::net::sendto(&fd, b"", SendFlags::empty(), &to) {
+            // Nobody is there, and says so at the next send.
+            Ok(_) | Err(Errno::CONNREFUSED) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(())
 }
 
 fn listen(at: SocketAddr, manner: Manner, reuse_addr: bool) -> Result<Service, Errno> {

@@ -13,6 +13,10 @@ use portscope_tests::trace::Tracer;
 mod conflicts;
 mod exhausted;
 mod flows;
+mod leaks;
+mod limits;
+mod loads;
+mod settings;
 
 /// A report that gathers.
 struct Report(Tracer);
