@@ -23,8 +23,9 @@ struct Report(Tracer);
 
 impl Report {
     fn begin(live: &Live, args: &[&str]) -> Result<Self> {
-        let backend = ["--backend", live.backend().word(), "--by", "pid"];
-        let args: Vec<&str> = backend.into_iter().chain(args.iter().copied()).collect();
+        // Longer than any scenario, also where the machine is emulated: its end is that of the scenario.
+        let usual = ["--backend", live.backend().word(), "--by", "pid", "-d", "170s"];
+        let args: Vec<&str> = usual.into_iter().chain(args.iter().copied()).collect();
         Ok(Self(Tracer::start_command(live.scratch(), "report", &args)?))
     }
 
