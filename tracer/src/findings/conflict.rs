@@ -121,7 +121,10 @@ fn base(
         .victims
         .iter()
         .map(|one| {
-            format!("{} x{}", wording::process(&one.process, Some(one.pid)), wording::count(one.count))
+            let name = wording::process(&one.process, Some(one.pid));
+            // One alone was refused as often as it was refused at all.
+            let times = (refusal.victims.len() > 1).then(|| format!(" x{}", wording::count(one.count)));
+            name + &times.unwrap_or_default()
         })
         .collect();
     let bound = refusal.laddr.map_or_else(|| port.get().to_string(), |addr| wording::endpoint(addr, port));
@@ -174,25 +177,27 @@ fn taken(case: &Case<'_>, refusal: &Refusal, port: Port) -> Option<Finding> {
     }
     finding = free_it(finding, &place, &keeper, port);
     if let Some(command) = place.reserve(&[port.get()], None) {
-        finding = finding.line("for good", command.run.clone()).advise_command(command, "");
+        finding = finding.advise_command(command, "");
     }
-    Some(finding.in_vain(&["reserving alone (frees nothing now)"]).in_vain(&BY_HAND).done())
+    let finding = finding.in_vain(&["reserving alone (frees nothing now)"]).in_vain(&BY_HAND);
+    Some(finding.done_as(&["free it", "for good"]))
 }
 
+/// What ends the socket, with what a person may do instead.
 fn free_it(finding: Finding, place: &Place<'_>, keeper: &Keeper<'_>, port: Port) -> Finding {
     let socket = keeper.socket;
-    let kill = place.kill(port, socket);
+    let mut kill = place.kill(port, socket);
     if socket.state == State::TimeWait {
         let left = socket.time_left_ms.map(|left| format!("or wait {} s", left.get().div_ceil(1_000)));
         return finding.advise_command(kill, &left.unwrap_or_default());
     }
-    let name = keeper.holding.map_or_else(|| "its owner".to_owned(), |one| wording::name(&one.process));
-    let finding = finding.advise_command(kill, "");
-    if socket.protocol != Protocol::Tcp {
-        return finding;
+    if let (Protocol::Tcp, Some(risk)) = (socket.protocol, &mut kill.risk) {
+        let name = keeper.holding.map_or_else(|| "its owner".to_owned(), |one| wording::name(&one.process));
+        risk.push_str("; restarting ");
+        risk.push_str(&name);
+        risk.push_str(" instead can leave 60 s of TIME_WAIT that still bars the bind");
     }
-    finding
-        .line("", format!("restarting {name} instead can leave 60 s of TIME_WAIT that still bars the bind"))
+    finding.advise_command(kill, "")
 }
 
 fn second(case: &Case<'_>, refusal: &Refusal, port: Port) -> Option<Finding> {
