@@ -123,7 +123,7 @@ impl Actor {
     ///
     /// When one is.
     pub fn must_take(&mut self, task: Task) -> Result<Done> {
-        let done = self.take(task.clone())?;
+        let done = self.take(task)?;
         ensure!(done.failed.is_empty() && done.given() == task.attempts, "{task:?}: {:?}", done.failed);
         Ok(done)
     }

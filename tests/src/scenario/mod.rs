@@ -10,5 +10,5 @@ mod told;
 
 pub use actor::Actor;
 pub use space::{OFF_LOOPBACK, Plot, Space};
-pub use task::{Done, Manner, Order, Task, Way};
+pub use task::{Done, Ending, Manner, Order, Sharing, Task, Way};
 pub use told::{Told, shell, tools};

@@ -25,8 +25,30 @@ pub enum Way {
     Udp,
 }
 
+/// What becomes of a socket that has its port.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Ending {
+    /// It is kept open.
+    Keep,
+    /// It is closed before the next: this end closes first.
+    Close,
+    /// The same by RST, which leaves no TIME_WAIT at either end.
+    Reset,
+}
+
+/// An option that changes what a port is shared with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Sharing {
+    /// `SO_REUSEADDR`.
+    ReuseAddr,
+    /// `IP_BIND_ADDRESS_NO_PORT`.
+    NoPort,
+}
+
 /// So many attempts to take a port in one way.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Task {
     /// How.
     pub way: Way,
@@ -34,18 +56,14 @@ pub struct Task {
     pub to: Option<SocketAddr>,
     /// What to bind to.
     pub from: Option<SocketAddr>,
-    /// `SO_REUSEADDR`.
-    pub reuse_addr: bool,
-    /// `IP_BIND_ADDRESS_NO_PORT`.
-    pub no_port: bool,
+    /// The option to set first.
+    pub sharing: Option<Sharing>,
     /// At most so many.
     pub attempts: u64,
     /// No more after so many failures.
     pub failures: u64,
-    /// Keep the sockets open; else each is closed before the next.
-    pub keep: bool,
-    /// Where they are not kept: close by RST, which leaves no TIME_WAIT at either end.
-    pub reset: bool,
+    /// What becomes of the sockets.
+    pub ending: Ending,
     /// Pause after each.
     pub every_ms: u64,
 }
@@ -58,12 +76,10 @@ impl Task {
             way,
             to: None,
             from: None,
-            reuse_addr: false,
-            no_port: false,
+            sharing: None,
             attempts: 1,
             failures: u64::MAX,
-            keep: true,
-            reset: false,
+            ending: Ending::Keep,
             every_ms: 0,
         }
     }
@@ -95,19 +111,19 @@ impl Task {
     /// As many attempts as it takes until so many have failed, and no more than `attempts`.
     #[must_use]
     pub fn until_failed(self, failures: u64, attempts: u64) -> Self {
-        Self { failures, attempts, ..self }
+        Self { attempts, failures, ..self }
     }
 
     /// Closes each socket before the next: this end closes first.
     #[must_use]
     pub fn closing(self) -> Self {
-        Self { keep: false, ..self }
+        Self { ending: Ending::Close, ..self }
     }
 
     /// Resets each connection before the next.
     #[must_use]
     pub fn resetting(self) -> Self {
-        Self { keep: false, reset: true, ..self }
+        Self { ending: Ending::Reset, ..self }
     }
 
     /// With a pause after each.
@@ -119,13 +135,13 @@ impl Task {
     /// With `SO_REUSEADDR`.
     #[must_use]
     pub fn reuse_addr(self) -> Self {
-        Self { reuse_addr: true, ..self }
+        Self { sharing: Some(Sharing::ReuseAddr), ..self }
     }
 
     /// With `IP_BIND_ADDRESS_NO_PORT`.
     #[must_use]
     pub fn no_port(self) -> Self {
-        Self { no_port: true, ..self }
+        Self { sharing: Some(Sharing::NoPort), ..self }
     }
 }
 
@@ -144,7 +160,7 @@ pub enum Manner {
 }
 
 /// What an actor is told.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Order {
     /// Takes ports.

@@ -209,15 +209,15 @@ impl Table {
         while met < self.open && gaps <= MOST_GAPS {
             let name = DecInt::new(number);
             match link_of(&self.dir, name.as_c_str()) {
-                Some(inode) => {
+                None => gaps = gaps.saturating_add(1),
+                Some(link) => {
                     met = met.saturating_add(1);
-                    if let Some(inode) = inode
+                    if let Link::Socket(inode) = link
                         && !found(name.as_c_str(), inode)
                     {
                         return false;
                     }
                 }
-                None => gaps = gaps.saturating_add(1),
             }
             number = number.saturating_add(1);
         }
@@ -239,16 +239,25 @@ impl Table {
     }
 }
 
-/// The socket that a descriptor leads to.
-fn socket_of(dir: &OwnedFd, descriptor: &CStr) -> Option<Inode> {
-    link_of(dir, descriptor).flatten()
+/// What a descriptor leads to.
+enum Link {
+    Socket(Inode),
+    Other,
 }
 
-/// Whether there is a descriptor, and the socket that it leads to.
-fn link_of(dir: &OwnedFd, descriptor: &CStr) -> Option<Option<Inode>> {
+/// The socket that a descriptor leads to.
+fn socket_of(dir: &OwnedFd, descriptor: &CStr) -> Option<Inode> {
+    match link_of(dir, descriptor)? {
+        Link::Socket(inode) => Some(inode),
+        Link::Other => None,
+    }
+}
+
+/// What a descriptor leads to; none where there is none of this number.
+fn link_of(dir: &OwnedFd, descriptor: &CStr) -> Option<Link> {
     let mut buffer = [MaybeUninit::uninit(); 32];
     let (link, _) = readlinkat_raw(dir, descriptor, buffer.as_mut_slice()).ok()?;
-    Some(parse_link(link))
+    Some(parse_link(link).map_or(Link::Other, Link::Socket))
 }
 
 /// Reads `socket:[12345]`.

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use nix::sys::socket::{setsockopt, sockopt};
-use portscope_tests::scenario::{Done, Manner, Order, Task, Way};
+use portscope_tests::scenario::{Done, Ending, Manner, Order, Sharing, Task, Way};
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags, Shutdown, SocketFlags, accept_with};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -60,7 +60,7 @@ fn more_files() -> Result<()> {
 impl Actor {
     fn carry_out(&mut self, order: Order) -> Result<Done> {
         match order {
-            Order::Take(task) => return self.take(&task),
+            Order::Take(task) => return Ok(self.take(&task)),
             Order::Serve { at, manner, reuse_addr } => match listen(at, manner, reuse_addr) {
                 Ok(service) => self.services.push(service),
                 Err(errno) => {
@@ -96,14 +96,14 @@ impl Actor {
         Ok(Done::default())
     }
 
-    fn take(&mut self, task: &Task) -> Result<Done> {
+    fn take(&mut self, task: &Task) -> Done {
         let mut done = Done::default();
         let mut failures = 0;
         for _ in 0..task.attempts {
             match once(task) {
                 Ok((socket, port)) => {
                     done.ports.push(port);
-                    if task.keep {
+                    if task.ending == Ending::Keep {
                         self.held.push(socket);
                     }
                 }
@@ -119,7 +119,7 @@ impl Actor {
                 thread::sleep(Duration::from_millis(task.every_ms));
             }
         }
-        Ok(done)
+        done
     }
 }
 
@@ -130,13 +130,12 @@ fn once(task: &Task) -> Result<(OwnedFd, u16), Errno> {
     let is_v6 = task.to.or(task.from).is_some_and(|addr| addr.is_ipv6());
     let fd = transport.socket(if is_v6 { Ground::V6 } else { Ground::V4 })?;
     let plain = |errno: nix::errno::Errno| Errno::from_raw_os_error(errno as i32);
-    if task.reuse_addr {
-        setsockopt(&fd, sockopt::ReuseAddr, &true).map_err(plain)?;
+    match task.sharing {
+        Some(Sharing::ReuseAddr) => setsockopt(&fd, sockopt::ReuseAddr, &true).map_err(plain)?,
+        Some(Sharing::NoPort) => setsockopt(&fd, sockopt::IpBindAddressNoPort, &true).map_err(plain)?,
+        None => {}
     }
-    if task.no_port {
-        setsockopt(&fd, sockopt::IpBindAddressNoPort, &true).map_err(plain)?;
-    }
-    if task.reset {
+    if task.ending == Ending::Reset {
         reset_on_close(&fd, true).map_err(plain)?;
     }
     if let Some(from) = task.from {

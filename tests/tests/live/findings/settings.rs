@@ -184,11 +184,14 @@ fn a_healthy_host_is_ok(live: &Live) -> Result<()> {
     client.must_take(Task::new(Way::Udp).to(at("127.0.0.1:53")).times(5))?;
     client.must_take(Task::new(Way::Listen).times(2))?;
     let told = report.end()?;
-    ensure!(told.0["totals"]["failures"] == 0 && told.0["verdict"]["word"] == "OK", "{}", told.0["verdict"]);
-    let reason = told.0["verdict"]["reason"].as_str().unwrap_or_default();
-    ensure!(reason.contains("ports given out") && reason.contains("none refused"), "{reason}");
-    let said: Vec<&Value> = told.findings().filter(|one| one["lint"] != true).collect();
+    // Of whatever else the machine does, nothing is said here: the verdict is that of the whole host.
+    let said: Vec<&Value> = told.of(space.id()).filter(|one| one["lint"] != true).collect();
     ensure!(said.is_empty(), "{said:?}");
+    if told.findings().all(|one| one["lint"] == true) {
+        ensure!(told.0["verdict"]["word"] == "OK", "{}", told.0["verdict"]);
+        let reason = told.0["verdict"]["reason"].as_str().unwrap_or_default();
+        ensure!(reason.contains("ports given out") && reason.contains("none refused"), "{reason}");
+    }
     let text = portscope(live.scratch(), &["check", "-N", &space.id().to_string()])?;
     succeeds(&text)?;
     ensure!(text.stdout.starts_with("OK  no pool above 1 %, nothing near a limit"), "{}", text.stdout);
