@@ -14,6 +14,7 @@ pub mod live;
 pub mod need;
 pub mod operation;
 pub mod program;
+pub mod scenario;
 pub mod scratch;
 pub mod trace;
 pub mod workload;

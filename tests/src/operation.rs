@@ -210,4 +210,7 @@ pub struct Summary {
     pub by_errno: std::collections::BTreeMap<String, u64>,
     /// How far `Tcp: ActiveOpens` of the namespace moved meanwhile.
     pub active_opens: u64,
+    /// When the first call got no port, in milliseconds after the start of the work, where that is looked at.
+    #[serde(default)]
+    pub first_failure_ms: Option<u64>,
 }

@@ -44,6 +44,12 @@ pub enum Need {
     Fastopen,
     /// `nsenter`, `sysctl`, and an `ss` on a kernel that ends sockets for it.
     Tools,
+    /// `ip` that makes pairs of veth devices; busybox's does not.
+    Veth,
+    /// `nft`, and a kernel that tracks connections for it.
+    Conntrack,
+    /// A kernel that shows bound sockets in sock_diag, from 6.8 on.
+    BoundShown,
     /// io_uring, which a sysctl may forbid.
     IoUring,
 }
@@ -62,6 +68,9 @@ impl fmt::Display for Need {
             Self::LocalPortRange => f.write_str("local_port_range"),
             Self::Fastopen => f.write_str("fastopen"),
             Self::Tools => f.write_str("nsenter, sysctl and ss -K"),
+            Self::Veth => f.write_str("veth"),
+            Self::Conntrack => f.write_str("nft and conntrack"),
+            Self::BoundShown => f.write_str("bound sockets in sock_diag"),
             Self::IoUring => f.write_str("io_uring"),
         }
     }

@@ -13,6 +13,7 @@ mod descent;
 mod exhaustion;
 mod explicit;
 mod filters;
+mod findings;
 mod leftovers;
 mod namespaces;
 mod overload;

@@ -1,17 +1,14 @@
 //! `check`, `who` and `explain`: what they say of a host as it stands, in a namespace of the test's own.
 
-use std::fs::{self, File};
+use std::fs;
 use std::net::{TcpListener, TcpStream};
-use std::process::{Command, Output};
-use std::{env, thread};
 
 use anyhow::{Context as _, Result, ensure};
-use nix::sched::{CloneFlags, setns};
 use portscope_tests::alone;
 use portscope_tests::invocation::{Ended, portscope};
 use portscope_tests::live::Live;
 use portscope_tests::need::Need;
-use portscope_tests::workload::Workload;
+use portscope_tests::scenario::{Plot, Space, shell, tools};
 use serde_json::Value;
 
 alone! {
@@ -24,52 +21,24 @@ alone! {
 
 const LOST: u16 = 50_051;
 const SERVICE: &str = "127.0.0.1:7000";
-const RESERVED: &str = "/proc/sys/net/ipv4/ip_local_reserved_ports";
+const RESERVED: &str = "net/ipv4/ip_local_reserved_ports";
 
-/// A namespace that lives as long as a workload waits in it.
-struct Space(Workload);
+/// Connections of ours inside, whose ports the kernel chose, with their listener.
+fn connections(space: &Space, count: usize) -> Result<(TcpListener, Vec<(TcpStream, TcpStream)>)> {
+    space.inside(move || {
+        let listener = TcpListener::bind(SERVICE)?;
+        let pair = || Ok((TcpStream::connect(SERVICE)?, listener.accept()?.0));
+        let pairs = (0..count).map(|_| pair()).collect::<Result<_>>()?;
+        Ok((listener, pairs))
+    })
+}
 
-impl Space {
-    fn new(range: &str, reserved: &str) -> Result<Self> {
-        let mut args = vec!["--netns", "own", "--port-range", range];
-        if !reserved.is_empty() {
-            args.extend(["--reserved", reserved]);
-        }
-        args.extend(["binds", "--count", "1"]);
-        Ok(Self(Workload::ready(&args)?))
-    }
+fn can_listen(space: &Space) -> Result<bool> {
+    space.inside(|| Ok(TcpListener::bind(("0.0.0.0", LOST)).is_ok()))
+}
 
-    fn name(&self) -> String {
-        self.0.hello().netns.to_string()
-    }
-
-    /// Does something inside, on a thread of its own.
-    fn inside<T: Send + 'static>(&self, work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
-        let file = File::open(format!("/proc/{}/ns/net", self.0.hello().pid))?;
-        let inside = move || {
-            setns(&file, CloneFlags::CLONE_NEWNET)?;
-            work()
-        };
-        thread::spawn(inside).join().ok().context("the work inside panicked")?
-    }
-
-    /// A connection of ours whose port the kernel chose, with its listener.
-    fn connections(&self, count: usize) -> Result<(TcpListener, Vec<(TcpStream, TcpStream)>)> {
-        self.inside(move || {
-            let listener = TcpListener::bind(SERVICE)?;
-            let pair = || Ok((TcpStream::connect(SERVICE)?, listener.accept()?.0));
-            let pairs = (0..count).map(|_| pair()).collect::<Result<_>>()?;
-            Ok((listener, pairs))
-        })
-    }
-
-    fn can_listen(&self) -> Result<bool> {
-        self.inside(|| Ok(TcpListener::bind(("0.0.0.0", LOST)).is_ok()))
-    }
-
-    fn reserved(&self) -> Result<String> {
-        self.inside(|| Ok(fs::read_to_string(RESERVED)?.trim().to_owned()))
-    }
+fn name(space: &Space) -> String {
+    space.id().to_string()
 }
 
 fn succeeds(ended: &Ended) -> Result<()> {
@@ -84,20 +53,11 @@ fn json(live: &Live, args: &[&str]) -> Result<Value> {
     serde_json::from_str(&ended.stdout).with_context(|| ended.stdout.clone())
 }
 
-fn shell(command: &str) -> Result<Output> {
-    Command::new("sh").args(["-c", command]).output().with_context(|| command.to_owned())
-}
-
-fn has(program: &str) -> bool {
-    let dirs = env::var_os("PATH").unwrap_or_default();
-    env::split_paths(&dirs).any(|dir| dir.join(program).is_file())
-}
-
 fn lost_port(live: &Live) -> Result<()> {
-    let space = Space::new("50051-50051", "9100,40000-40003")?;
-    let (_listener, _pairs) = space.connections(1)?;
-    ensure!(!space.can_listen()?, "the port is free in spite of the connection");
-    let (netns, own) = (space.name(), std::process::id());
+    let space = Space::make(Plot { reserved: "9100,40000-40003", ..Plot::range("50051-50051") })?;
+    let (_listener, _pairs) = connections(&space, 1)?;
+    ensure!(!can_listen(&space)?, "the port is free in spite of the connection");
+    let (netns, own) = (name(&space), std::process::id());
     let who = json(live, &["who", "50051", "-N", &netns, "-o", "json"])?;
     let place = &who["ports"][0]["places"][0];
     ensure!(place["verdict"]["word"] == "CONFLICT", "{place}");
@@ -108,33 +68,33 @@ fn lost_port(live: &Live) -> Result<()> {
     for told in [format!("pid {own}"), "127.0.0.1:50051 > 127.0.0.1:7000 ESTAB, since ?".to_owned()] {
         ensure!(text.stdout.contains(&told), "{told:?} is not in {}", text.stdout);
     }
-    let missing = ["nsenter", "sysctl", "ss"].into_iter().find(|program| !has(program));
+    let missing = tools(&["nsenter", "sysctl", "ss"]);
     if !live.has(Need::Tools, missing)? {
         return Ok(());
     }
     let run = |command: &Value| shell(command.as_str().unwrap_or_default());
     run(&place["free"][0]["run"])?;
-    ensure!(space.can_listen()?, "{} did not free the port", place["free"][0]["run"]);
+    ensure!(can_listen(&space)?, "{} did not free the port", place["free"][0]["run"]);
     run(&place["reserve"]["run"])?;
-    ensure!(space.reserved()? == "9100,40000-40003,50051", "{}", space.reserved()?);
+    ensure!(space.sysctl(RESERVED)? == "9100,40000-40003,50051", "{}", space.sysctl(RESERVED)?);
     run(&place["reserve"]["undo"])?;
-    ensure!(space.reserved()? == "9100,40000-40003", "{}", space.reserved()?);
+    ensure!(space.sysctl(RESERVED)? == "9100,40000-40003", "{}", space.sysctl(RESERVED)?);
     let free = portscope(live.scratch(), &["who", "50051", "-N", &netns])?;
     ensure!(free.stdout.starts_with("OK  50051 is free"), "{}", free.stdout);
     Ok(())
 }
 
 fn full_pool(live: &Live) -> Result<()> {
-    let space = Space::new("40000-40063", "")?;
-    let (_listener, _pairs) = space.connections(64)?;
-    let check = json(live, &["check", "-N", &space.name(), "-o", "json"])?;
+    let space = Space::with_range("40000-40063")?;
+    let (_listener, _pairs) = connections(&space, 64)?;
+    let check = json(live, &["check", "-N", &name(&space), "-o", "json"])?;
     let pools = check["pools"].as_array().context("no pools")?;
     let pool = pools.iter().find(|pool| pool["remote_port"] == 7000).context("the pool is not there")?;
     ensure!(pool["barred"] == 64 && pool["effective"] == 64, "{pool}");
     let holder = &pool["holders"][0];
     ensure!(holder["pid"] == std::process::id() && holder["ports"] == 64, "{pool}");
     ensure!(check["netns"][0]["range"] == serde_json::json!([40_000, 40_063]), "{}", check["netns"]);
-    let text = portscope(live.scratch(), &["check", "-N", &space.name()])?;
+    let text = portscope(live.scratch(), &["check", "-N", &name(&space)])?;
     ensure!(text.stdout.contains("64 (100.0 %)"), "{}", text.stdout);
     let wide = text.stdout.lines().find(|line| line.chars().count() > 110);
     ensure!(wide.is_none(), "wider than 110 columns: {wide:?}");
@@ -142,8 +102,8 @@ fn full_pool(live: &Live) -> Result<()> {
 }
 
 fn rates_and_ranges(live: &Live) -> Result<()> {
-    let space = Space::new("40000-40999", "40010")?;
-    let netns = space.name();
+    let space = Space::make(Plot { reserved: "40010", ..Plot::range("40000-40999") })?;
+    let netns = name(&space);
     let rate = |rate: &str| {
         let to =
             ["check", "--to", "10.0.0.1:443", "--hold", "60s", "-N", &netns, "-o", "json", "--rate-check"];
@@ -164,8 +124,8 @@ fn rates_and_ranges(live: &Live) -> Result<()> {
 }
 
 fn statuses(live: &Live) -> Result<()> {
-    let narrow = Space::new("40000-40999", "")?;
-    let netns = narrow.name();
+    let narrow = Space::with_range("40000-40999")?;
+    let netns = name(&narrow);
     let wrong: [(&[&str], &str); 10] = [
         (&["who"], "PORT"),
         (&["who", "70000"], "70000"),
@@ -199,18 +159,18 @@ fn statuses(live: &Live) -> Result<()> {
 }
 
 fn evidence(live: &Live) -> Result<()> {
-    let space = Space::new("40000-40063", "")?;
-    let (_listener, _pairs) = space.connections(3)?;
+    let space = Space::with_range("40000-40063")?;
+    let (_listener, _pairs) = connections(&space, 3)?;
     let file = live.scratch().file("bundle");
     let path = file.display().to_string();
-    succeeds(&portscope(live.scratch(), &["check", "-N", &space.name(), "--bundle", &path])?)?;
+    succeeds(&portscope(live.scratch(), &["check", "-N", &name(&space), "--bundle", &path])?)?;
     let text = fs::read_to_string(&file)?;
     let bundle: Value = serde_json::from_str(&text)?;
     ensure!(bundle["type"] == "bundle" && bundle["check"]["type"] == "check", "{bundle}");
     let counts = bundle["netns"][0]["sockets"].as_array().context("no counts")?;
     let connected = counts.iter().find(|one| one["state"] == "ESTABLISHED").context("no connections")?;
     ensure!(connected["count"] == 6 && connected["proto"] == "tcp", "{connected}");
-    // The workload waits in the namespace with an argument that nobody else has.
-    ensure!(!text.contains("--wait-stdin") && !text.contains("PATH="), "the bundle tells arguments");
+    // A process waits in the namespace with an argument that nobody else has.
+    ensure!(!text.contains("--port-range") && !text.contains("PATH="), "the bundle tells arguments");
     Ok(())
 }

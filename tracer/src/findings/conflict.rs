@@ -46,24 +46,27 @@ fn lost<'a>(case: &Case<'a>) -> impl Iterator<Item = (&'a Refusal, Port)> + use<
         .filter_map(|one| Some((one, one.requested?)))
 }
 
-/// The sockets that had the port when it was refused, else those that have it now.
+/// The sockets that bar the port now, and who has them; where there are none any more, those that were asked for.
 fn keepers<'a>(case: &Case<'a>, refusal: &'a Refusal, port: Port) -> Vec<Keeper<'a>> {
-    let asked = refusal.holders.iter().filter_map(|one| {
-        let socket = one.example.as_ref().filter(|socket| socket.local_port == Some(port))?;
-        Some(Keeper { socket, holding: Some(one) })
-    });
-    let asked: Vec<Keeper<'a>> = asked.collect();
-    if !asked.is_empty() {
-        return asked;
-    }
-    let Some(place) = Place::of(case, refusal.netns) else { return Vec::new() };
     let bars = |socket: &&Socket| {
         let (own, wanted) = (socket.local_addr, refusal.laddr);
         let meets = wanted.is_none_or(|addr| addr.is_unspecified() || addr == own);
         socket.protocol == refusal.proto && (meets || own.is_unspecified())
     };
-    let sockets = sockets_on(place.space.list(), port).filter(bars);
-    sockets.map(|socket| Keeper { socket, holding: None }).collect()
+    let list = Place::of(case, refusal.netns).map_or(&[][..], |place| place.space.list());
+    let now = sockets_on(list, port).filter(bars).map(|socket| Keeper {
+        socket,
+        holding: refusal.holders.iter().find(|one| one.example == Some(*socket)),
+    });
+    let now: Vec<Keeper<'a>> = now.collect();
+    if !now.is_empty() {
+        return now;
+    }
+    let asked = refusal.holders.iter().filter_map(|one| {
+        let socket = one.example.as_ref().filter(|socket| socket.local_port == Some(port))?;
+        Some(Keeper { socket, holding: Some(one) })
+    });
+    asked.collect()
 }
 
 /// Whether the kernel was seen to choose the port, or may have: it lies in the effective range.
@@ -118,7 +121,10 @@ fn base(
         .victims
         .iter()
         .map(|one| {
-            format!("{} x{}", wording::process(&one.process, Some(one.pid)), wording::count(one.count))
+            let name = wording::process(&one.process, Some(one.pid));
+            // One alone was refused as often as it was refused at all.
+            let times = (refusal.victims.len() > 1).then(|| format!(" x{}", wording::count(one.count)));
+            name + &times.unwrap_or_default()
         })
         .collect();
     let bound = refusal.laddr.map_or_else(|| port.get().to_string(), |addr| wording::endpoint(addr, port));
@@ -169,35 +175,29 @@ fn taken(case: &Case<'_>, refusal: &Refusal, port: Port) -> Option<Finding> {
         let range = format!("{}-{}", config.range.low(), config.range.high());
         finding = finding.line("why", format!("{} is inside {range} and not reserved", port.get()));
     }
-    if socket.protocol == Protocol::Tcp {
-        finding = free_it(finding, &place, &keeper, port);
-    }
+    finding = free_it(finding, &place, &keeper, port);
     if let Some(command) = place.reserve(&[port.get()], None) {
-        finding = finding.line("for good", command.run.clone()).advise_command(command, "");
+        finding = finding.advise_command(command, "");
     }
-    Some(finding.in_vain(&["reserving alone (frees nothing now)"]).in_vain(&BY_HAND).done())
+    let finding = finding.in_vain(&["reserving alone (frees nothing now)"]).in_vain(&BY_HAND);
+    Some(finding.done_as(&["free it", "for good"]))
 }
 
+/// What ends the socket, with what a person may do instead.
 fn free_it(finding: Finding, place: &Place<'_>, keeper: &Keeper<'_>, port: Port) -> Finding {
     let socket = keeper.socket;
+    let mut kill = place.kill(port, socket);
     if socket.state == State::TimeWait {
         let left = socket.time_left_ms.map(|left| format!("or wait {} s", left.get().div_ceil(1_000)));
-        let kill = place.once(
-            &format!("ss -K state time-wait 'sport = :{}'", port.get()),
-            Some("late segments may reach the next connection"),
-        );
         return finding.advise_command(kill, &left.unwrap_or_default());
     }
-    let local = wording::endpoint(socket.local_addr, port);
-    let remote = socket.remote_port.map(|port| wording::endpoint(socket.remote_addr, port));
-    let kill = match remote {
-        Some(remote) => format!("ss -K src {local} dst {remote}"),
-        None => format!("ss -K src {local}"),
-    };
-    let name = keeper.holding.map_or_else(|| "its owner".to_owned(), |one| wording::name(&one.process));
-    finding
-        .advise_command(place.once(&kill, Some(&format!("{name} sees an abort"))), "")
-        .line("", format!("restarting {name} instead can leave 60 s of TIME_WAIT that still bars the bind"))
+    if let (Protocol::Tcp, Some(risk)) = (socket.protocol, &mut kill.risk) {
+        let name = keeper.holding.map_or_else(|| "its owner".to_owned(), |one| wording::name(&one.process));
+        risk.push_str("; restarting ");
+        risk.push_str(&name);
+        risk.push_str(" instead can leave 60 s of TIME_WAIT that still bars the bind");
+    }
+    finding.advise_command(kill, "")
 }
 
 fn second(case: &Case<'_>, refusal: &Refusal, port: Port) -> Option<Finding> {
@@ -208,6 +208,11 @@ fn second(case: &Case<'_>, refusal: &Refusal, port: Port) -> Option<Finding> {
     let by_rank = |wanted: State| keepers.iter().find(|one| one.socket.state == wanted);
     let lives = || keepers.iter().find(|one| one.socket.state != State::TimeWait);
     let keeper = by_rank(State::Listen).or_else(|| by_rank(State::Bound)).or_else(lives)?;
+    // Whoever tried until it had the port has lost nothing.
+    let holder = keeper.holding.and_then(|one| one.pid);
+    if holder.is_some_and(|pid| refusal.victims.iter().any(|victim| victim.pid == pid)) {
+        return None;
+    }
     let (verb, why) = match keeper.socket.state {
         State::Listen => ("listened on already", NAMED),
         State::Bound => ("bound already", NAMED),
@@ -252,14 +257,9 @@ fn own_past(case: &Case<'_>, refusal: &Refusal, port: Port) -> Option<Finding> {
         .advise("setsockopt(SOL_SOCKET, SO_REUSEADDR, 1) before bind, as servers do", None)
         .advise(format!("wait {left} s"), None);
     let place = Place::of(case, refusal.netns)?;
-    let kill = place.once(
-        &format!("ss -K state time-wait 'sport = :{}'", port.get()),
-        Some("late segments may reach the next connection"),
-    );
-    Some(
-        finding
-            .advise_command(kill, "")
-            .in_vain(&["tcp_tw_reuse", "tcp_fin_timeout", "reserving the port"])
-            .done(),
-    )
+    let finding = match waits.first() {
+        Some(wait) => finding.advise_command(place.kill(port, wait), ""),
+        None => finding,
+    };
+    Some(finding.in_vain(&["tcp_tw_reuse", "tcp_fin_timeout", "reserving the port"]).done())
 }

@@ -40,9 +40,7 @@ impl Finding {
     pub(super) fn line(mut self, label: &'static str, text: impl Into<String>) -> Self {
         let text = text.into();
         let parts: Vec<&str> = text.split("; ").collect();
-        let labels = std::iter::once(label).chain(std::iter::repeat(""));
-        let lines = wrapped(&parts, "; ").into_iter().zip(labels);
-        self.lines.extend(lines.map(|(text, label)| Line { label, text }));
+        self.lines.extend(labelled(label, wrapped(&parts, "; ")));
         self
     }
 
@@ -56,14 +54,16 @@ impl Finding {
 
     /// The next best thing to do.
     pub(super) fn advise(mut self, text: impl Into<String>, risk: Option<&str>) -> Self {
-        self.advice.push(Advice { text: text.into(), risk: risk.map(str::to_owned) });
+        self.advice.push(Advice { text: text.into(), risk: risk.map(str::to_owned), undo: None });
         self
     }
 
     /// The next best thing to do is a command; `gain` is what it brings.
     pub(super) fn advise_command(mut self, command: Command, gain: &str) -> Self {
         let text = if gain.is_empty() { command.run.clone() } else { format!("{}   {gain}", command.run) };
-        self.advice.push(Advice { text, risk: command.risk.clone() });
+        let undo = command.undo.as_deref().and_then(|undo| undo.rsplit_once('='));
+        let undo = undo.map(|(_, value)| format!("={value}"));
+        self.advice.push(Advice { text, risk: command.risk.clone(), undo });
         self.commands.push(command);
         self
     }
@@ -75,28 +75,49 @@ impl Finding {
     }
 
     /// Ends its text with what to do, and what not.
-    pub(super) fn done(mut self) -> Self {
+    pub(super) fn done(self) -> Self {
         let several = self.advice.len() > 1;
-        for (place, advice) in self.advice.iter().enumerate() {
-            let label = if several { STEPS.get(place).copied().unwrap_or("or") } else { "do" };
-            match &advice.risk {
-                None => self.lines.push(Line { label, text: advice.text.clone() }),
-                Some(risk) => {
-                    let both = format!("{}   risk: {risk}", advice.text);
-                    if both.chars().count() <= WIDTH {
-                        self.lines.push(Line { label, text: both });
-                    } else {
-                        self.lines.push(Line { label, text: advice.text.clone() });
-                        self.lines.push(Line { label: "risk", text: risk.clone() });
-                    }
-                }
-            }
-        }
+        let labels = if several { &STEPS[..] } else { &["do"] };
+        self.done_as(labels)
+    }
+
+    /// The same with a label of its own for each thing to do.
+    pub(super) fn done_as(mut self, labels: &[&'static str]) -> Self {
+        let labels = labels.iter().copied().chain(std::iter::repeat("or"));
+        let steps: Vec<Line> =
+            self.advice.iter().zip(labels).flat_map(|(one, label)| step(one, label)).collect();
+        self.lines.extend(steps);
         let in_vain = wrapped(&self.wont_help, ", ");
-        let labels = std::iter::once("won't help").chain(std::iter::repeat(""));
-        self.lines.extend(in_vain.into_iter().zip(labels).map(|(text, label)| Line { label, text }));
+        self.lines.extend(labelled("won't help", in_vain));
         self
     }
+}
+
+/// Something to do, its risk and how to undo it, on one line if that is not too long.
+fn step(advice: &Advice, label: &'static str) -> Vec<Line> {
+    let risk = advice.risk.as_ref().map(|risk| format!("   risk: {risk}")).unwrap_or_default();
+    let undo = advice.undo.as_ref().map(|undo| format!("   undo: {undo}")).unwrap_or_default();
+    let all = format!("{}{risk}{undo}", advice.text);
+    if all.chars().count() <= WIDTH {
+        return vec![Line { label, text: all }];
+    }
+    let with_undo = format!("{}{undo}", advice.text);
+    let fits = with_undo.chars().count() <= WIDTH;
+    let mut lines = vec![Line { label, text: if fits { with_undo } else { advice.text.clone() } }];
+    if let Some(undo) = advice.undo.as_ref().filter(|_| !fits) {
+        lines.push(Line { label: "undo", text: undo.clone() });
+    }
+    if let Some(risk) = &advice.risk {
+        let parts: Vec<&str> = risk.split("; ").collect();
+        lines.extend(labelled("risk", wrapped(&parts, "; ")));
+    }
+    lines
+}
+
+/// Lines of which the first has the label.
+fn labelled(label: &'static str, texts: Vec<String>) -> impl Iterator<Item = Line> {
+    let labels = std::iter::once(label).chain(std::iter::repeat(""));
+    texts.into_iter().zip(labels).map(|(text, label)| Line { label, text })
 }
 
 /// The lines of a label, those that go on with it included.

@@ -94,6 +94,8 @@ pub struct Advice {
     pub text: String,
     /// What may go wrong; none where nothing can.
     pub risk: Option<String>,
+    /// Of a setting: what it is set to now, as it is written behind its name; none where there is nothing to undo.
+    pub undo: Option<String>,
 }
 
 /// A command that a person may run; portscope runs none.

@@ -37,14 +37,10 @@ pub(super) fn ps003(case: &Case<'_>) -> Vec<Finding> {
 /// A pool whose steady demand, rate times hold, comes near to its ports.
 pub(super) fn ps010(case: &Case<'_>) -> Vec<Finding> {
     each(case, |flow, seen, row| {
-        let hold = row
-            .holds()
-            .hold(flow.at, waiting(case, flow, seen))
-            .filter(|_| flow.stats.settings().releases)?;
-        let rate = given_per_s(flow, row)?;
-        let wanted = rate * hold.hold_s;
+        let demand = steady(case, flow, seen, row).filter(|demand| demand.closes >= LEAST_CLOSES)?;
+        let wanted = demand.rate_per_s * demand.hold_s;
         let share = wanted / f64::from(seen.pool.effective);
-        if share < NEAR || hold.closes < LEAST_CLOSES {
+        if share < NEAR {
             return None;
         }
         let title = format!(
@@ -55,24 +51,48 @@ pub(super) fn ps010(case: &Case<'_>) -> Vec<Finding> {
         let place = Place::of(case, Some(seen.netns));
         let finding = Finding::new(10, Severity::Warning, title).fact("netns", seen.netns.get());
         let finding = draft::pool_facts(finding, seen.pool, seen.peak)
-            .fact("rate_per_s", rate)
-            .fact("hold_s", hold.hold_s)
-            .fact("closes", hold.closes)
+            .fact("rate_per_s", demand.rate_per_s)
+            .fact("hold_s", demand.hold_s)
+            .fact("closes", demand.closes)
             .fact("wanted", wanted)
+            .fact("basis", demand.basis)
             .line("held by", exhaustion::held_by(seen))
             .line(
                 "why",
                 format!(
-                    "{} x {:.1} s out each = {} of {} ports ({} closes seen)",
-                    wording::rate(rate),
-                    hold.hold_s,
-                    wording::whole(wanted),
+                    "{} x {:.1} s out each = {} of {} ports, from {} ({} closes)",
+                    wording::rate(demand.rate_per_s),
+                    demand.hold_s,
+                    wording::whole(wanted.round()),
                     wording::count(seen.pool.effective),
-                    wording::count(hold.closes)
+                    demand.basis,
+                    wording::count(demand.closes)
                 ),
             );
         Some(relief::advise(finding, seen, place.as_ref()).done())
     })
+}
+
+/// How many ports a second go through a pool, and how long each is out.
+struct Steady {
+    rate_per_s: f64,
+    hold_s: f64,
+    closes: u64,
+    basis: &'static str,
+}
+
+fn steady(case: &Case<'_>, flow: &Flow<'_>, seen: &Seen<'_>, row: &Row) -> Option<Steady> {
+    if flow.stats.settings().releases {
+        let hold = row.holds().hold(flow.at, waiting(case, flow, seen))?;
+        let rate_per_s = given_per_s(flow, row)?;
+        return Some(Steady { rate_per_s, hold_s: hold.hold_s, closes: hold.closes, basis: "releases" });
+    }
+    // By Little's law a hold is what is out on average, divided by the rate at which it comes back.
+    let before = barred_before(case, seen)?;
+    let closes = freed(row.allocations().checked_sub(row.failures())?, before, seen.pool.barred)?;
+    let rate_per_s = wording::share(closes, window_ns(flow)).filter(|rate| *rate > 0.0)? * 1e9;
+    let hold_s = f64::midpoint(before.into(), seen.pool.barred.into()) / rate_per_s;
+    Some(Steady { rate_per_s, hold_s, closes, basis: "two stocks" })
 }
 
 fn each(case: &Case<'_>, judge: impl Fn(&Flow<'_>, &Seen<'_>, &Row) -> Option<Finding>) -> Vec<Finding> {

@@ -7,7 +7,7 @@ use serde_json::json;
 use super::{
     Case, Finding, Refusal, Severity, draft,
     place::Place,
-    seen::{key_of, lacks_source, pool_of},
+    seen::{free_in, key_of, lacks_source},
     wording,
 };
 use crate::{
@@ -82,11 +82,9 @@ pub(super) fn ps019(case: &Case<'_>) -> Vec<Finding> {
 
 fn of(case: &Case<'_>, refusal: &Refusal, kind: Kind) -> Finding {
     let key = key_of(refusal);
-    let seen = key.as_ref().and_then(|key| pool_of(case, refusal.netns, key));
     let effective =
         Place::of(case, refusal.netns).and_then(|place| place.config()).map(NetnsConfig::effective);
-    // A pool that is in no list has no socket that the stock knows.
-    let free = seen.map(|seen| seen.pool.free());
+    let free = key.as_ref().and_then(|key| free_in(case, refusal.netns, key));
     let local = match (refusal.laddr, refusal.requested) {
         (Some(addr), Some(port)) => Some(wording::endpoint(addr, port)),
         (addr, _) => addr.map(|addr| addr.to_string()),

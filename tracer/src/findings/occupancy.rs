@@ -1,6 +1,6 @@
 //! Who has a port, and how it could be had.
 
-use super::{Case, Command, Verdict, Word, place::Place, wording};
+use super::{Case, Command, Verdict, Word, place::Place};
 use crate::{
     event::{NetnsId, Port, Protocol},
     stock::{Socket, State, sockets_on},
@@ -65,7 +65,7 @@ fn of(place: &Place<'_>, proto: Protocol, port: Port, sockets: Vec<Socket>) -> O
         let waits = others.iter().all(|socket| socket.state == State::TimeWait);
         let what = if waits { "by connections in TIME_WAIT" } else { "by an outgoing connection" };
         let reason = format!("{name} is held {what}; nobody listens");
-        let free = others.iter().take(MOST_COMMANDS).map(|socket| kill(place, port, socket)).collect();
+        let free = others.iter().take(MOST_COMMANDS).map(|socket| place.kill(port, socket)).collect();
         (Verdict { word: Word::Conflict, reason, finding: None }, others, 0, free)
     } else {
         let listens = serving.iter().any(|socket| socket.state == State::Listen);
@@ -88,28 +88,3 @@ fn of(place: &Place<'_>, proto: Protocol, port: Port, sockets: Vec<Socket>) -> O
 
 /// Sockets whose end is told as a command.
 const MOST_COMMANDS: usize = 3;
-
-/// ss(8) ends a socket; the kernel needs CONFIG_INET_DIAG_DESTROY.
-fn kill(place: &Place<'_>, port: Port, socket: &Socket) -> Command {
-    let kind = match socket.protocol {
-        Protocol::Tcp => "-tK",
-        Protocol::Udp => "-uK",
-        _ => "-K",
-    };
-    if socket.state == State::TimeWait {
-        let command = format!("ss {kind} state time-wait 'sport = :{}'", port.get());
-        return place.once(&command, Some("late segments of the old connection may reach a new one"));
-    }
-    let from = wording::endpoint(socket.local_addr, port);
-    let to =
-        socket.remote_port.map(|remote| format!(" dst {}", wording::endpoint(socket.remote_addr, remote)));
-    let command = format!("ss {kind} src {from}{}", to.unwrap_or_default());
-    // The kernel takes the port back from a dead socket only if it had chosen it (SOCK_BINDPORT_LOCK in
-    // `tcp_set_state`, net/ipv4/tcp.c).
-    let risk = if place.config().is_some_and(|config| config.range.contains(port.get())) {
-        "its owner sees the connection aborted; had it bound this port by name, it keeps it until it closes"
-    } else {
-        "its owner sees the connection aborted, and keeps the port, which it bound by name, until it closes"
-    };
-    place.once(&command, Some(risk))
-}

@@ -3,7 +3,7 @@
 use super::{Case, Command, wording};
 use crate::{
     event::{NetnsId, Port, PortRange, Protocol},
-    stock::{NetnsConfig, NetnsStock, PortSet, Settings, State, TimeWaitReuse},
+    stock::{NAMED, NetnsConfig, NetnsStock, PortSet, Settings, Socket, State, TimeWaitReuse},
 };
 
 /// Where a wider range begins first: below it most services have their ports.
@@ -86,13 +86,14 @@ impl<'a> Place<'a> {
     /// The command as it has to be typed here to work there.
     pub(super) fn there(&self, command: &str) -> String {
         let namespace = &self.space.namespace;
-        match namespace.pid {
+        match (&namespace.name, namespace.pid) {
             _ if self.own == Some(namespace.id) => command.to_owned(),
-            Some(pid) => format!("nsenter -t {} -n {command}", pid.0),
-            None => {
-                let path = wording::single_line(&namespace.path.to_string_lossy());
-                format!("nsenter --net='{}' {command}", path.replace('\'', r"'\''"))
+            // A name outlives the processes; `host` is none of its own.
+            (Some(name), _) if !self.is_host() => {
+                format!("nsenter --net={} {command}", file(&format!("{NAMED}/{name}")))
             }
+            (_, Some(pid)) => format!("nsenter -t {} -n {command}", pid.0),
+            (_, None) => format!("nsenter --net={} {command}", file(&namespace.path.to_string_lossy())),
         }
     }
 
@@ -105,6 +106,32 @@ impl<'a> Place<'a> {
             undo: None,
             risk: risk.map(str::to_owned),
         }
+    }
+
+    /// Ends a socket by ss(8), with the risk of it; the kernel needs CONFIG_INET_DIAG_DESTROY.
+    pub(super) fn kill(&self, port: Port, socket: &Socket) -> Command {
+        let kind = match socket.protocol {
+            Protocol::Tcp => "-tK",
+            Protocol::Udp => "-uK",
+            _ => "-K",
+        };
+        if socket.state == State::TimeWait {
+            let command = format!("ss {kind} state time-wait 'sport = :{}'", port.get());
+            return self.once(&command, Some("late segments of the old connection may reach a new one"));
+        }
+        let from = wording::endpoint(socket.local_addr, port);
+        let to = socket
+            .remote_port
+            .map(|remote| format!(" dst {}", wording::endpoint(socket.remote_addr, remote)));
+        let command = format!("ss {kind} src {from}{}", to.unwrap_or_default());
+        // The kernel takes the port back from a dead socket only if it had chosen it (SOCK_BINDPORT_LOCK in
+        // `tcp_set_state`, net/ipv4/tcp.c).
+        let risk = if self.config().is_some_and(|config| config.range.contains(port.get())) {
+            "its owner sees the connection aborted; had it bound this port by name, it keeps it until it closes"
+        } else {
+            "its owner sees the connection aborted, and keeps the port, which it bound by name, until it closes"
+        };
+        self.once(&command, Some(risk))
     }
 
     /// Sets a sysctl of the namespace; `now` is what it is set to.
@@ -202,6 +229,13 @@ pub(super) fn reuse_text(reuse: TimeWaitReuse) -> String {
         TimeWaitReuse::Loopback => "2".to_owned(),
         TimeWaitReuse::Unknown(number) => number.to_string(),
     }
+}
+
+/// A path as a word of the shell.
+fn file(path: &str) -> String {
+    let path = wording::single_line(path);
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/._-".contains(&byte);
+    if path.bytes().all(is_plain) { path } else { format!("'{}'", path.replace('\'', r"'\''")) }
 }
 
 /// Numbers stand alone; whatever else is quoted.

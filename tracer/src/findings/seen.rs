@@ -112,11 +112,16 @@ pub(super) fn members<'a>(
     space: &'a NetnsStock,
     pool: &'a Pool,
 ) -> impl Iterator<Item = &'a Socket> + use<'a> {
+    between(space, pool.key)
+        .filter(move |socket| socket.local_port.is_some_and(|port| pool.range.contains(port.get())))
+}
+
+/// The sockets between the ends of a pool for connect.
+fn between(space: &NetnsStock, key: PoolKey) -> impl Iterator<Item = &Socket> {
     space.list().iter().filter(move |socket| {
-        let PoolKey::Connect { proto, laddr, raddr, rport } = pool.key else { return false };
+        let PoolKey::Connect { proto, laddr, raddr, rport } = key else { return false };
         socket.protocol == proto
             && (socket.local_addr, socket.remote_addr, socket.remote_port) == (laddr, raddr, Some(rport))
-            && socket.local_port.is_some_and(|port| pool.range.contains(port.get()))
     })
 }
 
@@ -138,16 +143,37 @@ pub(super) fn waiting(case: &Case<'_>, flow: &Flow<'_>, seen: &Seen<'_>) -> Time
 }
 
 /// Ports of a pool for connect that were barred at the beginning; none where that is not known.
-///
-/// One walk of the sockets, where all pools of then would have to be made for the sake of one.
 pub(super) fn barred_before(case: &Case<'_>, seen: &Seen<'_>) -> Option<u32> {
-    let PoolKey::Connect { proto, .. } = seen.pool.key else { return None };
-    let space = case.before?.space(seen.netns)?;
+    let is_connect = matches!(seen.pool.key, PoolKey::Connect { .. });
+    barred_in(case.before?.space(seen.netns)?, seen.pool.key).filter(|_| is_connect)
+}
+
+/// Ports that are free now in a pool, which need not be among the fullest.
+pub(super) fn free_in(case: &Case<'_>, netns: Option<NetnsId>, key: &PoolKey) -> Option<u32> {
+    if let Some(seen) = pool_of(case, netns, key) {
+        return Some(seen.pool.free());
+    }
+    let space = Place::of(case, netns)?.space;
+    space.config.as_ref()?.effective().checked_sub(barred_in(space, *key)?)
+}
+
+/// Ports of a pool that are barred, by one walk of the sockets, where all pools would have to be made for the sake
+/// of one.
+fn barred_in(space: &NetnsStock, key: PoolKey) -> Option<u32> {
     let (sockets, config, settings) =
         (space.sockets.as_ref()?, space.config.as_ref()?, space.settings.as_ref()?);
-    let rule = ReuseRule::of(settings);
-    let binders = sockets.list.iter().filter(|one| one.protocol == proto && one.is_binder());
-    let own = members(space, seen.pool).filter(|one| rule.judge(one) != Blocking::Reusable);
-    let barred: PortSet = binders.chain(own).filter_map(|one| one.local_port).map(Port::get).collect();
+    let of_proto = || sockets.list.iter().filter(|one| one.protocol == key.proto());
+    let barring: Vec<&Socket> = match key {
+        PoolKey::Connect { .. } => {
+            let rule = ReuseRule::of(settings);
+            let own = between(space, key).filter(|one| rule.judge(one) != Blocking::Reusable);
+            of_proto().filter(|one| one.is_binder()).chain(own).collect()
+        }
+        PoolKey::Bind { laddr, .. } => {
+            let meets = |addr: IpAddr| addr == laddr || addr.is_unspecified() || laddr.is_unspecified();
+            of_proto().filter(|one| meets(one.local_addr)).collect()
+        }
+    };
+    let barred: PortSet = barring.iter().filter_map(|one| one.local_port).map(Port::get).collect();
     Some(barred.and(&PortSet::effective(config.range, &config.reserved)).count())
 }

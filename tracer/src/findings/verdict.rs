@@ -114,7 +114,10 @@ fn still(case: &Case<'_>, findings: &[Finding]) -> String {
 
 /// Whether ports held a load back.
 fn load(case: &Case<'_>, flow: &Flow<'_>, exhausted: Option<&Finding>) -> Verdict {
-    if let Some(finding) = exhausted {
+    // A pool of somebody else may be full all the while: this load was refused nothing.
+    let is_refused =
+        |one: &&Finding| one.evidence.get("refused").and_then(serde_json::Value::as_u64) != Some(0);
+    if let Some(finding) = exhausted.filter(is_refused) {
         let since = flow
             .refusals
             .iter()

@@ -63,7 +63,8 @@ pub fn conclude(gathered: &Gathered, watched: Watched, proc_root: &Path) -> Resu
     let since_start = since_start.as_ref().unwrap_or(stats);
     let mut known = Flowed { stats: since_start, peaks, makers: FxHashMap::default() };
     let survey = Survey::take(proc_root, &Wanted::default(), &mut known)?;
-    let refusals = refusals(stats);
+    let mut refusals = refusals(stats);
+    survey.name_keepers(&mut refusals, proc_root, &mut known)?;
     let flow = Flow {
         start: span.start,
         at: span.at,

@@ -17,7 +17,11 @@ const NODE_PORTS: (u16, u16) = (30_000, 32_767);
 #[must_use]
 pub(super) fn descriptors(proc_root: &Path, pid: Pid) -> Option<Descriptors> {
     let dir = proc_root.join(pid.0.to_string());
-    let open = u64::try_from(fs::read_dir(dir.join("fd")).ok()?.count()).ok()?;
+    // The size of the directory from Linux 6.2 on; to list one of thousands takes milliseconds.
+    let open = match fs::metadata(dir.join("fd")).ok()?.len() {
+        0 => u64::try_from(fs::read_dir(dir.join("fd")).ok()?.count()).ok()?,
+        open => open,
+    };
     let limit = soft_limit(&fs::read_to_string(dir.join("limits")).ok()?)?;
     Some(Descriptors { open, limit })
 }

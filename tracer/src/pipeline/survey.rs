@@ -7,11 +7,11 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use super::host::{descriptors, node_agents};
 use crate::{
     enrich::Process,
-    event::{NetnsId, Pid, Port},
-    findings::{Case, Flow, HeldPools, Holding, Listening},
+    event::{Cause, NetnsId, Pid, Port, Protocol},
+    findings::{Case, Flow, HeldPools, Holding, Listening, Refusal},
     stock::{
         Holders, Inode, Netns, Pool, PoolKey, Pools, PortMap, PortSet, Socket, State, Stock, StockError,
-        Wanted, WhichHolders, exposed_listeners,
+        Wanted, WhichHolders, exposed_listeners, sockets_on,
     },
 };
 
@@ -22,6 +22,9 @@ const NAMED_SHARE: f64 = 0.1;
 
 /// Listeners of a namespace that are asked for.
 const MOST_LISTENERS: usize = 64;
+
+/// Sockets on a named port that are asked for.
+const MOST_KEEPERS: usize = 16;
 
 /// What else is known than the stock tells.
 pub trait Known {
@@ -143,6 +146,36 @@ impl Survey {
         Some((space.namespace.label(), map))
     }
 
+    /// Asks who has the ports that were named and refused, all in one walk through the processes.
+    ///
+    /// # Errors
+    ///
+    /// /proc cannot be listed.
+    pub fn name_keepers(
+        &self,
+        refusals: &mut [Refusal],
+        proc_root: &Path,
+        known: &mut dyn Known,
+    ) -> Result<(), StockError> {
+        let keepers: Vec<Vec<Socket>> = refusals
+            .iter()
+            .map(|refusal| {
+                let port = refusal.requested.filter(|_| refusal.cause == Some(Cause::InUse));
+                let space = refusal.netns.and_then(|netns| self.stock.space(netns));
+                port.zip(space)
+                    .map_or_else(Vec::new, |(port, space)| keepers(space.list(), refusal.proto, port))
+            })
+            .collect();
+        let inodes = keepers.iter().flatten().filter_map(|socket| socket.inode);
+        let holders = Holders::of(proc_root, inodes, WhichHolders::First)?;
+        for (refusal, keepers) in refusals.iter_mut().zip(&keepers) {
+            let Some(netns) = refusal.netns else { continue };
+            let holdings = keepers.iter().flat_map(|socket| group(netns, &[*socket], &holders, known));
+            refusal.holders = holdings.filter(|one| one.pid.is_some()).collect();
+        }
+        Ok(())
+    }
+
     /// Asks who holds the pools that matter, all in one walk through the processes.
     fn name_holders(&mut self, proc_root: &Path, known: &mut dyn Known) -> Result<(), StockError> {
         let mut sockets: Vec<Vec<Vec<Socket>>> = Vec::new();
@@ -179,6 +212,15 @@ impl Survey {
         }
         Ok(())
     }
+}
+
+/// Sockets on a named port, those first that may have named it, too.
+fn keepers(list: &[Socket], proto: Protocol, port: Port) -> Vec<Socket> {
+    let mut found: Vec<Socket> =
+        sockets_on(list, port).filter(|one| one.protocol == proto).copied().collect();
+    found.sort_by_key(|socket| !socket.is_binder());
+    found.truncate(MOST_KEEPERS);
+    found
 }
 
 fn every(pools: &Pools) -> impl Iterator<Item = &Pool> {

@@ -1,11 +1,12 @@
 //! Which processes hold a socket, found by one walk of `/proc/PID/fd`.
 
-use std::{ffi::CStr, fs, io, path::Path};
+use std::{ffi::CStr, fs, io, mem::MaybeUninit, path::Path};
 
 use rustc_hash::FxHashSet;
 use rustix::{
     fd::OwnedFd,
-    fs::{CWD, Dir, Mode, OFlags, openat},
+    fs::{CWD, Dir, Mode, OFlags, fstat, openat, readlinkat_raw},
+    path::DecInt,
 };
 
 use super::{Inode, StockError, namespaces::MOST_PROCESSES};
@@ -17,7 +18,7 @@ pub const MOST_DESCRIPTORS: usize = 1 << 22;
 /// How long to look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WhichHolders {
-    /// Until every socket has a holder: that of the lowest number, as `/proc` lists them.
+    /// Until every socket has a holder: that of the lowest number, unless it holds few of them among very many.
     First,
     /// At all processes: a socket may have several since a fork.
     All,
@@ -38,7 +39,7 @@ pub struct Holder {
 /// one in a PID namespace outside of ours, or it is under way in a message between two processes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Holders {
-    /// By number.
+    /// As they were found.
     processes: Vec<Holder>,
     /// Sockets with the places of their holders, in order.
     holds: Vec<(Inode, usize)>,
@@ -57,22 +58,31 @@ impl Holders {
         which: WhichHolders,
     ) -> Result<Self, StockError> {
         let wanted: FxHashSet<Inode> = sockets.into_iter().collect();
-        let mut missing = wanted.clone();
         let mut all = Self::default();
         if wanted.is_empty() {
             return Ok(all);
         }
-        let mut left = MOST_DESCRIPTORS;
+        let mut search = Search { missing: wanted.clone(), wanted, which, left: MOST_DESCRIPTORS };
+        // A link costs some 3 us to read, and a server has as many of them as its clients: those of processes that
+        // seem to hold nothing of what is wanted are read last, and mostly not at all.
+        let mut unlikely = Vec::new();
         for pid in all.pids(proc_root)? {
-            let Some(held) = all.descriptors(proc_root, pid, &wanted, &mut left) else { continue };
-            let place = all.processes.len();
-            for inode in held.sockets {
-                missing.remove(&inode);
-                all.holds.push((inode, place));
-            }
-            all.processes.push(Holder { pid, process: held.process });
-            if which == WhichHolders::First && missing.is_empty() {
+            if search.is_over() {
                 break;
+            }
+            let Some(table) = all.open(proc_root, pid) else { continue };
+            if search.seems_vain(&table) {
+                unlikely.push(pid);
+            } else {
+                all.take(&mut search, &table, proc_root, pid);
+            }
+        }
+        for pid in unlikely {
+            if search.is_over() {
+                break;
+            }
+            if let Some(table) = all.open(proc_root, pid) {
+                all.take(&mut search, &table, proc_root, pid);
             }
         }
         all.holds.sort_unstable();
@@ -93,7 +103,7 @@ impl Holders {
             .filter_map(|(_, place)| self.processes.get(*place))
     }
 
-    /// All processes that hold any of the sockets, by number.
+    /// All processes that were found to hold any of the sockets.
     #[must_use]
     pub fn processes(&self) -> &[Holder] {
         &self.processes
@@ -110,62 +120,144 @@ impl Holders {
         Ok(pids)
     }
 
-    /// The wanted sockets that a process holds; none where there are none, where it ended, or where it may not be
-    /// looked at.
-    fn descriptors(
-        &mut self,
-        proc_root: &Path,
-        pid: Pid,
-        wanted: &FxHashSet<Inode>,
-        left: &mut usize,
-    ) -> Option<Held> {
+    /// The descriptors of a process; none where it ended, or where it may not be looked at.
+    fn open(&mut self, proc_root: &Path, pid: Pid) -> Option<Table> {
         let path = proc_root.join(pid.0.to_string()).join("fd");
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let opened =
-            openat(CWD, &path, flags, Mode::empty()).and_then(|dir| Ok((Dir::read_from(&dir)?, dir)));
-        let (list, dir) = match opened {
-            Ok(opened) => opened,
+        match openat(CWD, &path, flags, Mode::empty()) {
+            Ok(dir) => Some(Table::new(dir)),
             Err(errno) => {
                 let denied = io::Error::from(errno).kind() == io::ErrorKind::PermissionDenied;
                 self.unreadable = self.unreadable.saturating_add(usize::from(denied));
-                return None;
-            }
-        };
-        let mut sockets = Vec::new();
-        let mut witness = None;
-        for entry in list.map_while(Result::ok) {
-            let name = entry.file_name();
-            if name.to_bytes().first() == Some(&b'.') {
-                continue;
-            }
-            let Some(rest) = left.checked_sub(1) else {
-                self.truncated = true;
-                break;
-            };
-            *left = rest;
-            if let Some(inode) = socket_of(&dir, name).filter(|inode| wanted.contains(inode)) {
-                sockets.push(inode);
-                witness = Some(entry);
+                None
             }
         }
-        let witness = witness?;
+    }
+
+    /// Takes the wanted sockets that a process holds.
+    fn take(&mut self, search: &mut Search, table: &Table, proc_root: &Path, pid: Pid) {
+        let place = self.processes.len();
+        let mut witness = None;
+        let all = table.each(|name, inode| {
+            let Some(rest) = search.left.checked_sub(1) else { return false };
+            search.left = rest;
+            if search.wanted.contains(&inode) {
+                search.missing.remove(&inode);
+                self.holds.push((inode, place));
+                witness = Some(name.to_owned());
+            }
+            !search.is_over()
+        });
+        self.truncated |= !all && !search.is_over();
+        let Some(witness) = witness else { return };
         // While the directory can be read through its handle, the process lives, and its number with it.
-        let process =
-            Process::alive(proc_root, pid).filter(|_| socket_of(&dir, witness.file_name()).is_some());
-        Some(Held { sockets, process: process.unwrap_or_else(Process::unknown) })
+        let process = Process::alive(proc_root, pid).filter(|_| socket_of(&table.dir, &witness).is_some());
+        self.processes.push(Holder { pid, process: process.unwrap_or_else(Process::unknown) });
     }
 }
 
-struct Held {
-    sockets: Vec<Inode>,
-    process: Process,
+/// What is looked for.
+struct Search {
+    wanted: FxHashSet<Inode>,
+    missing: FxHashSet<Inode>,
+    which: WhichHolders,
+    /// Descriptors that may still be looked at.
+    left: usize,
+}
+
+impl Search {
+    fn is_over(&self) -> bool {
+        self.which == WhichHolders::First && self.missing.is_empty()
+    }
+
+    /// Whether a process has very many descriptors, and no missing socket behind any of some.
+    fn seems_vain(&self, table: &Table) -> bool {
+        if self.which == WhichHolders::All || table.open < MANY {
+            return false;
+        }
+        let step = (table.open / SAMPLE).max(1);
+        let some = (0..table.open).rev().step_by(step).take(SAMPLE);
+        let found = some.filter_map(|number| socket_of(&table.dir, DecInt::new(number).as_c_str()));
+        !found.into_iter().any(|inode| self.missing.contains(&inode))
+    }
+}
+
+/// From so many descriptors on, [`SAMPLE`] of them are looked at first.
+const MANY: usize = 512;
+const SAMPLE: usize = 64;
+/// Numbers without a descriptor that are tried before the directory is listed after all.
+const MOST_GAPS: usize = 256;
+
+/// The descriptors of a process.
+struct Table {
+    dir: OwnedFd,
+    /// How many there are; 0 where the kernel does not say: it does from 6.2 on.
+    open: usize,
+}
+
+impl Table {
+    fn new(dir: OwnedFd) -> Self {
+        let open = fstat(&dir).ok().and_then(|stat| usize::try_from(stat.st_size).ok());
+        Self { dir, open: open.unwrap_or(0) }
+    }
+
+    /// Calls `found` with each descriptor that is a socket until it says no more; false where it did.
+    ///
+    /// By number, where the kernel tells how many there are: to list them costs half as much as to read them.
+    fn each(&self, mut found: impl FnMut(&CStr, Inode) -> bool) -> bool {
+        let (mut met, mut gaps, mut number) = (0_usize, 0_usize, 0_usize);
+        while met < self.open && gaps <= MOST_GAPS {
+            let name = DecInt::new(number);
+            match link_of(&self.dir, name.as_c_str()) {
+                None => gaps = gaps.saturating_add(1),
+                Some(link) => {
+                    met = met.saturating_add(1);
+                    if let Link::Socket(inode) = link
+                        && !found(name.as_c_str(), inode)
+                    {
+                        return false;
+                    }
+                }
+            }
+            number = number.saturating_add(1);
+        }
+        if self.open != 0 && met >= self.open {
+            return true;
+        }
+        let Ok(list) = Dir::read_from(&self.dir) else { return true };
+        for entry in list.map_while(Result::ok) {
+            let name = entry.file_name();
+            let read_before =
+                name.to_str().ok().and_then(|name| name.parse().ok()).is_none_or(|one: usize| one < number);
+            if let Some(inode) = socket_of(&self.dir, name).filter(|_| !read_before)
+                && !found(name, inode)
+            {
+                return false;
+            }
+        }
+        true
+    }
+}
+
+/// What a descriptor leads to.
+enum Link {
+    Socket(Inode),
+    Other,
 }
 
 /// The socket that a descriptor leads to.
 fn socket_of(dir: &OwnedFd, descriptor: &CStr) -> Option<Inode> {
-    let mut buffer = [std::mem::MaybeUninit::uninit(); 32];
-    let (link, _) = rustix::fs::readlinkat_raw(dir, descriptor, buffer.as_mut_slice()).ok()?;
-    parse_link(link)
+    match link_of(dir, descriptor)? {
+        Link::Socket(inode) => Some(inode),
+        Link::Other => None,
+    }
+}
+
+/// What a descriptor leads to; none where there is none of this number.
+fn link_of(dir: &OwnedFd, descriptor: &CStr) -> Option<Link> {
+    let mut buffer = [MaybeUninit::uninit(); 32];
+    let (link, _) = readlinkat_raw(dir, descriptor, buffer.as_mut_slice()).ok()?;
+    Some(parse_link(link).map_or(Link::Other, Link::Socket))
 }
 
 /// Reads `socket:[12345]`.
@@ -207,6 +299,23 @@ mod tests {
             assert_eq!(holder.pid, Pid(std::process::id()));
             assert!(holder.process.exe().unwrap().contains("portscope") && holder.process.comm().is_some());
         }
+    }
+
+    #[test]
+    fn a_socket_among_very_many_descriptors_and_gaps_is_found() {
+        let null = fs::File::open("/dev/null").unwrap();
+        let mut others: Vec<_> = (0..MANY).map(|_| null.try_clone().unwrap()).collect();
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = Port::new(listener.local_addr().unwrap().port());
+        let all = Sockets::here(Path::new("/proc"), &[Protocol::Tcp], usize::MAX).unwrap();
+        let ours = all.list.iter().find(|one| one.local_port == port).unwrap().inode.unwrap();
+        let is_found = || {
+            let holders = Holders::of(Path::new("/proc"), [ours], WhichHolders::First).unwrap();
+            holders.holders(ours).next().map(|one| one.pid) == Some(Pid(std::process::id()))
+        };
+        assert!(is_found());
+        others.truncate(MANY / 4);
+        assert!(is_found(), "behind the gap that the others left");
     }
 
     #[test]

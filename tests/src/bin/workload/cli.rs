@@ -20,6 +20,9 @@ pub(crate) struct Cli {
     /// In which network namespace to work.
     #[arg(long, global = true, value_enum, default_value_t = Netns::Current)]
     pub(crate) netns: Netns,
+    /// The file of a network namespace to enter first.
+    #[arg(long, global = true, value_name = "PATH", conflicts_with = "netns")]
+    pub(crate) enter: Option<PathBuf>,
     /// `ip_local_port_range` to set first; needs `--netns own`.
     #[arg(long, global = true, value_name = "LO-HI", value_parser = port_range)]
     pub(crate) port_range: Option<[u16; 2]>,
@@ -64,6 +67,8 @@ pub(crate) enum Command {
     Occupy(Occupy),
     /// Connects by io_uring.
     Ring(Ring),
+    /// Takes ports as it is told, order by order, on standard input.
+    Obey,
     /// Sockets that one process opens and binds, and another connects.
     Handed,
     /// The other process of `handed`: connects the socket that is its standard input.
@@ -116,6 +121,9 @@ pub(crate) struct Connects {
     /// How each connection ends.
     #[arg(long, value_enum, default_value_t = Ending::Reset)]
     pub(crate) ending: Ending,
+    /// Pause of each thread after each.
+    #[arg(long, value_name = "MS", default_value_t = 0)]
+    pub(crate) every_ms: u64,
     /// The same as `--ending close-first`.
     #[arg(long)]
     pub(crate) close_first: bool,

@@ -2,6 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::sync::OnceLock;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 use portscope_tests::operation::{Line, Summary};
@@ -26,10 +29,17 @@ pub(crate) fn connects(stage: &Stage, plan: &Connects) -> Result<()> {
     let to = plan.to.or(listener.as_ref().map(|(_, addr)| *addr)).context("nowhere to connect to")?;
     let server = listener.as_ref().map(|(endpoint, _)| endpoint);
     let before = namespace::active_opens()?;
-    let by_errno = share(plan.threads, plan.count, |count| connect_times(stage, plan, server, to, count))?;
+    let (began, first) = (Instant::now(), OnceLock::new());
+    let refused = || {
+        first.get_or_init(|| began.elapsed());
+    };
+    let by_errno =
+        share(plan.threads, plan.count, |count| connect_times(stage, plan, server, (to, &refused), count))?;
+    let first_failure_ms = first.get().map(|after| after.as_millis().try_into()).transpose()?;
     let summary = Summary {
         connects: plan.count,
         active_opens: namespace::active_opens()?.saturating_sub(before),
+        first_failure_ms,
         ..summary(by_errno)
     };
     stage.line(&Line::Summary(summary))
@@ -49,7 +59,7 @@ where
     let threads = u64::from(threads.max(1));
     let work = &work;
     let parts = (0..threads).map(|at| count / threads + u64::from(at < count % threads));
-    std::thread::scope(|scope| {
+    thread::scope(|scope| {
         let running: Vec<_> = parts.map(|part| scope.spawn(move || work(part))).collect();
         let mut sum = Failures::new();
         for thread in running {
@@ -67,11 +77,12 @@ pub(crate) fn summary(by_errno: Failures) -> Summary {
     Summary { summary: true, failures: by_errno.values().sum(), by_errno, ..Summary::default() }
 }
 
+/// Connects so many times; `refused` is called at each that gets no port.
 fn connect_times(
     stage: &Stage,
     plan: &Connects,
     server: Option<&Endpoint<'_>>,
-    to: SocketAddr,
+    (to, refused): (SocketAddr, &(dyn Fn() + Sync)),
     count: u64,
 ) -> Result<Failures> {
     let mut failures = Failures::new();
@@ -90,6 +101,7 @@ fn connect_times(
             Ok(()) => {}
             Err(error @ Errno::ADDRNOTAVAIL) => {
                 *failures.entry(errno_name(error)).or_default() += 1;
+                refused();
                 continue;
             }
             Err(error) => return Err(error.into()),
@@ -103,6 +115,7 @@ fn connect_times(
         } else {
             drop(socket);
         }
+        thread::sleep(Duration::from_millis(plan.every_ms));
     }
     Ok(failures)
 }

@@ -19,6 +19,7 @@ mod flood;
 mod ground;
 mod handed;
 mod namespace;
+mod obey;
 mod occupy;
 mod options;
 mod ring;
@@ -63,6 +64,7 @@ fn run(cli: &Cli) -> Result<()> {
         Command::Contend(plan) => contend::run(&stage, plan)?,
         Command::Occupy(plan) => occupy::run(&stage, plan)?,
         Command::Ring(plan) => ring::run(&stage, plan)?,
+        Command::Obey => obey::run(&stage)?,
         Command::Handed => handed::run(&stage)?,
         Command::Heir(plan) => handed::connect(&stage, plan)?,
     }

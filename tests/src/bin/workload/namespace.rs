@@ -22,6 +22,10 @@ pub(crate) fn enter(cli: &Cli) -> Result<()> {
             cli.range_to_set().is_none() && cli.reserved.is_none(),
             "sysctls are set in a namespace of our own only: add --netns own"
         );
+        if let Some(path) = &cli.enter {
+            let file = fs::File::open(path).with_context(|| path.display().to_string())?;
+            nix::sched::setns(&file, nix::sched::CloneFlags::CLONE_NEWNET).context("setns")?;
+        }
         return Ok(());
     }
     nix::sched::unshare(nix::sched::CloneFlags::CLONE_NEWNET).context("unshare(CLONE_NEWNET)")?;

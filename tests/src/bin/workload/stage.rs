@@ -7,7 +7,9 @@ use std::sync::{Mutex, PoisonError};
 
 use anyhow::Result;
 use portscope_tests::operation::{Absent, Hello, Line};
+use portscope_tests::scenario::Done;
 use rustix::io::Errno;
+use serde::Serialize;
 
 use crate::endpoint::Endpoint;
 use crate::ground::Ground;
@@ -81,7 +83,17 @@ impl Stage {
         self.line(&Line::Absent(Absent { absent: what.to_owned(), errno: errno_name(errno) }))
     }
 
+    /// Prints the answer to an order.
+    pub(crate) fn answer(&self, done: &Done) -> Result<()> {
+        self.print(done)?;
+        self.flush()
+    }
+
     pub(crate) fn line(&self, line: &Line) -> Result<()> {
+        self.print(line)
+    }
+
+    fn print(&self, line: &impl Serialize) -> Result<()> {
         let mut out = self.out.lock().unwrap_or_else(PoisonError::into_inner);
         serde_json::to_writer(&mut *out, line)?;
         out.write_all(b"\n")?;

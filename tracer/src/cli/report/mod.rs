@@ -64,6 +64,9 @@ pub(super) struct Args {
     /// Collapse processes by: program (container or unit, and executable), pid, exe, unit, container
     #[arg(long, value_enum, default_value_t)]
     by: By,
+    /// Follow each port until it is free again: how long ports are out, 4-tuples that come again soon (PS009)
+    #[arg(long)]
+    releases: bool,
     #[command(flatten)]
     map: MapOptions,
     #[command(flatten)]
@@ -123,7 +126,8 @@ fn gather(args: &Args) -> Result<u8, Failure> {
     };
     let intake = Intake::new(Processes::new(Path::new("/proc")), spaces, shown)
         .with_descent(command.follow(&armed, args.loudness.quiet)?);
-    let mut gatherer = Gatherer::new(intake, pipeline::window(settings.explicit, false), Path::new("/proc"));
+    let mut gatherer =
+        Gatherer::new(intake, pipeline::window(settings.explicit, settings.releases), Path::new("/proc"));
     announce(args.ready_file.as_deref())?;
     let mut load = runtime.block_on(async { command.start(args, &mut gatherer) })?;
     let watched = Watched {
@@ -226,7 +230,7 @@ fn settings(args: &Args, command: &Command) -> Result<Settings, Failure> {
         buffer_bytes: args.kernel.buffer,
         // Connects from a bound port are among the checks: bind before connect is seen by them.
         explicit: true,
-        releases: false,
+        releases: args.releases,
         count_only: false,
         filter,
     })

@@ -88,7 +88,9 @@ pub(super) const PS004: Explanation = Explanation {
 pub(super) const PS010: Explanation = Explanation {
     id: Id(10),
     title: "steady demand comes near to the range",
-    when: "Connects per second times the mean time that each port is out come to 80 % of the range or more.",
+    when: "Connects per second times the mean time that each port is out come to 80 % of the range or more, with at \
+           least 20 closes. The time is that of the releases (`report --releases`), else what the ports out at the \
+           start and at the end make of the rate.",
     means: "By Little's law that many ports are out at once when nothing changes. A small peak, or a slower peer, \
             fills the pool.",
     confirm: "Connects per second from `nstat -az TcpActiveOpens` taken twice; the mean number of ports out from `ss \

@@ -11,9 +11,10 @@ pub(super) const PS005: Explanation = Explanation {
     confirm: "`ss -Htanp 'sport = :50051'` shows a connection and no listener; `sysctl \
               net.ipv4.ip_local_port_range net.ipv4.ip_local_reserved_ports`.",
     helps: &[
-        "`ss -K src LOCAL dst REMOTE` ends the connection at once (needs INET_DIAG_DESTROY). Risk: its owner sees \
-         an abort. A holder that closes by itself can leave a TIME_WAIT that bars the bind for 60 s; `ss -K state \
-         time-wait 'sport = :PORT'` ends that, too.",
+        "`ss -tK src LOCAL dst REMOTE` (`-uK` for UDP) ends the connection at once (needs INET_DIAG_DESTROY). Risk: \
+         its owner sees an abort; had it bound the port by name, it keeps it until it closes the socket. A holder \
+         that closes by itself can leave a TIME_WAIT that bars the bind for 60 s; `ss -tK state time-wait 'sport = \
+         :PORT'` ends that, too.",
         "Add the port to net.ipv4.ip_local_reserved_ports for the future. Writing the list replaces it: repeat \
          what is set.",
     ],
@@ -28,7 +29,7 @@ pub(super) const PS009: Explanation = Explanation {
     title: "the same 4-tuple again soon after its close",
     when: "At least 1 % of the connections had both ends in common with one that was closed less than 60 s, or less \
            than 120 s, before. A warning only off loopback, where connections are tracked and SYNs were sent again \
-           meanwhile.",
+           meanwhile. Closes are seen with `report --releases`.",
     means: "Linux allows it where this end did not close first, or where tcp_tw_reuse applies. A box on the way \
             that still remembers the old connection may drop the new one: conntrack keeps closed connections for \
             120 s, TIME_WAIT lasts 60 s.",
@@ -45,7 +46,8 @@ pub(super) const PS019: Explanation = Explanation {
     title: "EADDRNOTAVAIL, and ports are free",
     when: "A bind or a connect failed with EADDRNOTAVAIL for another reason than want of ports: the address is none \
            of this namespace, `::1` where IPv6 is off, no source address for the destination, or a connect from a \
-           port that was fixed, to an end that this port is connected to already.",
+           port that was fixed, to an end that this port is connected to already. A connect without a source address fails before a port is looked \
+           for, so that portscope does not see it; and with fentry and kprobe a bind to an address that is not there.",
     means: "The text is the same, \"Cannot assign requested address\", and no setting of ports mends it.",
     confirm: "`ip address` (is the address there?), `sysctl net.ipv6.conf.lo.disable_ipv6`, `ip route get \
               DESTINATION` (is there a source?), `ss -Htan 'sport = :PORT'` (is the 4-tuple in use?).",
@@ -87,7 +89,7 @@ pub(super) const PS021: Explanation = Explanation {
     helps: &[
         "setsockopt(SOL_SOCKET, SO_REUSEADDR, 1) before bind. No risk: servers do so.",
         "Wait until the last one has ended.",
-        "`ss -K state time-wait 'sport = :PORT'`. Risk: late segments may reach the next connection.",
+        "`ss -tK state time-wait 'sport = :PORT'`. Risk: late segments may reach the next connection.",
     ],
     wont_help: &["tcp_tw_reuse: it is for connect.", "tcp_fin_timeout.", "Reserving the port."],
 };

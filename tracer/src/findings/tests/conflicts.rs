@@ -35,8 +35,9 @@ fn ps005_frees_the_port_and_reserves_it_beside_what_is_reserved() {
     is_well_formed(&finding);
     assert_eq!(finding.title, "50051/tcp is held by an outbound connection; nobody listens");
     let [kill, reserve] = finding.commands.as_slice() else { panic!("{:#?}", finding.commands) };
-    assert_eq!(kill.run, "ss -K src 10.0.3.14:50051 dst 10.0.8.4:4317");
-    assert_eq!(kill.risk.as_deref(), Some("otel-agent sees an abort"));
+    assert_eq!(kill.run, "ss -tK src 10.0.3.14:50051 dst 10.0.8.4:4317");
+    let risk = kill.risk.as_deref().unwrap();
+    assert!(risk.contains("bound this port by name, it keeps it until it closes"), "{risk}");
     assert_eq!(reserve.run, "sysctl -w net.ipv4.ip_local_reserved_ports=\"9100,50051\"");
     assert_eq!(reserve.undo.as_deref(), Some("sysctl -w net.ipv4.ip_local_reserved_ports=9100"));
     let text = text(&finding);
@@ -52,7 +53,7 @@ fn ps005_frees_the_port_and_reserves_it_beside_what_is_reserved() {
 fn ps005_knows_a_time_wait_of_an_outbound_connection() {
     let scene = lost("", vec![socket(State::TimeWait, 50_051, Some(("10.0.8.4", 4_317)))]);
     let finding = scene.only(5);
-    assert!(finding.commands[0].run.contains("ss -K state time-wait 'sport = :50051'"));
+    assert!(finding.commands[0].run.contains("ss -tK state time-wait 'sport = :50051'"));
     assert!(finding.advice[0].text.ends_with("or wait 40 s"), "{:?}", finding.advice);
 }
 

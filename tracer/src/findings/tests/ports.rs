@@ -36,8 +36,9 @@ why          the range 40000-40999 has 1,000 ports, the default one 28,232
 do 1         keep connections open (pool, keep-alive) in php-fpm
 do 2         more 4-tuples: another source address, or more addresses or ports of the destination
 do 3         sysctl -w net.ipv4.ip_local_port_range=\"15000 60999\"   45,999 ports, 766/s; reserve 15672 first
+undo         =\"40000 40999\"
 risk         a service that starts later may find its port given out
-do 4         sysctl -w net.ipv4.tcp_tw_reuse=1
+do 4         sysctl -w net.ipv4.tcp_tw_reuse=1   undo: =2
 risk         NAT or a firewall may drop reused flows; the peer needs timestamps, too
 won't help   tcp_fin_timeout, ulimit -n, tcp_tw_recycle (removed from Linux), lower tcp_max_tw_buckets
              SO_LINGER 0 (unsent data is lost)";

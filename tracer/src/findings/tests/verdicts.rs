@@ -101,6 +101,12 @@ fn a_load_is_port_bound_from_its_first_refusal() {
 }
 
 #[test]
+fn a_load_is_not_port_bound_by_the_full_pool_of_somebody_else() {
+    let (found, reason, _) = word(&Scene { is_load: true, refusals: Vec::new(), ..exhausted() });
+    assert_eq!(found, Word::NotPortBound, "{reason}");
+}
+
+#[test]
 fn a_load_that_spends_its_cpu_past_the_cliff_is_port_bound() {
     let mut scene = Scene { is_load: true, cpu_ns: Some(10_000_000), ..Scene::traced() };
     scene.feed((0..1_000).map(|ms| connect(ms, 40_001)));
