@@ -62,6 +62,20 @@ pub struct HeldPools {
     pub peak_barred: Vec<u32>,
     /// Who holds the fullest ones, by the same places; empty where nobody was asked.
     pub holders: Vec<Vec<Holding>>,
+    /// Those of its pools that were nearly full while it was watched, at their fullest; they need not be among the
+    /// fullest now.
+    pub worst: Vec<Worst>,
+}
+
+/// A pool at a moment when it was nearly full.
+#[derive(Clone, Debug)]
+pub struct Worst {
+    /// The pool as it was.
+    pub pool: Pool,
+    /// Who held it then.
+    pub holders: Vec<Holding>,
+    /// When that was.
+    pub at: MonoNs,
 }
 
 impl HeldPools {

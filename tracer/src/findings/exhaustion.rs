@@ -6,11 +6,11 @@ use super::{
     Case, Finding, Flow, Refusal, Severity, draft,
     place::Place,
     relief,
-    seen::{Seen, is_exhaustion, key_of, pool_of, pools, window_ns},
+    seen::{Seen, is_exhaustion, key_of, pools, window_ns, worst_of},
     wording,
 };
 use crate::{
-    event::{Cause, NetnsId, Site},
+    event::{Cause, MonoNs, NetnsId, Site},
     stats::SearchSums,
     stock::PoolKey,
 };
@@ -91,7 +91,7 @@ fn of_totals(flow: &Flow<'_>) -> Option<Finding> {
 fn of_refusals(case: &Case<'_>, flow: &Flow<'_>, refusals: &[&Refusal]) -> Option<Finding> {
     let worst = refusals.first()?;
     let key = key_of(worst);
-    let seen = key.as_ref().and_then(|key| pool_of(case, worst.netns, key));
+    let seen = key.as_ref().and_then(|key| worst_of(case, worst.netns, key));
     let place = Place::of(case, worst.netns);
     let refused: u64 = refusals.iter().fold(0, |sum, one| sum.saturating_add(one.count));
     let asked = wording::share(worst.attempts, window_ns(flow)).map(|per_ns| per_ns * 1e9);
@@ -102,14 +102,15 @@ fn of_refusals(case: &Case<'_>, flow: &Flow<'_>, refusals: &[&Refusal]) -> Optio
         .fact("refused_here", worst.count)
         .fact("attempts_here", worst.attempts)
         .fact("error", json!(worst.errno.map(|errno| errno.to_string())))
-        .fact("first_after_s", wording::real(worst.first.since(flow.start)) / 1e9)
+        .fact("first_after_s", after_s(flow, worst.first))
         .fact("asked_per_s", json!(asked))
         .fact("victims", draft::victims(worst));
     if let Some(seen) = &seen {
         finding = draft::pool_facts(finding, seen.pool, seen.peak)
             .fact("holders", draft::holders(seen.holders))
             .fact("pays_back_per_s", seen.pool.limits().pays_back_per_s())
-            .line("held by", held_by(seen));
+            .fact("held_after_s", json!(seen.then.map(|then| after_s(flow, then))))
+            .line("held by", held_then(flow, seen));
     }
     finding = finding
         .maybe_line("refused to", refused_to(case, worst, seen.as_ref()))
@@ -123,6 +124,20 @@ fn of_refusals(case: &Case<'_>, flow: &Flow<'_>, refusals: &[&Refusal]) -> Optio
         Some(seen) => relief::advise(finding, seen, place.as_ref()),
         None => place.iter().fold(finding, |finding, place| relief::widen(finding, place, is_connect)),
     })
+}
+
+/// Seconds from the beginning to a moment.
+fn after_s(flow: &Flow<'_>, at: MonoNs) -> f64 {
+    wording::real(at.since(flow.start)) / 1e9
+}
+
+/// Who has the ports of a pool, or had them when it was fullest.
+fn held_then(flow: &Flow<'_>, seen: &Seen<'_>) -> String {
+    let held = held_by(seen);
+    match seen.then {
+        Some(then) => format!("{held} (at t=+{:.0} s)", after_s(flow, then)),
+        None => held,
+    }
 }
 
 fn title(worst: &Refusal, refusals: &[&Refusal]) -> String {

@@ -25,7 +25,7 @@ mod seen;
 mod verdict;
 mod wording;
 
-pub use case::{Case, Descriptors, Flow, HeldPools, Holding, Listening, Refusal, Victim};
+pub use case::{Case, Descriptors, Flow, HeldPools, Holding, Listening, Refusal, Victim, Worst};
 pub use catalogue::{Explanation, catalogue, explain};
 pub use finding::{Advice, Command, Finding, Id, Line, Severity, UnknownId, Verdict, Word};
 pub use judge::{Judgement, judge};

@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::{Case, Flow, HeldPools, Holding, Refusal, place::Place, wording};
 use crate::{
-    event::{Cause, Errno, NetnsId, Port, Protocol, Site},
+    event::{Cause, Errno, MonoNs, NetnsId, Port, Protocol, Site},
     stats::{Destination, Row, TIME_WAIT_NS, TimeWaits},
     stock::{Blocking, NetnsStock, Pool, PoolKey, PortSet, ReuseRule, Socket, State},
 };
@@ -17,6 +17,8 @@ pub(super) struct Seen<'a> {
     /// Most ports barred at once, as far as it was looked.
     pub(super) peak: u32,
     pub(super) holders: &'a [Holding],
+    /// When it was so; none for now.
+    pub(super) then: Option<MonoNs>,
 }
 
 impl Seen<'_> {
@@ -35,7 +37,7 @@ impl Seen<'_> {
 pub(super) fn pools<'a>(case: &Case<'a>) -> impl Iterator<Item = Seen<'a>> {
     let seen = |held: &'a HeldPools| {
         let netns = held.netns;
-        held.iter().map(move |(pool, peak, holders)| Seen { netns, pool, peak, holders })
+        held.iter().map(move |(pool, peak, holders)| Seen { netns, pool, peak, holders, then: None })
     };
     case.pools.iter().flat_map(seen)
 }
@@ -81,6 +83,22 @@ pub(super) fn key_of(refusal: &Refusal) -> Option<PoolKey> {
 pub(super) fn pool_of<'a>(case: &Case<'a>, netns: Option<NetnsId>, key: &PoolKey) -> Option<Seen<'a>> {
     let netns = netns.or_else(|| Place::of(case, None).map(|place| place.id()));
     pools(case).find(|seen| Some(seen.netns) == netns && seen.pool.key == *key)
+}
+
+/// The pool of this key when it was fullest, which may be now.
+pub(super) fn worst_of<'a>(case: &Case<'a>, netns: Option<NetnsId>, key: &PoolKey) -> Option<Seen<'a>> {
+    let now = pool_of(case, netns, key);
+    let netns = netns.or_else(|| Place::of(case, None).map(|place| place.id()));
+    let held = case.pools.iter().find(|held| Some(held.netns) == netns)?;
+    let worst = held.worst.iter().find(|worst| worst.pool.key == *key).map(|worst| Seen {
+        netns: held.netns,
+        pool: &worst.pool,
+        peak: worst.pool.barred,
+        holders: &worst.holders,
+        then: Some(worst.at),
+    });
+    let barred = |seen: &Option<Seen<'_>>| seen.map_or(0, |seen| seen.pool.barred);
+    if barred(&worst) > barred(&now) { worst } else { now }
 }
 
 /// The row of a destination, if its pool is the only one to there: a row knows no local address.

@@ -7,7 +7,8 @@ use rustc_hash::FxHashMap;
 use super::{
     answer,
     frame::self_cost,
-    gather::{Gathered, Peaks},
+    gather::Gathered,
+    look::{Moment, Peaks},
     report::{self, Span},
     survey::{Known, Survey},
 };
@@ -128,7 +129,11 @@ impl Known for Flowed<'_> {
     }
 
     fn peak(&self, netns: NetnsId, key: &PoolKey) -> u32 {
-        self.peaks.get(&(netns, *key)).copied().unwrap_or(0)
+        self.peaks.barred(netns, key)
+    }
+
+    fn moments(&self, netns: NetnsId) -> Vec<Arc<Moment>> {
+        self.peaks.moments(netns).map(Arc::clone).collect()
     }
 
     fn maker(&mut self, netns: NetnsId, socket: &Socket) -> Option<(Pid, Process)> {

@@ -12,7 +12,8 @@ use rustc_hash::FxHashMap;
 use super::{
     accounts::since,
     conclude::{Conclusion, Watched, conclude},
-    gather::{Gathered, Gatherer, Peaks, absorb},
+    gather::{Gathered, Gatherer, absorb},
+    look::Peaks,
 };
 use crate::{
     enrich::monotonic_now,

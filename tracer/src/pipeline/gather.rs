@@ -6,23 +6,22 @@ use std::{
     time::{Duration, Instant},
 };
 
-use rustc_hash::FxHashMap;
-
 use super::{
     Consumer,
     accounts::{Accounts, kind, outcome, protocol, since},
     intake::{Arrival, Intake},
+    look::{Look, Peaks},
 };
 use crate::{
     enrich::monotonic_now,
-    event::{Comm, MonoNs, NetnsId, Pid},
+    event::{Cause, Comm, MonoNs, Pid},
     kernel::{
         Armed, KernelError,
         counts::{Counts, Tally},
     },
     output::records::Accounting,
     stats::{Lost, Settings, Stats},
-    stock::{PoolKey, Pools, PortSet, Stock, StockError, Wanted},
+    stock::StockError,
 };
 
 /// The stock is looked at so often, unless a look takes long: then each is followed by a pause of
@@ -31,11 +30,8 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// At most 1 ÷ 25 of a CPU goes into looking.
 const PAUSE_TO_LOOK: u32 = 24;
 
-/// Most ports barred at once, by pool, as far as it was looked.
-pub type Peaks = FxHashMap<(NetnsId, PoolKey), u32>;
-
-/// What one look at the stock found.
-type Looked = Result<Vec<((NetnsId, PoolKey), u32)>, StockError>;
+/// A look that has ended.
+type Looked = Result<Look, StockError>;
 
 /// What was counted in a window.
 #[derive(Debug)]
@@ -44,7 +40,7 @@ pub struct Gathered {
     pub stats: Stats,
     /// Those since the start, which know who made a connection before the window; none where it began then.
     pub since_start: Option<Stats>,
-    /// Most ports barred at once.
+    /// How full pools were at most.
     pub peaks: Peaks,
     /// The accounts.
     pub accounting: Accounting,
@@ -64,6 +60,12 @@ pub struct Gatherer {
     look: Option<JoinHandle<Looked>>,
     began: Instant,
     next: Instant,
+    /// How long to rest after the last look.
+    pause: Duration,
+    /// It was looked ahead of time once.
+    hurried: bool,
+    /// A port was refused for want of one, and nobody has looked since.
+    refused: bool,
 }
 
 impl Gatherer {
@@ -79,6 +81,9 @@ impl Gatherer {
             look: None,
             began: Instant::now(),
             next: Instant::now() + LOOK_EVERY,
+            pause: Duration::ZERO,
+            hurried: false,
+            refused: false,
         }
     }
 
@@ -122,9 +127,13 @@ impl Gatherer {
 
     fn look(&mut self) {
         self.began = Instant::now();
+        self.refused = false;
         let proc_root = self.proc_root.clone();
+        let interval = self.interval.iter().map(|(_, peaks)| peaks.clone());
+        let before: Vec<Peaks> = interval.chain([self.peaks.clone()]).collect();
         // Namespaces are entered there, never on the thread that reads the ring.
-        let spawned = thread::Builder::new().name("stock".into()).spawn(move || look(&proc_root));
+        let spawned =
+            thread::Builder::new().name("stock".into()).spawn(move || Look::take(&proc_root, &before));
         match spawned {
             Ok(look) => self.look = Some(look),
             Err(error) => log::debug!("no thread to look at the stock: {error}"),
@@ -132,16 +141,23 @@ impl Gatherer {
         self.next = self.began + LOOK_EVERY;
     }
 
+    /// Who holds a pool that was just found full may soon be gone: that is looked at ahead of time. At first at once,
+    /// then no more often than the pause between looks allows.
+    fn hurries(&mut self) -> bool {
+        let hurries = self.refused && (!self.hurried || self.began.elapsed() >= self.pause);
+        self.hurried |= hurries;
+        hurries
+    }
+
     fn looked(&mut self, look: JoinHandle<Looked>) {
         let took = self.began.elapsed();
-        self.next = self.next.max(Instant::now() + took * PAUSE_TO_LOOK);
+        self.pause = took * PAUSE_TO_LOOK;
+        self.next = self.next.max(Instant::now() + self.pause);
         match look.join() {
-            Ok(Ok(found)) => {
-                for (key, barred) in found {
-                    raise(&mut self.peaks, key, barred);
-                    if let Some((_, peaks)) = &mut self.interval {
-                        raise(peaks, key, barred);
-                    }
+            Ok(Ok(look)) => {
+                self.peaks.raise(&look);
+                if let Some((_, peaks)) = &mut self.interval {
+                    peaks.raise(&look);
                 }
             }
             Ok(Err(error)) => log::debug!("{error}"),
@@ -166,8 +182,9 @@ impl Consumer for Gatherer {
     }
 
     fn take(&mut self, record: &[u8], _out: &mut Vec<u8>) {
-        let Self { intake, stats, interval, .. } = self;
+        let Self { intake, stats, interval, refused, .. } = self;
         intake.take(record, |Arrival { event, search, process }| {
+            *refused |= event.cause() == Some(Cause::Exhausted);
             stats.take(event, &search, process);
             if let Some((stats, _)) = interval {
                 stats.take(event, &search, process);
@@ -190,16 +207,11 @@ impl Consumer for Gatherer {
         match self.look.take() {
             Some(look) if look.is_finished() => self.looked(look),
             Some(look) => self.look = Some(look),
-            None if Instant::now() >= self.next => self.look(),
+            None if Instant::now() >= self.next || self.hurries() => self.look(),
             None => {}
         }
         Ok(())
     }
-}
-
-fn raise(peaks: &mut Peaks, key: (NetnsId, PoolKey), barred: u32) {
-    let most = peaks.entry(key).or_insert(0);
-    *most = barred.max(*most);
 }
 
 /// Adds events of which the kernel half kept the count alone.
@@ -214,20 +226,6 @@ pub(super) fn absorb(stats: &mut Stats, tallies: &[Tally]) {
             count: tally.cell.count,
         });
     }
-}
-
-/// The fullest pools of all namespaces.
-fn look(proc_root: &Path) -> Looked {
-    let stock = Stock::take(proc_root, &Wanted::default())?;
-    let nobody = PortSet::default();
-    let mut found = Vec::new();
-    for space in &stock.spaces {
-        let Some(Pools { connect, bind, .. }) = space.pools(&nobody) else { continue };
-        found.extend(
-            connect.into_iter().chain(bind).map(|pool| ((space.namespace.id, pool.key), pool.barred)),
-        );
-    }
-    Ok(found)
 }
 
 /// What is counted in a window that begins now.

@@ -10,6 +10,7 @@ mod frame;
 mod gather;
 mod host;
 mod intake;
+mod look;
 mod observer;
 pub mod report;
 mod spaces;
@@ -26,8 +27,9 @@ use std::{
 pub use accounts::Accounts;
 pub use culprits::Culprits;
 pub use frame::{FrameFacts, footer, header, hook_state};
-pub use gather::{Gathered, Gatherer, Peaks, window};
+pub use gather::{Gathered, Gatherer, window};
 pub use intake::{Arrival, Intake, Shown};
+pub use look::{Moment, Peaks};
 pub use observer::Observer;
 pub use spaces::Spaces;
 pub use summary::per_process;

@@ -1,14 +1,17 @@
 //! From the stock, and what the flow knows of it, to what a verdict is drawn from.
 
-use std::{collections::BTreeMap, path::Path};
+use std::{collections::BTreeMap, path::Path, sync::Arc};
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use super::host::{descriptors, node_agents};
+use super::{
+    host::{descriptors, node_agents},
+    look::Moment,
+};
 use crate::{
     enrich::Process,
     event::{Cause, NetnsId, Pid, Port, Protocol},
-    findings::{Case, Flow, HeldPools, Holding, Listening, Refusal},
+    findings::{Case, Flow, HeldPools, Holding, Listening, Refusal, Worst},
     stock::{
         Holders, Inode, Netns, Pool, PoolKey, Pools, PortMap, PortSet, Socket, State, Stock, StockError,
         Wanted, WhichHolders, exposed_listeners, sockets_on,
@@ -32,6 +35,8 @@ pub trait Known {
     fn binders(&self, netns: NetnsId) -> PortSet;
     /// Most ports of a pool barred at once.
     fn peak(&self, netns: NetnsId, key: &PoolKey) -> u32;
+    /// The pools of a namespace that were nearly full, each at its fullest.
+    fn moments(&self, netns: NetnsId) -> Vec<Arc<Moment>>;
     /// Who made a connection that no process holds any more.
     fn maker(&mut self, netns: NetnsId, socket: &Socket) -> Option<(Pid, Process)>;
 }
@@ -47,6 +52,10 @@ impl Known for Nothing {
 
     fn peak(&self, _netns: NetnsId, _key: &PoolKey) -> u32 {
         0
+    }
+
+    fn moments(&self, _netns: NetnsId) -> Vec<Arc<Moment>> {
+        Vec::new()
     }
 
     fn maker(&mut self, _netns: NetnsId, _socket: &Socket) -> Option<(Pid, Process)> {
@@ -106,6 +115,7 @@ impl Survey {
                 pools: found,
                 peak_barred,
                 holders: Vec::new(),
+                worst: Vec::new(),
             });
         }
         let node_agents = node_agents(proc_root, &stock);
@@ -203,6 +213,10 @@ impl Survey {
             Some(Listening { netns, port, pid: holder.pid, process: holder.process.clone() })
         });
         self.listeners = named.collect();
+        for held in &mut self.pools {
+            let moments = known.moments(held.netns);
+            held.worst = moments.iter().map(|moment| worst(moment, known)).collect();
+        }
         for (held, sockets) in self.pools.iter_mut().zip(sockets) {
             held.holders =
                 sockets.iter().map(|sockets| group(held.netns, sockets, &holders, known)).collect();
@@ -253,7 +267,7 @@ fn named(pools: &Pools) -> Vec<bool> {
 
 /// The sockets behind the barred ports of a pool, one a port: one of a process rather than a TIME_WAIT, one of
 /// the pool itself rather than another.
-fn barring(pool: &Pool, sockets: &[Socket]) -> Vec<Socket> {
+pub(super) fn barring(pool: &Pool, sockets: &[Socket]) -> Vec<Socket> {
     let mut by_port: FxHashMap<u16, (u8, Socket)> = FxHashMap::default();
     for socket in sockets.iter().filter(|one| one.protocol == pool.key.proto()) {
         let Some(port) = socket.local_port.map(Port::get) else { continue };
@@ -288,6 +302,12 @@ fn rank(pool: &Pool, socket: &Socket) -> Option<u8> {
             (wild || socket.local_addr == laddr).then_some(alive)
         }
     }
+}
+
+/// A pool at its worst, with those who had it then.
+fn worst(moment: &Moment, known: &mut dyn Known) -> Worst {
+    let holders = group(moment.netns, &moment.sockets, &moment.holders, known);
+    Worst { pool: moment.pool.clone(), holders, at: moment.at }
 }
 
 /// Sockets by who holds them, the most first.

@@ -112,7 +112,13 @@ impl Scene {
             binders: &PortSet::default(),
         };
         let pools = Pools::of(&ground, MOST_POOLS);
-        self.pools = vec![HeldPools { netns: netns(), pools, peak_barred: Vec::new(), holders: Vec::new() }];
+        self.pools = vec![HeldPools {
+            netns: netns(),
+            pools,
+            peak_barred: Vec::new(),
+            holders: Vec::new(),
+            worst: Vec::new(),
+        }];
     }
 
     /// Says who holds the fullest pool for connect.

@@ -1,0 +1,166 @@
+//! A look at the stock while events are gathered: how full the pools are, and who holds those that are nearly full.
+//!
+//! At the end of a report the holders may be long gone: what counts is who had the ports when there were none left.
+
+use std::{path::Path, sync::Arc};
+
+use rustc_hash::FxHashMap;
+
+use super::survey::barring;
+use crate::{
+    enrich::monotonic_now,
+    event::{MonoNs, NetnsId},
+    stock::{Holders, Pool, PoolKey, Pools, PortSet, Socket, Stock, StockError, Wanted, WhichHolders},
+};
+
+/// Share of its ports from which on a pool is remembered as it was.
+const NEARLY_FULL: f64 = 0.9;
+/// Pools whose holders one look asks for: each may have tens of thousands of sockets.
+const MOST_MOMENTS: usize = 4;
+/// Pools that are remembered.
+const MOST_KEPT: usize = 16;
+
+/// A pool at a moment when it was nearly full, and who had its ports.
+#[derive(Debug)]
+pub struct Moment {
+    /// The namespace.
+    pub netns: NetnsId,
+    /// When.
+    pub at: MonoNs,
+    /// The pool.
+    pub pool: Pool,
+    /// The sockets behind its barred ports.
+    pub sockets: Vec<Socket>,
+    /// The processes that had them.
+    pub holders: Arc<Holders>,
+}
+
+/// A pool of a namespace.
+type Key = (NetnsId, PoolKey);
+
+/// How full pools were at most, as far as it was looked.
+#[derive(Clone, Debug, Default)]
+pub struct Peaks {
+    barred: FxHashMap<Key, u32>,
+    moments: FxHashMap<Key, Arc<Moment>>,
+}
+
+impl Peaks {
+    /// Most ports of a pool barred at once.
+    #[must_use]
+    pub fn barred(&self, netns: NetnsId, key: &PoolKey) -> u32 {
+        self.barred.get(&(netns, *key)).copied().unwrap_or(0)
+    }
+
+    /// The pools of a namespace that were nearly full, each at its fullest.
+    pub fn moments(&self, netns: NetnsId) -> impl Iterator<Item = &Arc<Moment>> {
+        self.moments.values().filter(move |moment| moment.netns == netns)
+    }
+
+    /// Takes in what one look found.
+    pub(super) fn raise(&mut self, look: &Look) {
+        for (key, barred) in &look.barred {
+            let most = self.barred.entry(*key).or_insert(0);
+            *most = (*most).max(*barred);
+        }
+        for moment in &look.moments {
+            let key = (moment.netns, moment.pool.key);
+            let is_fuller = self.fullest(&key).is_none_or(|most| moment.pool.barred > most);
+            if is_fuller && (self.moments.len() < MOST_KEPT || self.moments.contains_key(&key)) {
+                self.moments.insert(key, Arc::clone(moment));
+            }
+        }
+    }
+
+    fn fullest(&self, key: &Key) -> Option<u32> {
+        self.moments.get(key).map(|moment| moment.pool.barred)
+    }
+}
+
+/// What one look at the stock found.
+#[derive(Debug)]
+pub(super) struct Look {
+    barred: Vec<(Key, u32)>,
+    moments: Vec<Arc<Moment>>,
+}
+
+impl Look {
+    /// Looks. Namespaces are entered: not on a thread that must not wait. Pools that were as full before, in all of
+    /// these, are not looked at more closely again.
+    ///
+    /// # Errors
+    ///
+    /// /proc cannot be listed.
+    pub(super) fn take(proc_root: &Path, before: &[Peaks]) -> Result<Self, StockError> {
+        let at = monotonic_now();
+        let stock = Stock::take(proc_root, &Wanted::default())?;
+        let mut look = Self { barred: Vec::new(), moments: Vec::new() };
+        let mut fuller = Vec::new();
+        for space in &stock.spaces {
+            let netns = space.namespace.id;
+            let Some(Pools { connect, bind, .. }) = space.pools(&PortSet::default()) else { continue };
+            for pool in connect.into_iter().chain(bind) {
+                let key = (netns, pool.key);
+                look.barred.push((key, pool.barred));
+                let is_new = before.iter().any(|one| one.fullest(&key).is_none_or(|most| pool.barred > most));
+                if is_new && pool.utilisation().is_some_and(|share| share >= NEARLY_FULL) {
+                    fuller.push((netns, barring(&pool, space.list()), pool));
+                }
+            }
+        }
+        fuller.truncate(MOST_MOMENTS);
+        let inodes = fuller.iter().flat_map(|(_, sockets, _)| sockets).filter_map(|socket| socket.inode);
+        let holders = Arc::new(Holders::of(proc_root, inodes, WhichHolders::First)?);
+        look.moments = fuller
+            .into_iter()
+            .map(|(netns, sockets, pool)| {
+                Arc::new(Moment { netns, at, pool, sockets, holders: Arc::clone(&holders) })
+            })
+            .collect();
+        Ok(look)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{IpAddr, Ipv4Addr};
+
+    use super::*;
+    use crate::{
+        event::{PortRange, Protocol},
+        stock::Held,
+    };
+
+    fn look(barred: u32) -> Look {
+        let key = PoolKey::Bind { proto: Protocol::Udp, laddr: IpAddr::V4(Ipv4Addr::UNSPECIFIED) };
+        let pool = Pool {
+            key,
+            range: PortRange::new(40_000, 40_009).unwrap(),
+            effective: 10,
+            barred,
+            barred_by_binds: 0,
+            held: Held::default(),
+            reusable_time_wait: Some(0),
+            halves: None,
+            barred_ports: PortSet::default(),
+        };
+        let netns = NetnsId::new(7).unwrap();
+        let holders = Arc::new(Holders::default());
+        let at = MonoNs(u64::from(barred));
+        let moment = Arc::new(Moment { netns, at, pool, sockets: Vec::new(), holders });
+        Look { barred: vec![((netns, key), barred)], moments: vec![moment] }
+    }
+
+    #[test]
+    fn the_fullest_moment_of_a_pool_is_kept() {
+        let mut peaks = Peaks::default();
+        for barred in [9, 10, 9] {
+            peaks.raise(&look(barred));
+        }
+        let netns = NetnsId::new(7).unwrap();
+        let kept: Vec<_> = peaks.moments(netns).map(|moment| moment.at).collect();
+        assert_eq!(kept, [MonoNs(10)]);
+        assert_eq!(peaks.barred(netns, &look(0).moments[0].pool.key), 10);
+        assert_eq!(peaks.moments(NetnsId::new(8).unwrap()).count(), 0);
+    }
+}
