@@ -1,5 +1,8 @@
 //! PS001 and PS004: no port is left, in each of the ways there are; PS019: it only looks so.
 
+use std::thread;
+use std::time::Duration;
+
 use anyhow::{Result, ensure};
 use portscope_tests::backend::Backend;
 use portscope_tests::live::Live;
@@ -11,6 +14,7 @@ use super::{Report, at};
 
 per_backend! {
     one_destination_is_full_and_the_next_one_has_its_own_ports,
+    who_held_the_ports_is_told_after_they_are_gone,
     ports_that_others_hold_are_theirs_and_reserved_ones_nobodys,
     bind_before_connect_is_told_until_the_option_is_set,
     datagrams_and_binds_have_an_errno_and_a_pool_of_their_own,
@@ -61,6 +65,27 @@ fn one_destination_is_full_and_the_next_one_has_its_own_ports(live: &Live) -> Re
             "refused to greedy 50; other destinations fine (next fullest 10.0 %)",
         ],
     )
+}
+
+fn who_held_the_ports_is_told_after_they_are_gone(live: &Live) -> Result<()> {
+    let space = Space::with_range("40000-40199")?;
+    let server = server(&space, &[FULL])?;
+    let mut client = space.actor("shortlived")?;
+    let report = Report::begin(live, &["-N", &space.id().to_string()])?;
+    let full = client.take(Task::connect(at(FULL)).until_failed(5, 400))?;
+    // The stock is looked at as soon as a refusal has come through the ring.
+    thread::sleep(Duration::from_secs(3));
+    let pid = client.pid();
+    drop(client);
+    drop(server);
+    thread::sleep(Duration::from_secs(1));
+    let told = report.end()?;
+    ensure!(full.given() == 200 && full.failed_with("EADDRNOTAVAIL") == 5, "{:?}", full.failed);
+    let finding = told.finding("PS001", space.id())?;
+    let evidence = &finding["evidence"];
+    ensure!(evidence["barred"] == 200 && evidence["effective"] == 200, "{evidence}");
+    ensure!(evidence["holders"][0]["pid"] == pid && evidence["holders"][0]["ports"] == 200, "{evidence}");
+    Told::says(finding, &["held by 200 of 200: 200 ESTAB; shortlived 100.0 %"])
 }
 
 fn ports_that_others_hold_are_theirs_and_reserved_ones_nobodys(live: &Live) -> Result<()> {
