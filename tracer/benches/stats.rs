@@ -35,6 +35,7 @@ fn stats(criterion: &mut Criterion) {
                 for (event, search) in &events {
                     stats.take(event, search, &process);
                 }
+                stats.settle();
             });
         });
         black_box(&stats);
@@ -50,6 +51,7 @@ fn stats(criterion: &mut Criterion) {
                     let search = Search::of(&event, &rules);
                     stats.take(&event, &search, known.of(&event));
                 }
+                stats.settle();
             });
         });
         black_box(&stats);

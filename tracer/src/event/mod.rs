@@ -18,6 +18,7 @@ mod kind;
 mod likeness;
 mod reserved;
 mod socket;
+mod source;
 mod walk;
 
 pub use candidates::{Search, SearchRules};

@@ -130,6 +130,10 @@ impl Consumer for Gatherer {
         intake.take(record, |Arrival { event, search, process }| stats.take(event, &search, process));
     }
 
+    fn end_batch(&mut self) {
+        self.stats.settle();
+    }
+
     fn is_full(&self) -> bool {
         self.intake.is_full()
     }

@@ -54,14 +54,17 @@ pub struct Holds {
     closed: u64,
     closed_at: u128,
     time_waits: u64,
+    /// TIME_WAITs that ended early, and when their sockets were opened: both count as never opened.
     cut_short: u64,
+    cut_opened_at: u128,
 }
 
 impl Holds {
+    /// So many were opened, at times of this sum.
     #[inline]
-    pub(super) fn open(&mut self, at: MonoNs) {
-        self.opened += 1;
-        self.opened_at += u128::from(at.0);
+    pub(super) fn open(&mut self, count: u64, at_sum: u128) {
+        self.opened += count;
+        self.opened_at += at_sum;
     }
 
     #[inline]
@@ -71,10 +74,9 @@ impl Holds {
         if state == ReleaseState::TimeWait {
             self.time_waits += 1;
             if let Some(held) = event.held_ns().filter(|held| *held < TIME_WAIT_NS) {
-                // A reuse or a purge ended it early, and when it had begun is not known: as if never opened.
+                // A reuse or a purge ended it early, and when it had begun is not known.
                 self.cut_short += 1;
-                self.opened = self.opened.saturating_sub(1);
-                self.opened_at = self.opened_at.saturating_sub(u128::from(at.0.saturating_sub(held)));
+                self.cut_opened_at += u128::from(at.0.saturating_sub(held));
                 return;
             }
         }
@@ -89,6 +91,7 @@ impl Holds {
         self.closed_at += other.closed_at;
         self.time_waits += other.time_waits;
         self.cut_short += other.cut_short;
+        self.cut_opened_at += other.cut_opened_at;
     }
 
     /// Releases that were seen.
@@ -118,13 +121,15 @@ impl Holds {
     #[must_use]
     pub fn hold(&self, at: MonoNs, waiting: TimeWaits) -> Option<Hold> {
         let closes = self.closed + waiting.count;
-        if closes == 0 || closes > self.opened {
+        let opened = self.opened.saturating_sub(self.cut_short);
+        if closes == 0 || closes > opened {
             return None;
         }
-        let open = u128::from(at.0) * u128::from(self.opened - closes);
+        let open = u128::from(at.0) * u128::from(opened - closes);
         let ended =
             self.closed_at + (u128::from(at.0) * u128::from(waiting.count)).checked_sub(waiting.age_ns)?;
-        let exposed_ns = (open + ended).checked_sub(self.opened_at)?;
+        let opened_at = self.opened_at.saturating_sub(self.cut_opened_at);
+        let exposed_ns = (open + ended).checked_sub(opened_at)?;
         let life_s = real_wide(exposed_ns) / real(SECOND_NS) / real(closes);
         let waits = self.time_waits - self.cut_short.min(self.time_waits) + waiting.count;
         let time_wait_share = share(waits, closes)?;

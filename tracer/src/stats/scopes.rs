@@ -19,7 +19,7 @@ pub struct Scope {
     given: u64,
     /// By port: index of its last allocation (0: none yet), uses, first choices of an epoch.
     ports: Vec<[u32; 3]>,
-    /// By port: who was last given it, as the number and start of the process, and a hash of its peer.
+    /// By port: who was last given it, as an [`Owner`].
     owners: Vec<[u32; 3]>,
     /// By port: when it was last closed, 0 for never; empty where no release was seen.
     closed: Vec<u64>,
@@ -48,6 +48,18 @@ pub(super) struct Again {
     pub(super) distance: Option<u32>,
     /// When the port was last closed.
     pub(super) closed: Option<MonoNs>,
+}
+
+/// Who was given a port, and for which peer: number and start of the process, a hash of the peer.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Owner([u32; 3]);
+
+impl Owner {
+    /// That of an allocation; none without a peer.
+    pub(super) fn of(event: &Event) -> Option<Self> {
+        let start = event.start().map_or(0, |start| start.0);
+        Some(Self([event.pid().0, start, peer(event.remote_addr()?, event.remote_port()?.get())]))
+    }
 }
 
 impl Scope {
@@ -99,12 +111,16 @@ impl Scope {
         self.ports.get(usize::from(port)).map_or(0, |[_, _, firsts]| *firsts)
     }
 
+    /// Takes a successful allocation of a port.
     #[inline]
-    pub(super) fn give(&mut self, port: u16, event: &Event, first: bool) -> Again {
+    pub(super) fn give(&mut self, port: u16, event: &Event, owner: Option<Owner>) -> Again {
         self.given += 1;
         self.out_of_range += u64::from(event.range().is_some_and(|range| !range.contains(port)));
         let closed = self.closed.get(usize::from(port)).copied().filter(|at| *at != 0).map(MonoNs);
-        let Some([last, uses, firsts]) = self.ports.get_mut(usize::from(port)) else {
+        if let (Some(owner), Some(slot)) = (owner, self.owners.get_mut(usize::from(port))) {
+            *slot = owner.0;
+        }
+        let Some([last, uses, _]) = self.ports.get_mut(usize::from(port)) else {
             return Again::default();
         };
         // Wraps after 4 billion allocations; a distance is right as long as it is shorter than that.
@@ -112,18 +128,13 @@ impl Scope {
         let distance = (*last != 0).then(|| index.wrapping_sub(*last));
         *last = index;
         *uses = uses.saturating_add(1);
-        *firsts = firsts.saturating_add(u32::from(first));
         Again { distance, closed }
     }
 
-    /// Notes who was given a port, and for which peer.
-    #[inline]
-    pub(super) fn own(&mut self, port: u16, event: &Event) {
-        if let (Some(owner), Some(addr), Some(remote)) =
-            (self.owners.get_mut(usize::from(port)), event.remote_addr(), event.remote_port())
-        {
-            let start = event.start().map_or(0, |start| start.0);
-            *owner = [event.pid().0, start, peer(addr, remote.get())];
+    /// Notes that a port was the first choice of a destination in an epoch.
+    pub(super) fn give_first(&mut self, port: u16) {
+        if let Some([.., firsts]) = self.ports.get_mut(usize::from(port)) {
+            *firsts = firsts.saturating_add(1);
         }
     }
 
@@ -174,9 +185,9 @@ pub(super) struct Scopes {
 }
 
 impl Scopes {
-    /// The scope of an event; none beyond [`MOST_SCOPES`].
+    /// The place of the scope of an event, for [`Self::at`]; none beyond [`MOST_SCOPES`].
     #[inline]
-    pub(super) fn of(&mut self, event: &Event) -> Option<&mut Scope> {
+    pub(super) fn place(&mut self, event: &Event) -> Option<usize> {
         let (netns, protocol) = (event.netns(), event.protocol());
         let is = |scope: &Scope| scope.netns == netns && scope.protocol == protocol;
         if !self.list.get(self.last).is_some_and(is) {
@@ -186,13 +197,25 @@ impl Scopes {
                     self.list.push(Scope::new(netns, protocol));
                     self.list.len() - 1
                 }
-                None => {
-                    self.left_out += 1;
-                    return None;
-                }
+                None => return None,
             };
         }
-        self.list.get_mut(self.last)
+        Some(self.last)
+    }
+
+    /// The scope at a place; without one its event is left out.
+    #[inline]
+    pub(super) fn at(&mut self, place: Option<usize>) -> Option<&mut Scope> {
+        let scope = place.and_then(|place| self.list.get_mut(place));
+        self.left_out += u64::from(scope.is_none());
+        scope
+    }
+
+    /// Notes that a port was the first choice of a destination in an epoch.
+    pub(super) fn give_first(&mut self, place: Option<usize>, port: u16) {
+        if let Some(scope) = place.and_then(|place| self.list.get_mut(place)) {
+            scope.give_first(port);
+        }
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = &Scope> {

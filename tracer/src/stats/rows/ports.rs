@@ -27,6 +27,13 @@ impl Default for PortSet {
 }
 
 impl PortSet {
+    /// Adds ports.
+    pub(super) fn insert_all(&mut self, ports: &[u16], may_grow: bool) {
+        for port in ports {
+            self.insert(*port, may_grow);
+        }
+    }
+
     /// Adds a port; the 33rd needs a bitmap.
     #[inline]
     pub(super) fn insert(&mut self, port: u16, may_grow: bool) {

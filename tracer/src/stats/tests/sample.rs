@@ -84,6 +84,7 @@ pub(super) fn feed(stats: &mut Stats, records: &[Record]) {
         let process = &programs[(record.pid % 3) as usize];
         stats.take(&event, &Search::of(&event, &rules), process);
     }
+    stats.settle();
 }
 
 pub(super) fn fed(settings: Settings, records: &[Record]) -> Stats {

@@ -1,0 +1,265 @@
+//! Allocations that are alike, added up before they go into the sums and rows.
+//!
+//! An event touches two rows and the sums of its site; most come from few sources, and what they have in common
+//! can be added once for many of them.
+
+use super::{
+    ratio::SECOND_NS,
+    rows::DestinationKey,
+    scopes::Owner,
+    search::{Allocation, Length, SearchSums},
+};
+use crate::{
+    enrich::Process,
+    event::{Event, MonoNs, Site},
+};
+
+/// Allocations that a run holds: not more than the ports that a row keeps one by one.
+const LONGEST: usize = 32;
+/// Runs that are open at the same time.
+const PLACES: usize = 64;
+/// Bits of a number of a place.
+const PLACE_BITS: u32 = PLACES.trailing_zeros();
+
+/// Runs that may begin before all are folded.
+const MOST_BEGUN: usize = 4 * PLACES;
+
+/// Allocations at one site, of one process and to one peer, within one second of the clock; all failed, or none.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Part<'a> {
+    /// One of them: what it shares with the others may be asked of it.
+    pub(super) event: &'a Event,
+    pub(super) process: &'a Process,
+    pub(super) site: Site,
+    pub(super) remote: Option<DestinationKey>,
+    pub(super) scope: Option<usize>,
+    pub(super) second: u64,
+    pub(super) count: u32,
+    pub(super) failed: bool,
+    pub(super) first: MonoNs,
+    pub(super) last: MonoNs,
+    /// Sum of their times.
+    pub(super) at_sum: u128,
+    pub(super) sums: &'a SearchSums,
+    /// The ports that were given.
+    pub(super) ports: &'a [u16],
+    /// Of those that found a port and were timed.
+    pub(super) lengths: &'a [Length],
+    /// The port of the first of them, if it was found in the first half.
+    pub(super) first_port: Option<u16>,
+}
+
+/// What of a run is the same for all that are in it.
+#[derive(Clone, Debug)]
+struct Source {
+    event: Event,
+    process: Process,
+    site: Site,
+    remote: Option<DestinationKey>,
+    scope: Option<usize>,
+    owner: Option<Owner>,
+}
+
+/// A run: successful allocations of one source.
+#[derive(Clone, Debug)]
+pub(super) struct Run {
+    source: Source,
+    second: u64,
+    first: MonoNs,
+    last: MonoNs,
+    /// Sum of the nanoseconds from the beginning of the second.
+    since_ns: u64,
+    sums: SearchSums,
+    first_port: Option<u16>,
+    len: usize,
+    ports: [u16; LONGEST],
+    lengths: [Length; LONGEST],
+}
+
+impl Run {
+    /// One without an allocation yet.
+    pub(super) fn new(event: &Event, process: &Process, site: Site, scope: Option<usize>) -> Self {
+        let source = Source {
+            event: *event,
+            process: process.clone(),
+            site,
+            remote: DestinationKey::of(event),
+            scope,
+            owner: Owner::of(event),
+        };
+        Self {
+            source,
+            second: 0,
+            first: MonoNs(u64::MAX),
+            last: MonoNs(0),
+            since_ns: 0,
+            sums: SearchSums::default(),
+            first_port: None,
+            len: 0,
+            ports: [0; LONGEST],
+            lengths: [Length::default(); LONGEST],
+        }
+    }
+
+    #[inline]
+    pub(super) fn is_of(&self, event: &Event, process: &Process) -> bool {
+        event.is_of_source_of(&self.source.event) && process.is(&self.source.process)
+    }
+
+    pub(super) const fn remote(&self) -> Option<DestinationKey> {
+        self.source.remote
+    }
+
+    pub(super) const fn scope(&self) -> Option<usize> {
+        self.source.scope
+    }
+
+    pub(super) const fn owner(&self) -> Option<Owner> {
+        self.source.owner
+    }
+
+    pub(super) const fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    pub(super) const fn is_full(&self) -> bool {
+        self.len >= LONGEST
+    }
+
+    /// Takes an allocation of this source, in the second of those that are in it.
+    #[inline]
+    pub(super) fn take(&mut self, one: &Allocation, port: u16, ns: u32, now: Instant) {
+        let (Some(ports), Some(length)) = (self.ports.get_mut(self.len), self.lengths.get_mut(self.len)) else {
+            return;
+        };
+        *ports = port;
+        *length = Length::of(ns, &one.search);
+        if self.len == 0 {
+            self.second = now.second;
+            self.first_port = (one.search.crossed_half == Some(false)).then_some(port);
+        }
+        self.len += 1;
+        self.first = self.first.min(one.at);
+        self.last = self.last.max(one.at);
+        self.since_ns += now.since_ns;
+        self.sums.take(one);
+    }
+
+    /// What is in it.
+    pub(super) fn part(&self) -> Part<'_> {
+        let Source { event, process, site, remote, scope, .. } = &self.source;
+        let count = u32::try_from(self.len).unwrap_or(u32::MAX);
+        Part {
+            event,
+            process,
+            site: *site,
+            remote: *remote,
+            scope: *scope,
+            second: self.second,
+            count,
+            failed: false,
+            first: self.first,
+            last: self.last,
+            at_sum: u128::from(self.second * SECOND_NS) * u128::from(count) + u128::from(self.since_ns),
+            sums: &self.sums,
+            ports: self.ports.get(..self.len).unwrap_or_default(),
+            lengths: self.lengths.get(..self.len).unwrap_or_default(),
+            first_port: self.first_port,
+        }
+    }
+
+    /// Forgets what is in it.
+    pub(super) fn clear(&mut self) {
+        self.len = 0;
+        self.first = MonoNs(u64::MAX);
+        self.last = MonoNs(0);
+        self.since_ns = 0;
+        self.sums = SearchSums::default();
+    }
+}
+
+/// A time of the clock as its second and what is beyond it.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Instant {
+    pub(super) second: u64,
+    pub(super) since_ns: u64,
+}
+
+/// The runs that are open, all of one second.
+#[derive(Clone, Debug)]
+pub(super) struct Runs {
+    places: Vec<Option<Box<Run>>>,
+    /// Places of runs that are not empty, in the order in which they began; some of them are empty by now.
+    begun: Vec<u8>,
+    second: u64,
+    /// When that second began.
+    start_ns: u64,
+}
+
+impl Runs {
+    pub(super) fn new() -> Self {
+        Self { places: vec![None; PLACES], begun: Vec::new(), second: 0, start_ns: 0 }
+    }
+
+    /// The time within the second of the runs; none where it is not in it.
+    #[inline]
+    pub(super) fn within(&self, at: MonoNs) -> Option<Instant> {
+        let since_ns = at.0.wrapping_sub(self.start_ns);
+        (since_ns < SECOND_NS).then_some(Instant { second: self.second, since_ns })
+    }
+
+    /// Goes on to the second of a later time; the runs are empty.
+    pub(super) fn turn(&mut self, at: MonoNs) -> Option<Instant> {
+        if at.0 < self.start_ns {
+            return None;
+        }
+        self.second = at.0 / SECOND_NS;
+        self.start_ns = self.second * SECOND_NS;
+        self.within(at)
+    }
+
+    /// Where the run of an event is, if there is one.
+    #[inline]
+    #[expect(clippy::as_conversions, clippy::cast_possible_truncation, reason = "six bits")]
+    pub(super) fn place(event: &Event) -> u8 {
+        (event.source() >> (u64::BITS - PLACE_BITS)) as u8
+    }
+
+    #[inline]
+    pub(super) fn at(&mut self, place: u8) -> Option<&mut Run> {
+        self.places.get_mut(usize::from(place))?.as_deref_mut()
+    }
+
+    /// The run of a place, to be given back by [`Self::put`].
+    pub(super) fn lift(&mut self, place: u8) -> Option<Box<Run>> {
+        self.places.get_mut(usize::from(place))?.take()
+    }
+
+    pub(super) fn put(&mut self, place: u8, run: Box<Run>) {
+        if let Some(slot) = self.places.get_mut(usize::from(place)) {
+            *slot = Some(run);
+        }
+    }
+
+    /// Notes that a run begins.
+    #[inline]
+    pub(super) fn begin(&mut self, place: u8) {
+        self.begun.push(place);
+    }
+
+    /// Whether so many have begun that they had better be folded.
+    #[inline]
+    pub(super) const fn are_many(&self) -> bool {
+        self.begun.len() >= MOST_BEGUN
+    }
+
+    /// Whether there is no run with an allocation in it.
+    pub(super) const fn is_empty(&self) -> bool {
+        self.begun.is_empty()
+    }
+
+    /// The places of the runs that have begun, which are to be folded now.
+    pub(super) fn begun(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.begun)
+    }
+}
