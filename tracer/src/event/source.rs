@@ -8,8 +8,8 @@ use super::Event;
 const SPREAD: u64 = 0x9e37_79b9_7f4a_7c15;
 
 impl Event {
-    /// Whether both are of one process, kind, result, protocol, namespace, local address and peer, and the same
-    /// was seen of them.
+    /// Whether both are of one process, kind, result, protocol, namespace, range, local address and peer, and the
+    /// same was seen of them.
     #[must_use]
     #[inline]
     pub fn is_of_source_of(&self, other: &Self) -> bool {
@@ -19,7 +19,8 @@ impl Event {
         numbers(one) == numbers(other)
             && one.remote_addr == other.remote_addr
             && one.local_addr == other.local_addr
-            && [one.remote_port, one.present] == [other.remote_port, other.present]
+            && [one.remote_port, one.range_low] == [other.remote_port, other.range_low]
+            && [one.range_high, one.present] == [other.range_high, other.present]
             && bytes(one) == bytes(other)
             && one.state == other.state
     }

@@ -65,12 +65,6 @@ impl Intake {
             return;
         }
         let event = match decode(record) {
-            Ok(event) if event.self_test() => return,
-            Ok(event) if event.names_leader() => {
-                // Learnt by being asked for: its thread is the first, so its name is the process's.
-                self.processes.of(&event);
-                return;
-            }
             Ok(event) => event,
             Err(error) => {
                 log::debug!("{error}");
@@ -78,6 +72,14 @@ impl Intake {
                 return;
             }
         };
+        if event.self_test() {
+            return;
+        }
+        if event.names_leader() {
+            // Learnt by being asked for: its thread is the first, so its name is the process's.
+            self.processes.of(&event);
+            return;
+        }
         if self.is_full() {
             self.read.surplus += 1;
             self.leave_out(record);

@@ -30,13 +30,20 @@ impl Bucket {
 
 /// A counter of a histogram.
 pub(super) trait Count: Copy + Default + PartialEq {
-    /// Adds, and stays at the highest number that it can show.
+    /// Adds one, and stays at the highest number that it can show.
+    fn step(&mut self);
+    /// Adds as [`Self::step`].
     fn add(&mut self, count: u64);
     /// The count.
     fn number(self) -> u64;
 }
 
 impl Count for u64 {
+    #[inline]
+    fn step(&mut self) {
+        *self = self.saturating_add(1);
+    }
+
     #[inline]
     fn add(&mut self, count: u64) {
         *self = self.saturating_add(count);
@@ -49,6 +56,11 @@ impl Count for u64 {
 
 /// For rows: half the memory.
 impl Count for u32 {
+    #[inline]
+    fn step(&mut self) {
+        *self = self.saturating_add(1);
+    }
+
     #[inline]
     fn add(&mut self, count: u64) {
         *self = self.saturating_add(Self::try_from(count).unwrap_or(Self::MAX));
@@ -75,7 +87,7 @@ impl<C: Count> Histogram<C> {
         }
         for Bucket(at) in buckets {
             if let Some(count) = self.counts.get_mut(usize::from(at)) {
-                count.add(1);
+                count.step();
                 self.len += 1;
             }
         }

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     enrich::Process,
-    event::{Event, MonoNs, Site},
+    event::{Event, MonoNs, PortRange, Site},
 };
 
 /// Allocations that a run holds: not more than the ports that a row keeps one by one.
@@ -58,6 +58,16 @@ struct Source {
     remote: Option<DestinationKey>,
     scope: Option<usize>,
     owner: Option<Owner>,
+    range: Option<PortRange>,
+}
+
+/// What hangs on the order of allocations, and is therefore followed one by one.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Trail {
+    pub(super) scope: Option<usize>,
+    pub(super) owner: Option<Owner>,
+    pub(super) range: Option<PortRange>,
+    pub(super) remote: Option<DestinationKey>,
 }
 
 /// A run: successful allocations of one source.
@@ -86,6 +96,7 @@ impl Run {
             remote: DestinationKey::of(event),
             scope,
             owner: Owner::of(event),
+            range: event.range(),
         };
         Self {
             source,
@@ -106,16 +117,11 @@ impl Run {
         event.is_of_source_of(&self.source.event) && process.is(&self.source.process)
     }
 
-    pub(super) const fn remote(&self) -> Option<DestinationKey> {
-        self.source.remote
-    }
-
-    pub(super) const fn scope(&self) -> Option<usize> {
-        self.source.scope
-    }
-
-    pub(super) const fn owner(&self) -> Option<Owner> {
-        self.source.owner
+    /// What must be known to follow its ports.
+    #[inline]
+    pub(super) const fn trail(&self) -> Trail {
+        let Source { scope, owner, range, remote, .. } = self.source;
+        Trail { scope, owner, range, remote }
     }
 
     pub(super) const fn is_empty(&self) -> bool {
@@ -189,6 +195,8 @@ pub(super) struct Instant {
 #[derive(Clone, Debug)]
 pub(super) struct Runs {
     places: Vec<Option<Box<Run>>>,
+    /// By place: the source that had no run when it came last.
+    asked: Vec<u64>,
     /// Places of runs that are not empty, in the order in which they began; some of them are empty by now.
     begun: Vec<u8>,
     second: u64,
@@ -198,7 +206,7 @@ pub(super) struct Runs {
 
 impl Runs {
     pub(super) fn new() -> Self {
-        Self { places: vec![None; PLACES], begun: Vec::new(), second: 0, start_ns: 0 }
+        Self { places: vec![None; PLACES], asked: vec![0; PLACES], begun: Vec::new(), second: 0, start_ns: 0 }
     }
 
     /// The time within the second of the runs; none where it is not in it.
@@ -218,11 +226,18 @@ impl Runs {
         self.within(at)
     }
 
-    /// Where the run of an event is, if there is one.
+    /// Where the run of a source is, if there is one.
     #[inline]
     #[expect(clippy::as_conversions, clippy::cast_possible_truncation, reason = "six bits")]
-    pub(super) fn place(event: &Event) -> u8 {
-        (event.source() >> (u64::BITS - PLACE_BITS)) as u8
+    pub(super) const fn place(source: u64) -> u8 {
+        (source >> (u64::BITS - PLACE_BITS)) as u8
+    }
+
+    /// Whether a source without a run comes for the second time in a row: for one that comes once, a run is more
+    /// work than none.
+    pub(super) fn comes_again(&mut self, place: u8, source: u64) -> bool {
+        let asked = self.asked.get_mut(usize::from(place));
+        asked.is_some_and(|asked| std::mem::replace(asked, source) == source)
     }
 
     #[inline]

@@ -211,13 +211,18 @@ impl<C: Count> SearchTimes<C> {
     /// Takes searches that found a port.
     #[inline]
     pub(super) fn take(&mut self, lengths: &[Length]) {
-        // Most streams have one of them.
+        // Most streams have one kind only.
         let crossed = lengths.iter().filter(|length| length.crossed).count();
-        if crossed != lengths.len() {
-            self.stayed.take(lengths.iter().filter(|length| !length.crossed).map(|length| length.bucket));
-        }
-        if crossed != 0 {
-            self.crossed.take(lengths.iter().filter(|length| length.crossed).map(|length| length.bucket));
+        let all = lengths.iter().map(|length| length.bucket);
+        let some = |is: bool| lengths.iter().filter(move |one| one.crossed == is).map(|one| one.bucket);
+        match (crossed, lengths.len() - crossed) {
+            (0, 0) => {}
+            (0, _) => self.stayed.take(all),
+            (_, 0) => self.crossed.take(all),
+            _ => {
+                self.stayed.take(some(false));
+                self.crossed.take(some(true));
+            }
         }
     }
 

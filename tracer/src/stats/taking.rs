@@ -2,7 +2,7 @@
 
 use super::{
     DestinationKey, Stats, holds,
-    runs::{Instant, Part, Run, Runs},
+    runs::{Instant, Part, Run, Runs, Trail},
     scopes::Owner,
     search::{Allocation, Length, SearchSums},
 };
@@ -21,12 +21,16 @@ impl Stats {
             (event.kind(), event.local_port(), event.search_ns())
             && let Some(now) = self.runs.within(event.mono()).or_else(|| self.turn(event.mono()))
         {
-            let one = Allocation::of(event, search);
-            let place = Runs::place(event);
+            let source = event.source();
+            let place = Runs::place(source);
             if !self.runs.at(place).is_some_and(|run| run.is_of(event, process)) {
+                if !self.runs.comes_again(place, source) {
+                    self.take_apart(event, search, process);
+                    return;
+                }
                 self.open(place, site, event, process);
             }
-            self.add_to_run(place, &one, (port, ns, now), event);
+            self.add_to_run(place, event, search, (port, ns, now));
             if matches!(site, Site::Bind | Site::Listen) && event.protocol() == Protocol::Tcp {
                 self.bound.give(event);
             }
@@ -43,14 +47,14 @@ impl Stats {
     }
 
     #[inline]
-    fn add_to_run(&mut self, place: u8, one: &Allocation, given: (Port, u32, Instant), event: &Event) {
+    fn add_to_run(&mut self, place: u8, event: &Event, search: &Search, given: (Port, u32, Instant)) {
         let (port, ns, now) = given;
         let Some(run) = self.runs.at(place) else { return };
         let begins = run.is_empty();
-        run.take(one, port.get(), ns, now);
+        run.take(&Allocation::of(event, search), port.get(), ns, now);
         let is_full = run.is_full();
-        let (scope, owner, remote) = (run.scope(), run.owner(), run.remote());
-        self.follow(event, port, scope, owner, remote);
+        let trail = run.trail();
+        self.follow(event, port, &trail);
         if is_full {
             self.fold(place);
         } else if begins {
@@ -116,17 +120,10 @@ impl Stats {
 
     /// Takes what hangs on the order of events: distances, intervals, owners.
     #[inline]
-    fn follow(
-        &mut self,
-        event: &Event,
-        port: Port,
-        scope: Option<usize>,
-        owner: Option<Owner>,
-        remote: Option<DestinationKey>,
-    ) {
-        if let Some(scope) = self.scopes.at(scope) {
-            let again = scope.give(port.get(), event, owner);
-            self.reuse.allocate(event, again, remote);
+    fn follow(&mut self, event: &Event, port: Port, trail: &Trail) {
+        if let Some(scope) = self.scopes.at(trail.scope) {
+            let again = scope.give(port.get(), trail);
+            self.reuse.allocate(event, again, trail.remote);
         }
     }
 
@@ -172,7 +169,7 @@ impl Stats {
             first_port: port.filter(|_| search.crossed_half == Some(false)),
         });
         let Some(port) = one.port else { return };
-        self.follow(event, port, scope, Owner::of(event), remote);
+        self.follow(event, port, &Trail { scope, owner: Owner::of(event), range: event.range(), remote });
         if matches!(site, Site::Bind | Site::Listen) && event.protocol() == Protocol::Tcp {
             self.bound.give(event);
         }

@@ -68,7 +68,36 @@ impl Walk {
 impl Search {
     /// Derives what the search of an allocation went through; all none for other events.
     #[must_use]
+    #[inline]
     pub fn of(event: &Event, rules: &SearchRules<'_>) -> Self {
+        Self::plain(event, rules).unwrap_or_else(|| Self::any(event, rules))
+    }
+
+    /// The usual case of [`Search::any`], in a fifth of its instructions: a TCP connect that was given a port of an
+    /// even number of ports, none of them reserved.
+    #[inline]
+    fn plain(event: &Event, rules: &SearchRules<'_>) -> Option<Self> {
+        let usual = !rules.step_width && rules.reserved.is_some_and(Reserved::is_empty);
+        let [low, port, high] = event.plain_connect().filter(|_| usual)?.map(u32::from);
+        let start = event.search_start()?;
+        let last = high.checked_sub(low)?;
+        let offset = port.checked_sub(low).filter(|offset| *offset <= last && last & 1 == 1)?;
+        // Each round goes through one half, from the place where both begin.
+        let half = last.wrapping_add(1) >> 1;
+        let first = start.checked_rem(last.wrapping_add(1))? >> 1;
+        let place = offset >> 1;
+        let ahead = if place < first { place.wrapping_add(half) } else { place }.wrapping_sub(first);
+        let crossed = offset & 1 == 1;
+        let collisions = ahead.wrapping_add(if crossed { half } else { 0 });
+        Some(Self {
+            candidates: Some(collisions.wrapping_add(1)),
+            candidates_exact: Some(event.exact()),
+            collisions: Some(collisions),
+            crossed_half: Some(crossed),
+        })
+    }
+
+    fn any(event: &Event, rules: &SearchRules<'_>) -> Self {
         let (Kind::Allocation(site), Some(range)) = (event.kind(), event.range()) else {
             return Self::default();
         };
