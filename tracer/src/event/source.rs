@@ -29,11 +29,16 @@ impl Event {
     #[must_use]
     #[inline]
     pub fn source(&self) -> u64 {
-        let Record { pid, remote_addr, remote_port, kind, protocol, .. } = &self.record;
-        let (high, low) = remote_addr.split_at(8);
-        let word = |half: &[u8]| half.first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes));
-        let what = u64::from(*pid) << 32 | u64::from(*remote_port) << 16 | u64::from(*kind) << 8;
-        let spread = (what | u64::from(*protocol)).wrapping_mul(SPREAD).rotate_left(32);
-        (spread ^ word(high) ^ word(low).rotate_left(17)).wrapping_mul(SPREAD)
+        source(&self.record)
     }
+}
+
+#[inline]
+pub(super) fn source(record: &Record) -> u64 {
+    let Record { pid, remote_addr, remote_port, kind, protocol, .. } = record;
+    let (high, low) = remote_addr.split_at(8);
+    let word = |half: &[u8]| half.first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes));
+    let what = u64::from(*pid) << 32 | u64::from(*remote_port) << 16 | u64::from(*kind) << 8;
+    let spread = (what | u64::from(*protocol)).wrapping_mul(SPREAD).rotate_left(32);
+    (spread ^ word(high) ^ word(low).rotate_left(17)).wrapping_mul(SPREAD)
 }

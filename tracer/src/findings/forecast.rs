@@ -5,8 +5,9 @@ use serde_json::json;
 use super::{
     Case, Finding, Flow, Severity, draft, exhaustion,
     place::Place,
+    prospect::hold,
     relief,
-    seen::{Seen, barred_before, due_ns, given_per_s, pools, row_of, waiting, window_ns},
+    seen::{Seen, barred_before, due_ns, given_per_s, pools, row_of, window_ns},
     wording,
 };
 use crate::{
@@ -37,10 +38,7 @@ pub(super) fn ps003(case: &Case<'_>) -> Vec<Finding> {
 /// A pool whose steady demand, rate times hold, comes near to its ports.
 pub(super) fn ps010(case: &Case<'_>) -> Vec<Finding> {
     each(case, |flow, seen, row| {
-        let hold = row
-            .holds()
-            .hold(flow.at, waiting(case, flow, seen))
-            .filter(|_| flow.stats.settings().releases)?;
+        let hold = hold(case, flow, seen, row)?;
         let rate = given_per_s(flow, row)?;
         let wanted = rate * hold.hold_s;
         let share = wanted / f64::from(seen.pool.effective);
@@ -87,7 +85,12 @@ fn each(case: &Case<'_>, judge: impl Fn(&Flow<'_>, &Seen<'_>, &Row) -> Option<Fi
 }
 
 /// What will become of a pool, and what that rests on.
-fn outlook(case: &Case<'_>, flow: &Flow<'_>, seen: &Seen<'_>, row: &Row) -> Option<(Forecast, &'static str)> {
+pub(super) fn outlook(
+    case: &Case<'_>,
+    flow: &Flow<'_>,
+    seen: &Seen<'_>,
+    row: &Row,
+) -> Option<(Forecast, &'static str)> {
     let window = window_ns(flow);
     // The first second, and the last, are not whole ones.
     let seconds = (window / 1_000_000_000).saturating_sub(1).min(MOST_SECONDS);
@@ -104,7 +107,7 @@ fn outlook(case: &Case<'_>, flow: &Flow<'_>, seen: &Seen<'_>, row: &Row) -> Opti
         spread(&mut net, per_second)?;
         (Vec::new(), "two stocks")
     };
-    let hold = row.holds().hold(flow.at, waiting(case, flow, seen)).filter(|_| releases);
+    let hold = hold(case, flow, seen, row);
     let demand = Demand {
         ports: seen.pool.effective,
         barred: seen.pool.barred,

@@ -14,7 +14,7 @@ use super::{
 use crate::{
     enrich::{Cgroup, Clock, Process, Rfc3339, monotonic_now},
     event::{MonoNs, NetnsId, Pid, Port, Protocol},
-    findings::{Finding, Flow, Refusal, Victim, judge},
+    findings::{Finding, Flow, Refusal, Victim, judge, prospects},
     kernel::counts::Counts,
     output::records::{Accounting, CommandEnd, Header, PoolRecord, Report, SCHEMA, Window},
     stats::{By, Identity, ProcessKey, RefusalRow, Stats},
@@ -75,7 +75,10 @@ pub fn conclude(
         command_cpu_ns: watched.command_cpu_ns,
         is_load: watched.command.is_some(),
     };
-    let judgement = judge(&survey.case(watched.before, Some(&flow)));
+    let case = survey.case(watched.before, Some(&flow));
+    let judgement = judge(&case);
+    let mut pools = with_failures(answer::pools(&survey.pools), &refusals);
+    answer::add_prospects(&mut pools, &prospects(&case));
     let config = |netns: NetnsId| survey.stock.space(netns)?.config.as_ref();
     let report = Report {
         schema: SCHEMA,
@@ -86,7 +89,7 @@ pub fn conclude(
         processes: report::processes(stats, watched.by, span),
         destinations: report::destinations(stats, span),
         rows_bound: report::rows_bound(stats),
-        pools: with_failures(answer::pools(&survey.pools), &refusals),
+        pools,
         collisions: report::collisions(stats),
         search: report::search(stats, span),
         reuse: report::reuse(stats, span),

@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     enrich::monotonic_now,
-    event::{Comm, NetnsId, Pid},
+    event::{Comm, Course, Glimpse, NetnsId, Pid},
     kernel::counts::{Counts, Tally},
     stats::{Lost, Settings, Stats},
     stock::{PoolKey, Pools, PortSet, Stock, StockError, Wanted},
@@ -127,7 +127,16 @@ impl Consumer for Gatherer {
 
     fn take(&mut self, record: &[u8], _out: &mut Vec<u8>) {
         let Self { intake, stats, .. } = self;
-        intake.take(record, |Arrival { event, search, process }| stats.take(event, &search, process));
+        if Glimpse::of(record).is_some_and(|glimpse| intake.pass(|| stats.take_more(&glimpse))) {
+            return;
+        }
+        intake.take(record, |Arrival { event, search, rules, process }| {
+            if stats.take(event, &search, process)
+                && let Some(course) = Course::of(event, &rules)
+            {
+                stats.expect_more(event, course);
+            }
+        });
     }
 
     fn end_batch(&mut self) {

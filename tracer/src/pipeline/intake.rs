@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     enrich::{Process, Processes},
-    event::{Event, Search, decode},
+    event::{Event, Search, SearchRules, decode},
     kernel::counts::{Counts, cell_of, is_event},
 };
 
@@ -32,6 +32,8 @@ pub struct Arrival<'a> {
     pub event: &'a Event,
     /// What its search went through.
     pub search: Search,
+    /// What is known of its namespace.
+    pub rules: SearchRules<'a>,
     /// The process that asked.
     pub process: &'a Process,
 }
@@ -91,9 +93,17 @@ impl Intake {
             self.leave_out(record);
             return;
         }
-        let search = Search::of(&event, &self.spaces.rules(&event));
-        sink(Arrival { event: &event, search, process });
+        let rules = self.spaces.rules(&event);
+        sink(Arrival { event: &event, search: Search::of(&event, &rules), rules, process });
         self.read.emitted += 1;
+    }
+
+    /// Counts a record that is known to pass; whether there is room for it.
+    #[inline]
+    pub(super) fn pass(&mut self, take: impl FnOnce() -> bool) -> bool {
+        let passes = !self.shown.discard && !self.is_full() && take();
+        self.read.emitted += u64::from(passes);
+        passes
     }
 
     fn leave_out(&mut self, record: &[u8]) {

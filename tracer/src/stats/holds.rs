@@ -1,6 +1,6 @@
 //! How long ports are held, and what rate a range can sustain.
 
-use super::ratio::{SECOND_NS, real, real_wide, share};
+use super::ratio::{SECOND_NS, real, real_wide, seconds, share};
 use crate::event::{Event, Kind, MonoNs, ReleaseState};
 
 /// How long a TIME_WAIT lasts: `TCP_TIMEWAIT_LEN`, fixed in Linux.
@@ -27,6 +27,37 @@ pub struct Hold {
     pub hold_s: f64,
     /// Closes that all this rests on.
     pub closes: u64,
+}
+
+/// What the stock at both ends of a window and the allocations between tell of holds, where no release is recorded.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Ends {
+    /// Allocations that succeeded.
+    pub given: u64,
+    /// Sockets that were open at the beginning: in any state but TIME_WAIT.
+    pub open_before: u64,
+    /// Sockets that are open at the end.
+    pub open_after: u64,
+    /// TIME_WAITs at the end that began in the window: of all of it, or of its last minute.
+    pub waiting: u64,
+    /// How long a TIME_WAIT bars its port here, in seconds.
+    pub wait_s: f64,
+    /// Length of the window in nanoseconds.
+    pub window_ns: u64,
+}
+
+impl Ends {
+    /// The mean hold: closes are what was given or open before and is not open any more, and the sockets open
+    /// between are taken to have changed evenly. None where no close was seen.
+    #[must_use]
+    pub fn hold(&self) -> Option<Hold> {
+        let closes = (self.given + self.open_before).checked_sub(self.open_after).filter(|closes| *closes != 0)?;
+        let open = (real(self.open_before) + real(self.open_after)) / 2.0;
+        let life_s = open * seconds(self.window_ns) / real(closes);
+        let seen = share(self.window_ns.min(TIME_WAIT_NS), self.window_ns)?;
+        let time_wait_share = (real(self.waiting) / (real(closes) * seen)).min(1.0);
+        Some(Hold { life_s, time_wait_share, hold_s: life_s + time_wait_share * self.wait_s, closes })
+    }
 }
 
 impl Hold {
@@ -146,4 +177,37 @@ pub(super) fn closed_at(event: &Event) -> MonoNs {
         return at;
     }
     MonoNs(at.0.saturating_sub(event.held_ns().map_or(TIME_WAIT_NS, |held| held.min(TIME_WAIT_NS))))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told(ends: Ends) -> Option<(f64, f64, f64, u64)> {
+        ends.hold().map(|hold| (hold.life_s, hold.time_wait_share, hold.hold_s, hold.closes))
+    }
+
+    #[test]
+    fn holds_follow_from_the_stock_at_both_ends() {
+        let ends = Ends { given: 3_000, wait_s: 60.0, window_ns: 10 * SECOND_NS, ..Ends::default() };
+        // All closed at once by this end: out for a minute each.
+        assert_eq!(told(Ends { waiting: 3_000, ..ends }), Some((0.0, 1.0, 60.0, 3_000)));
+        // All closed by the other end, 100 of them open at any time: 100 x 10 s over 3,000 closes.
+        let steady = Ends { open_before: 100, open_after: 100, ..ends };
+        assert_eq!(told(steady), Some((1.0 / 3.0, 0.0, 1.0 / 3.0, 3_000)));
+        // A third closed by this end, and a TIME_WAIT that bars for a second only.
+        let mixed = Ends { waiting: 1_000, wait_s: 1.0, ..steady };
+        assert_eq!(told(mixed), Some((1.0 / 3.0, 1.0 / 3.0, 2.0 / 3.0, 3_000)));
+        // Of two minutes the TIME_WAITs of the second are still there.
+        let long = Ends { given: 6_000, waiting: 3_000, window_ns: 120 * SECOND_NS, ..ends };
+        assert_eq!(told(long), Some((0.0, 1.0, 60.0, 6_000)));
+    }
+
+    #[test]
+    fn without_a_close_there_is_no_hold() {
+        let leak = Ends { given: 500, open_before: 7, open_after: 507, window_ns: SECOND_NS, ..Ends::default() };
+        assert_eq!(leak.hold(), None);
+        // More open than can be: stock and flow do not agree.
+        assert_eq!(Ends { open_after: 600, ..leak }.hold(), None);
+    }
 }

@@ -36,12 +36,12 @@ pub use collisions::{
 pub use distribution::{Distribution, HotPort};
 pub use errnos::ByErrno;
 pub use forecast::{Demand, Forecast, Slope, forecast, freed};
-pub use holds::{Hold, Holds, TIME_WAIT_NS, TimeWaits};
+pub use holds::{Ends, Hold, Holds, TIME_WAIT_NS, TimeWaits};
 pub use refusals::{MOST_REFUSALS, MOST_VICTIMS, RefusalKey, RefusalRow, Refused};
 pub use reuse::ReuseReport;
 pub use rows::{By, Destination, DestinationKey, Group, Identity, MOST_ROWS, ProcessKey, Row};
 pub use scopes::{MOST_SCOPES, Scope};
-pub use search::{Known, Quantiles, SearchSums, Timed};
+pub use search::{Known, Quantiles, SearchSums, Searched, Timed};
 pub use totals::{Counts, Lost, Totals};
 
 use std::net::IpAddr;
@@ -217,6 +217,13 @@ impl Stats {
     /// The same for each site.
     pub fn search_by_site(&self) -> impl Iterator<Item = (Site, SearchSums, Quantiles)> + '_ {
         self.searches.iter().map(|(site, one)| (site, one.sums, one.times.quantiles()))
+    }
+
+    /// Searches of a site that found a port after they had crossed to the other half, or those that had not.
+    #[must_use]
+    pub fn searched(&self, site: Site, crossed: bool) -> Searched {
+        let one = self.searches.iter().find(|(one, _)| *one == site);
+        one.map_or_else(Searched::default, |(_, one)| one.sums.side(crossed, Some(&one.times)))
     }
 
     /// Collisions, observed and expected.

@@ -85,13 +85,25 @@ impl Reuse {
         }
     }
 
-    /// Takes a successful allocation of a scope that is followed.
+    /// Whether it wants to know more of an allocation than how far it is from the last of its port.
     #[inline]
-    pub(super) fn allocate(&mut self, event: &Event, again: Again, remote: Option<DestinationKey>) {
+    pub(super) const fn follows_closes(&self) -> bool {
+        self.releases
+    }
+
+    /// Takes a distance, if there is one.
+    #[inline]
+    pub(super) fn come_again(&mut self, again: Again) {
         if let Some(distance) = again.distance {
             self.distance_min = Some(self.distance_min.map_or(distance, |least| least.min(distance)));
             self.distances.take([Bucket::of(distance)]);
         }
+    }
+
+    /// Takes a successful allocation of a scope that is followed.
+    #[inline]
+    pub(super) fn allocate(&mut self, event: &Event, again: Again, remote: Option<DestinationKey>) {
+        self.come_again(again);
         if self.releases {
             self.interval(event, again.closed, remote);
         }

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     enrich::Process,
-    event::{Event, MonoNs, PortRange, Site},
+    event::{Choice, Course, Event, Glimpse, MonoNs, PortRange, Protocol, Search, Site},
 };
 
 /// Allocations that a run holds: not more than the ports that a row keeps one by one.
@@ -74,6 +74,8 @@ pub(super) struct Trail {
 #[derive(Clone, Debug)]
 pub(super) struct Run {
     source: Source,
+    /// How the searches of more like it go; none until an event of this batch told.
+    course: Option<Course>,
     second: u64,
     first: MonoNs,
     last: MonoNs,
@@ -100,6 +102,7 @@ impl Run {
         };
         Self {
             source,
+            course: None,
             second: 0,
             first: MonoNs(u64::MAX),
             last: MonoNs(0),
@@ -110,6 +113,36 @@ impl Run {
             ports: [0; LONGEST],
             lengths: [Length::default(); LONGEST],
         }
+    }
+
+    /// Takes more like this event without a look at what they share with it.
+    pub(super) fn expect(&mut self, event: &Event, course: Course) {
+        self.source.event = *event;
+        self.course = Some(course);
+    }
+
+    /// Takes no more without that look.
+    pub(super) fn expect_none(&mut self) {
+        self.course = None;
+    }
+
+    /// How the search of a choice went that differs from what was expected in nothing else.
+    #[inline]
+    pub(super) fn expected(&self, glimpse: &Glimpse<'_>, choice: &Choice) -> Option<Search> {
+        let course = self.course.filter(|_| glimpse.is_like(&self.source.event))?;
+        course.search(choice.search_start, choice.port.get(), choice.exact)
+    }
+
+    /// Whether its ports are bound by it.
+    #[inline]
+    pub(super) fn is_bind(&self) -> bool {
+        matches!(self.source.site, Site::Bind | Site::Listen)
+            && self.source.event.protocol() == Protocol::Tcp
+    }
+
+    /// Its event, of which all may be asked but the choice.
+    pub(super) const fn event(&self) -> &Event {
+        &self.source.event
     }
 
     #[inline]

@@ -4,7 +4,7 @@ use super::{
     histogram::{Bucket, Count, Histogram},
     ratio::{real, share},
 };
-use crate::event::{Event, MonoNs, Port, Search, Site};
+use crate::event::{Choice, Event, MonoNs, Port, Search, Site};
 
 /// The quantiles that are given, by their thousandths.
 const QUANTILES: [u16; 4] = [500, 900, 990, 999];
@@ -32,6 +32,30 @@ impl Allocation {
             search: *search,
         }
     }
+
+    /// A choice like that of an event that succeeded.
+    #[inline]
+    pub(super) fn like(event: &Event, at: MonoNs, choice: &Choice, search: Search) -> Self {
+        Self {
+            at,
+            failed: false,
+            port: Some(choice.port),
+            search_ns: Some(choice.search_ns),
+            upper_bound: event.search_upper_bound(),
+            search,
+        }
+    }
+}
+
+/// Searches that found a port in the first half, or in the other.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Searched {
+    /// How many were timed.
+    pub searches: u64,
+    /// Mean wall time in nanoseconds; none of no search.
+    pub mean_ns: Option<f64>,
+    /// Quantiles; none where too few were timed, or part of them only is in a histogram.
+    pub times: Quantiles,
 }
 
 /// Searches that were timed.
@@ -154,6 +178,22 @@ impl SearchSums {
         self.candidates_exact += other.candidates_exact;
         self.collisions.merge(other.collisions);
         self.crossed.merge(other.crossed);
+    }
+
+    /// Searches and their times of those that had crossed to the other half, or of the others; a search that knows no
+    /// halves has not crossed. The quantiles come from the histogram beside these sums.
+    pub(super) fn side<C: Count>(&self, crossed: bool, times: Option<&SearchTimes<C>>) -> Searched {
+        let (far, all) = (&self.found_crossed, &self.found);
+        let (searches, sum_ns) = if crossed {
+            (far.searches, far.sum_ns)
+        } else {
+            (all.searches.saturating_sub(far.searches), all.sum_ns.saturating_sub(far.sum_ns))
+        };
+        // Part of them must not pass for all.
+        let known = times.map(|times| times.quantiles_of(crossed)).filter(|known| {
+            known.searches.saturating_mul(10) >= searches.saturating_mul(9)
+        });
+        Searched { searches, mean_ns: share(sum_ns, searches), times: known.unwrap_or_default() }
     }
 
     /// CPUs that the searches kept busy, failed ones included: Σ `search_ns` ÷ window. None of an empty window,

@@ -8,15 +8,15 @@ use super::{
 };
 use crate::{
     enrich::Process,
-    event::{Event, Kind, MonoNs, Port, Protocol, Search, Site},
+    event::{Course, Event, Glimpse, Kind, MonoNs, Port, Protocol, Search, Site},
     stats::ratio::SECOND_NS,
 };
 
 impl Stats {
     /// Takes one event that passed the filters, with what its search tells and who asked. It is in no number
-    /// before [`Stats::settle`].
+    /// before [`Stats::settle`]. Whether more like it may be expected ([`Stats::expect_more`]).
     #[inline]
-    pub fn take(&mut self, event: &Event, search: &Search, process: &Process) {
+    pub fn take(&mut self, event: &Event, search: &Search, process: &Process) -> bool {
         if let (Kind::Allocation(site), Some(port), Some(ns)) =
             (event.kind(), event.local_port(), event.search_ns())
             && let Some(now) = self.runs.within(event.mono()).or_else(|| self.turn(event.mono()))
@@ -26,7 +26,7 @@ impl Stats {
             if !self.runs.at(place).is_some_and(|run| run.is_of(event, process)) {
                 if !self.runs.comes_again(place, source) {
                     self.take_apart(event, search, process);
-                    return;
+                    return false;
                 }
                 self.open(place, site, event, process);
             }
@@ -34,15 +34,50 @@ impl Stats {
             if matches!(site, Site::Bind | Site::Listen) && event.protocol() == Protocol::Tcp {
                 self.bound.give(event);
             }
-        } else {
-            self.take_apart(event, search, process);
+            return event.is_sure_of_process() && !self.reuse.follows_closes();
         }
+        self.take_apart(event, search, process);
+        false
+    }
+
+    /// Expects more like an event of which [`Stats::take`] said so: their searches go that way. Until
+    /// [`Stats::settle`].
+    #[inline]
+    pub fn expect_more(&mut self, event: &Event, course: Course) {
+        if let Some(run) = self.runs.at(Runs::place(event.source()))
+            && event.is_of_source_of(run.event())
+        {
+            run.expect(event, course);
+        }
+    }
+
+    /// Takes a record that is like an event after which more were expected: it passes the filters as that did, and
+    /// has its process. Whether it is one; else nothing was done.
+    #[inline]
+    pub fn take_more(&mut self, glimpse: &Glimpse<'_>) -> bool {
+        let place = Runs::place(glimpse.source());
+        let Some(now) = self.runs.within(glimpse.mono()) else { return false };
+        let (Some(run), Some(choice)) = (self.runs.at(place), glimpse.choice()) else { return false };
+        let Some(search) = run.expected(glimpse, &choice) else { return false };
+        let one = Allocation::like(run.event(), glimpse.mono(), &choice, search);
+        let begins = run.is_empty();
+        run.take(&one, choice.port.get(), choice.search_ns, now);
+        let (is_full, trail) = (run.is_full(), run.trail());
+        if let Some(scope) = self.scopes.at(trail.scope) {
+            self.reuse.come_again(scope.give(choice.port.get(), &trail));
+        }
+        if run.is_bind() {
+            self.bound.give_like(run.event(), choice.port, choice.socket);
+        }
+        self.end(place, begins, is_full);
+        true
     }
 
     /// Adds what was taken to the numbers: after a batch, and before they are read.
     pub fn settle(&mut self) {
         for place in self.runs.begun() {
             self.fold(place);
+            self.runs.at(place).into_iter().for_each(Run::expect_none);
         }
     }
 
@@ -55,6 +90,12 @@ impl Stats {
         let is_full = run.is_full();
         let trail = run.trail();
         self.follow(event, port, &trail);
+        self.end(place, begins, is_full);
+    }
+
+    /// Looks after a run that was added to.
+    #[inline]
+    fn end(&mut self, place: u8, begins: bool, is_full: bool) {
         if is_full {
             self.fold(place);
         } else if begins {

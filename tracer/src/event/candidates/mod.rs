@@ -65,6 +65,80 @@ impl Walk {
     }
 }
 
+/// How the searches of choices that are alike go, where that is known beforehand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Course {
+    /// A TCP connect in a range of an even number of ports, none of them reserved.
+    Halves {
+        /// The first port.
+        low: u16,
+        /// How many.
+        ports: u32,
+    },
+    /// A choice of which nothing but the port is known: a bind of TCP tells by it whether it crossed.
+    Port {
+        /// The range that it goes through.
+        range: PortRange,
+        /// Whether it has halves.
+        halves: bool,
+    },
+}
+
+impl Course {
+    /// The course of the searches of all choices like this one; none where each has its own.
+    #[must_use]
+    pub fn of(event: &Event, rules: &SearchRules<'_>) -> Option<Self> {
+        if let Some([low, _, high]) = event.plain_connect() {
+            return Self::halves(low, high, rules);
+        }
+        let (Kind::Allocation(site), Some(range)) = (event.kind(), event.range()) else { return None };
+        match Walk::of(event, site, rules)? {
+            Walk::Connect(_) => None,
+            Walk::Bind => Some(Self::Port { range, halves: range.count() > 1 }),
+            Walk::Scattered => Some(Self::Port { range, halves: false }),
+        }
+    }
+
+    #[inline]
+    fn halves(low: u16, high: u16, rules: &SearchRules<'_>) -> Option<Self> {
+        let usual = !rules.step_width && rules.reserved.is_some_and(Reserved::is_empty);
+        let ports = u32::from(high.checked_sub(low)?).wrapping_add(1);
+        (usual && ports & 1 == 0).then_some(Self::Halves { low, ports })
+    }
+
+    /// What a search that found this port went through; none where it cannot have met it.
+    #[must_use]
+    #[inline]
+    pub fn search(self, start: u32, port: u16, exact: bool) -> Option<Search> {
+        match self {
+            Self::Halves { low, ports } => {
+                let offset = u32::from(port.checked_sub(low)?);
+                if offset >= ports {
+                    return None;
+                }
+                // Each round goes through one half, from the place where both begin.
+                let half = ports >> 1;
+                let first = start.checked_rem(ports)? >> 1;
+                let place = offset >> 1;
+                let ahead = if place < first { place.wrapping_add(half) } else { place }.wrapping_sub(first);
+                let crossed = offset & 1 == 1;
+                let collisions = ahead.wrapping_add(if crossed { half } else { 0 });
+                Some(Search {
+                    candidates: Some(collisions.wrapping_add(1)),
+                    candidates_exact: Some(exact),
+                    collisions: Some(collisions),
+                    crossed_half: Some(crossed),
+                })
+            }
+            Self::Port { range, .. } if !range.contains(port) => None,
+            Self::Port { range, halves } => {
+                let crossed_half = halves.then_some((port ^ range.low()) & 1 == 0);
+                Some(Search { crossed_half, ..Search::default() })
+            }
+        }
+    }
+}
+
 impl Search {
     /// Derives what the search of an allocation went through; all none for other events.
     #[must_use]
@@ -73,28 +147,12 @@ impl Search {
         Self::plain(event, rules).unwrap_or_else(|| Self::any(event, rules))
     }
 
-    /// The usual case of [`Search::any`], in a fifth of its instructions: a TCP connect that was given a port of an
-    /// even number of ports, none of them reserved.
+    /// The usual case of [`Search::any`], in a fifth of its instructions.
     #[inline]
     fn plain(event: &Event, rules: &SearchRules<'_>) -> Option<Self> {
-        let usual = !rules.step_width && rules.reserved.is_some_and(Reserved::is_empty);
-        let [low, port, high] = event.plain_connect().filter(|_| usual)?.map(u32::from);
-        let start = event.search_start()?;
-        let last = high.checked_sub(low)?;
-        let offset = port.checked_sub(low).filter(|offset| *offset <= last && last & 1 == 1)?;
-        // Each round goes through one half, from the place where both begin.
-        let half = last.wrapping_add(1) >> 1;
-        let first = start.checked_rem(last.wrapping_add(1))? >> 1;
-        let place = offset >> 1;
-        let ahead = if place < first { place.wrapping_add(half) } else { place }.wrapping_sub(first);
-        let crossed = offset & 1 == 1;
-        let collisions = ahead.wrapping_add(if crossed { half } else { 0 });
-        Some(Self {
-            candidates: Some(collisions.wrapping_add(1)),
-            candidates_exact: Some(event.exact()),
-            collisions: Some(collisions),
-            crossed_half: Some(crossed),
-        })
+        let [low, port, high] = event.plain_connect()?;
+        let course = Course::halves(low, high, rules)?;
+        course.search(event.search_start()?, port, event.exact())
     }
 
     fn any(event: &Event, rules: &SearchRules<'_>) -> Self {

@@ -13,7 +13,7 @@ use schemars::{JsonSchema, generate::SchemaSettings};
 use serde::{Deserialize, Serialize};
 
 pub use answer::{
-    CommandRecord, FindingRecord, ForecastRecord, HalfRecord, HalvesRecord, LineRecord, PoolHolderRecord,
+    CommandRecord, FindingRecord, ForecastRecord, HalfRecord, HalvesRecord, HoldRecord, LineRecord, PoolHolderRecord, PoolSearchRecord, SideRecord,
     PoolRecord, VerdictRecord,
 };
 pub use check::{Bundle, Check, ConntrackRecord, SocketCount, SpaceDetail, SpaceRecord, TracingRecord};

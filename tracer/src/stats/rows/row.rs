@@ -4,7 +4,7 @@ use super::ports::PortSet;
 use crate::{
     event::{Event, Kind, MonoNs},
     stats::{
-        ByErrno, Churn, Holds, Lost, Quantiles, SearchSums,
+        ByErrno, Churn, Holds, Lost, Quantiles, SearchSums, Searched,
         churn::Peak,
         ratio::{real, seconds},
         runs::Part,
@@ -217,6 +217,12 @@ impl Row {
         let times = &self.detail.as_ref()?.times;
         let most = times.searches().saturating_mul(10) >= self.search.found.searches.saturating_mul(9);
         most.then(|| times.quantiles())
+    }
+
+    /// Its searches that found a port after they had crossed to the other half, or those that had not.
+    #[must_use]
+    pub fn searched(&self, crossed: bool) -> Searched {
+        self.search.side(crossed, self.detail.as_ref().map(|detail| &detail.times))
     }
 
     /// Holds, as far as releases are recorded.

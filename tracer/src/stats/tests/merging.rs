@@ -1,12 +1,12 @@
 //! Parts of a stream, merged in any order, give the numbers of the whole.
 
 use proptest::prelude::*;
-use tracer_ebpf::abi::Record;
+use tracer_ebpf::abi::{Record, kind};
 
 use super::sample::{bind, check, connect, event, fed, release, settings};
 use crate::{
-    event::{Errno, Kind, MonoNs, Outcome, Pid, Protocol, Site},
-    stats::{By, DestinationKey, Lost, Row, Stats},
+    event::{Errno, Kind, MonoNs, NetnsId, Outcome, Pid, Protocol, Site},
+    stats::{By, DestinationKey, Lost, Row, Settings, Stats},
 };
 
 /// A stream in order of time: connects that succeed and fail, binds, failed checks, releases.
@@ -126,6 +126,38 @@ proptest! {
         for (one, other) in sum.destinations().iter().zip(whole.destinations()) {
             prop_assert!(one.row.churn_peak() <= other.row.churn_peak() || one.key != other.key);
         }
+    }
+
+    #[test]
+    fn what_is_added_up_in_runs_gives_the_numbers_of_single_events(
+        records in stream(300), often in 1_usize..60, releases in any::<bool>()
+    ) {
+        // Sources that come again and again, from busy to rare.
+        let later = |record: Record, step| Record { mono_ns: record.mono_ns + step as u64 * 3_000_000, ..record };
+        let again = |record: &Record| {
+            let record = *record;
+            (0..often).map(move |step| later(record, step))
+        };
+        let mut records: Vec<Record> = records.iter().flat_map(again).collect();
+        records.sort_by_key(|record| record.mono_ns);
+        records.retain(|record| releases || record.kind != kind::RELEASE);
+        let settings = Settings { releases, ..settings() };
+        let (mut single, mut run) = (Stats::new(settings), fed(settings, &records));
+        records.iter().for_each(|record| super::sample::feed(&mut single, &[*record]));
+        let netns = NetnsId::new(super::sample::NETNS).unwrap();
+        let told = |stats: &Stats| {
+            let mut all = digest(stats, true);
+            all.push(format!("{:?} {:?}", stats.reuse(MonoNs(u64::MAX)), stats.refusals().0.len()));
+            all.push(format!("{:?} {:?}", stats.bound_connects(), stats.bound_ports(netns).collect::<Vec<_>>()));
+            all
+        };
+        let expected = told(&single);
+        prop_assert_eq!(difference(&told(&run), &expected), []);
+        run = Stats::new(settings);
+        let short = super::sample::feed_shortly(&mut run, &records);
+        prop_assert_eq!(difference(&told(&run), &expected), []);
+        prop_assert!(short == 0 || !releases);
+        prop_assert!(short > 0 || releases || often < 20, "{}", records.len());
     }
 
     #[test]
