@@ -102,7 +102,11 @@ pub(super) fn outlook(
         (if is_short { due_ns(case, seen) } else { Vec::new() }, "releases")
     } else {
         let given = row.allocations().checked_sub(row.failures())?;
-        let freed = freed(given, barred_before(case, seen)?, seen.pool.barred)?;
+        let before = barred_before(case, seen)?;
+        let more = given.saturating_add(in_flight(given, window));
+        // What was given while the stock was looked at may be in one of them alone: then nothing was freed.
+        let freed = freed(given, before, seen.pool.barred)
+            .or_else(|| freed(more, before, seen.pool.barred).map(|_| 0))?;
         let per_second = wording::share(freed, window)? * 1e9;
         spread(&mut net, per_second)?;
         (Vec::new(), "two stocks")
@@ -117,6 +121,14 @@ pub(super) fn outlook(
         hold_s: hold.map(|hold| hold.hold_s),
     };
     Some((forecast(&demand)?, basis))
+}
+
+/// Allocations that the stock may know of and the flow not, or the other way round: those of half a second, in which
+/// tracing had stopped and the stock was not looked at yet, or it had begun and the stock was being looked at.
+pub(super) fn in_flight(given: u64, window_ns: u64) -> u64 {
+    const APART_NS: u64 = 500_000_000;
+    let share = given.saturating_mul(APART_NS.min(window_ns));
+    share.checked_div(window_ns).map_or(0, |count| count.saturating_add(1))
 }
 
 /// Takes a rate of frees off the counts of seconds, in whole ports.

@@ -2,7 +2,7 @@
 
 use super::{
     Case, Flow,
-    forecast::outlook,
+    forecast::{in_flight, outlook},
     seen::{Seen, members, pools, row_of, searched, waiting, window_ns},
 };
 use crate::{
@@ -68,7 +68,8 @@ pub(super) fn hold(case: &Case<'_>, flow: &Flow<'_>, seen: &Seen<'_>, row: &Row)
         wait_s,
         window_ns: window_ns(flow),
     };
-    let rough = ends.hold()?;
+    // Fewer closes than allocations in flight are none.
+    let rough = ends.hold().filter(|hold| hold.closes > in_flight(ends.given, ends.window_ns))?;
     // Where each close left a TIME_WAIT, its timer tells to the moment when that was.
     let exact = row.holds().hold(flow.at, closing).filter(|_| rough.time_wait_share >= ALL);
     let exact = exact.filter(|_| ends.window_ns < TIME_WAIT_NS);

@@ -144,7 +144,10 @@ pub fn add_prospects(pools: &mut [PoolRecord], prospects: &[Prospect]) {
 fn outlook(forecast: Forecast, basis: &str) -> ForecastRecord {
     let none = ForecastRecord { estimate: None, low: None, high: None, levels_off_at: None, basis: basis.to_owned() };
     match forecast {
-        Forecast::Full => ForecastRecord { estimate: Some(0.0), low: Some(0.0), high: Some(0.0), ..none },
+        Forecast::Full => {
+            let now = Some(0.0);
+            ForecastRecord { estimate: now, low: now, high: now, basis: "stock".to_owned(), ..none }
+        }
         Forecast::In { estimate_s, low_s, high_s } => {
             ForecastRecord { estimate: Some(estimate_s), low: Some(low_s), high: Some(high_s), ..none }
         }

@@ -7,7 +7,7 @@ use super::{
     ratio::SECOND_NS,
     rows::DestinationKey,
     scopes::Owner,
-    search::{Allocation, Length, SearchSums},
+    search::{Known, Length, SearchSums, Timed},
 };
 use crate::{
     enrich::Process,
@@ -70,6 +70,24 @@ pub(super) struct Trail {
     pub(super) remote: Option<DestinationKey>,
 }
 
+/// What a run keeps of one allocation: to be added up together with the others.
+#[derive(Clone, Copy, Debug, Default)]
+struct Entry {
+    /// Nanoseconds from the beginning of the second.
+    since_ns: u32,
+    search_ns: u32,
+    /// [`UNKNOWN`] where they are not known.
+    candidates: u32,
+    collisions: u32,
+    /// 0 or 1; [`UNKNOWN`] where the search has no halves.
+    crossed: u32,
+    exact: u32,
+    upper_bound: u32,
+}
+
+/// More than any search can come to.
+const UNKNOWN: u32 = u32::MAX;
+
 /// A run: successful allocations of one source.
 #[derive(Clone, Debug)]
 pub(super) struct Run {
@@ -77,15 +95,9 @@ pub(super) struct Run {
     /// How the searches of more like it go; none until an event of this batch told.
     course: Option<Course>,
     second: u64,
-    first: MonoNs,
-    last: MonoNs,
-    /// Sum of the nanoseconds from the beginning of the second.
-    since_ns: u64,
-    sums: SearchSums,
-    first_port: Option<u16>,
     len: usize,
     ports: [u16; LONGEST],
-    lengths: [Length; LONGEST],
+    entries: [Entry; LONGEST],
 }
 
 impl Run {
@@ -104,14 +116,9 @@ impl Run {
             source,
             course: None,
             second: 0,
-            first: MonoNs(u64::MAX),
-            last: MonoNs(0),
-            since_ns: 0,
-            sums: SearchSums::default(),
-            first_port: None,
             len: 0,
             ports: [0; LONGEST],
-            lengths: [Length::default(); LONGEST],
+            entries: [Entry::default(); LONGEST],
         }
     }
 
@@ -167,28 +174,37 @@ impl Run {
 
     /// Takes an allocation of this source, in the second of those that are in it.
     #[inline]
-    pub(super) fn take(&mut self, one: &Allocation, port: u16, ns: u32, now: Instant) {
-        let (Some(ports), Some(length)) = (self.ports.get_mut(self.len), self.lengths.get_mut(self.len)) else {
+    pub(super) fn take(&mut self, port: u16, search_ns: u32, upper_bound: bool, search: &Search, now: Instant) {
+        let (Some(slot), Some(entry)) = (self.ports.get_mut(self.len), self.entries.get_mut(self.len)) else {
             return;
         };
-        *ports = port;
-        *length = Length::of(ns, &one.search);
-        if self.len == 0 {
-            self.second = now.second;
-            self.first_port = (one.search.crossed_half == Some(false)).then_some(port);
-        }
+        *slot = port;
+        *entry = Entry {
+            since_ns: now.since_ns,
+            search_ns,
+            candidates: search.candidates.unwrap_or(UNKNOWN),
+            collisions: search.collisions.unwrap_or(UNKNOWN),
+            crossed: search.crossed_half.map_or(UNKNOWN, u32::from),
+            exact: u32::from(search.candidates_exact == Some(true)),
+            upper_bound: upper_bound.into(),
+        };
+        self.second = now.second;
         self.len += 1;
-        self.first = self.first.min(one.at);
-        self.last = self.last.max(one.at);
-        self.since_ns += now.since_ns;
-        self.sums.take(one);
     }
 
-    /// What is in it.
-    pub(super) fn part(&self) -> Part<'_> {
-        let Source { event, process, site, remote, scope, .. } = &self.source;
+    /// Adds up what is in it, and forgets it.
+    pub(super) fn fold(&mut self, add: impl FnOnce(&Part<'_>)) {
+        let entries = self.entries.get(..self.len).unwrap_or_default();
+        let (Some(first), Some(ports)) = (entries.first(), self.ports.get(..self.len)) else { return };
+        let mut lengths = [Length::default(); LONGEST];
+        for (length, entry) in lengths.iter_mut().zip(entries) {
+            *length = Length::new(entry.search_ns, entry.crossed == 1);
+        }
+        let start = self.second * SECOND_NS;
+        let at = |since_ns: Option<u32>| MonoNs(start + u64::from(since_ns.unwrap_or(0)));
         let count = u32::try_from(self.len).unwrap_or(u32::MAX);
-        Part {
+        let Source { event, process, site, remote, scope, .. } = &self.source;
+        add(&Part {
             event,
             process,
             site: *site,
@@ -197,23 +213,43 @@ impl Run {
             second: self.second,
             count,
             failed: false,
-            first: self.first,
-            last: self.last,
-            at_sum: u128::from(self.second * SECOND_NS) * u128::from(count) + u128::from(self.since_ns),
-            sums: &self.sums,
-            ports: self.ports.get(..self.len).unwrap_or_default(),
-            lengths: self.lengths.get(..self.len).unwrap_or_default(),
-            first_port: self.first_port,
-        }
-    }
-
-    /// Forgets what is in it.
-    pub(super) fn clear(&mut self) {
+            first: at(entries.iter().map(|entry| entry.since_ns).min()),
+            last: at(entries.iter().map(|entry| entry.since_ns).max()),
+            at_sum: u128::from(start) * u128::from(count)
+                + u128::from(sum(entries, |entry| entry.since_ns)),
+            sums: &sums(entries),
+            ports,
+            lengths: lengths.get(..self.len).unwrap_or_default(),
+            first_port: ports.first().copied().filter(|_| first.crossed == 0),
+        });
         self.len = 0;
-        self.first = MonoNs(u64::MAX);
-        self.last = MonoNs(0);
-        self.since_ns = 0;
-        self.sums = SearchSums::default();
+    }
+}
+
+fn sum(entries: &[Entry], of: impl Fn(&Entry) -> u32) -> u64 {
+    entries.iter().map(|entry| u64::from(of(entry))).sum()
+}
+
+fn sums(entries: &[Entry]) -> SearchSums {
+    let known = |of: fn(&Entry) -> u32| Known {
+        searches: sum(entries, |entry| u32::from(of(entry) != UNKNOWN)),
+        sum: sum(entries, |entry| if of(entry) == UNKNOWN { 0 } else { of(entry) }),
+    };
+    let timed = |is: fn(&Entry) -> bool| Timed {
+        searches: sum(entries, |entry| u32::from(is(entry))),
+        sum_ns: sum(entries, |entry| if is(entry) { entry.search_ns } else { 0 }),
+        max_ns: entries.iter().map(|entry| if is(entry) { entry.search_ns } else { 0 }).max().unwrap_or(0).into(),
+        upper_bounds: sum(entries, |entry| if is(entry) { entry.upper_bound } else { 0 }),
+    };
+    let crossed = known(|entry| entry.crossed);
+    SearchSums {
+        found: timed(|_| true),
+        candidates: known(|entry| entry.candidates),
+        candidates_exact: sum(entries, |entry| entry.exact),
+        collisions: known(|entry| entry.collisions),
+        crossed,
+        found_crossed: if crossed.sum == 0 { Timed::default() } else { timed(|entry| entry.crossed == 1) },
+        failed: Timed::default(),
     }
 }
 
@@ -221,7 +257,7 @@ impl Run {
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Instant {
     pub(super) second: u64,
-    pub(super) since_ns: u64,
+    pub(super) since_ns: u32,
 }
 
 /// The runs that are open, all of one second.
@@ -246,7 +282,8 @@ impl Runs {
     #[inline]
     pub(super) fn within(&self, at: MonoNs) -> Option<Instant> {
         let since_ns = at.0.wrapping_sub(self.start_ns);
-        (since_ns < SECOND_NS).then_some(Instant { second: self.second, since_ns })
+        let since_ns = u32::try_from(since_ns).ok().filter(|_| since_ns < SECOND_NS)?;
+        Some(Instant { second: self.second, since_ns })
     }
 
     /// Goes on to the second of a later time; the runs are empty.

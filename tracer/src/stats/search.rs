@@ -4,7 +4,7 @@ use super::{
     histogram::{Bucket, Count, Histogram},
     ratio::{real, share},
 };
-use crate::event::{Choice, Event, MonoNs, Port, Search, Site};
+use crate::event::{Event, MonoNs, Port, Search, Site};
 
 /// The quantiles that are given, by their thousandths.
 const QUANTILES: [u16; 4] = [500, 900, 990, 999];
@@ -30,19 +30,6 @@ impl Allocation {
             search_ns: event.search_ns(),
             upper_bound: event.search_upper_bound(),
             search: *search,
-        }
-    }
-
-    /// A choice like that of an event that succeeded.
-    #[inline]
-    pub(super) fn like(event: &Event, at: MonoNs, choice: &Choice, search: Search) -> Self {
-        Self {
-            at,
-            failed: false,
-            port: Some(choice.port),
-            search_ns: Some(choice.search_ns),
-            upper_bound: event.search_upper_bound(),
-            search,
         }
     }
 }
@@ -235,8 +222,8 @@ pub(super) struct Length {
 impl Length {
     /// The length of a search that was timed.
     #[inline]
-    pub(super) fn of(ns: u32, search: &Search) -> Self {
-        Self { bucket: Bucket::of(ns), crossed: search.crossed_half == Some(true) }
+    pub(super) const fn new(ns: u32, crossed: bool) -> Self {
+        Self { bucket: Bucket::of(ns), crossed }
     }
 }
 
@@ -356,7 +343,7 @@ mod tests {
         let mut times = SearchTimes::<u32>::default();
         for (upto, known) in [(19, 0), (20, 1), (99, 1), (100, 2), (999, 2), (1_000, 3), (10_000, 4)] {
             while times.searches() < upto {
-                times.take(&[Length::of(7, &Search::default())]);
+                times.take(&[Length::new(7, false)]);
             }
             let seen = times.quantiles();
             let seen = [seen.p50, seen.p90, seen.p99, seen.p999];
@@ -371,9 +358,8 @@ mod tests {
             mut list in proptest::collection::vec(0_u32..=u32::MAX, 1_000..1_500)
         ) {
             let mut times = SearchTimes::<u64>::default();
-            let crossed = |ns: u32| Search { crossed_half: Some(ns & 1 == 1), ..Search::default() };
             for ns in &list {
-                times.take(&[Length::of(*ns, &crossed(*ns))]);
+                times.take(&[Length::new(*ns, ns & 1 == 1)]);
             }
             list.sort_unstable();
             let seen = times.quantiles();

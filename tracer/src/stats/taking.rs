@@ -59,9 +59,9 @@ impl Stats {
         let Some(now) = self.runs.within(glimpse.mono()) else { return false };
         let (Some(run), Some(choice)) = (self.runs.at(place), glimpse.choice()) else { return false };
         let Some(search) = run.expected(glimpse, &choice) else { return false };
-        let one = Allocation::like(run.event(), glimpse.mono(), &choice, search);
         let begins = run.is_empty();
-        run.take(&one, choice.port.get(), choice.search_ns, now);
+        let upper_bound = run.event().search_upper_bound();
+        run.take(choice.port.get(), choice.search_ns, upper_bound, &search, now);
         let (is_full, trail) = (run.is_full(), run.trail());
         if let Some(scope) = self.scopes.at(trail.scope) {
             self.reuse.come_again(scope.give(choice.port.get(), &trail));
@@ -86,7 +86,7 @@ impl Stats {
         let (port, ns, now) = given;
         let Some(run) = self.runs.at(place) else { return };
         let begins = run.is_empty();
-        run.take(&Allocation::of(event, search), port.get(), ns, now);
+        run.take(port.get(), ns, event.search_upper_bound(), search, now);
         let is_full = run.is_full();
         let trail = run.trail();
         self.follow(event, port, &trail);
@@ -120,9 +120,7 @@ impl Stats {
         let scope = self.scopes.place(event);
         let run = Run::new(event, process, site, scope);
         if let Some(mut before) = self.runs.lift(place) {
-            if !before.is_empty() {
-                self.add(&before.part());
-            }
+            before.fold(|part| self.add(part));
             *before = run;
             self.runs.put(place, before);
         } else {
@@ -133,10 +131,7 @@ impl Stats {
     #[inline(never)]
     fn fold(&mut self, place: u8) {
         let Some(mut run) = self.runs.lift(place) else { return };
-        if !run.is_empty() {
-            self.add(&run.part());
-            run.clear();
-        }
+        run.fold(|part| self.add(part));
         self.runs.put(place, run);
     }
 
@@ -190,7 +185,7 @@ impl Stats {
         let mut sums = SearchSums::default();
         sums.take(&one);
         let port = one.port.map(Port::get);
-        let length = one.search_ns.filter(|_| !one.failed).map(|ns| Length::of(ns, search));
+        let length = one.search_ns.filter(|_| !one.failed).map(|ns| Length::new(ns, search.crossed_half == Some(true)));
         let (remote, scope) = (DestinationKey::of(event), self.scopes.place(event));
         self.add(&Part {
             event,

@@ -132,7 +132,7 @@ pub struct ForecastRecord {
     pub high: Option<f64>,
     /// The share at which it levels off instead.
     pub levels_off_at: Option<f64>,
-    /// What it rests on: `releases`, or `two stocks` where those are not recorded.
+    /// What it rests on: `releases`, or `two stocks` where those are not recorded; `stock` where it is full now.
     pub basis: String,
 }
 
