@@ -123,7 +123,10 @@ fn of_refusals(case: &Case<'_>, flow: &Flow<'_>, refusals: &[&Refusal]) -> Optio
         let sides = [false, true].map(|crossed| searched(case, flow, &rows, seen, crossed));
         let at_most = flow.stats.search().0.found.upper_bounds != 0;
         finding = finding
-            .fact("search", json!({"stayed": sides[0].map(search::fact), "crossed": sides[1].map(search::fact)}))
+            .fact(
+                "search",
+                json!({"stayed": sides[0].map(search::fact), "crossed": sides[1].map(search::fact)}),
+            )
             .maybe_line("search", search::before_and_after(sides, at_most));
     }
     let is_connect = worst.site == Site::Connect;

@@ -129,7 +129,8 @@ pub fn add_prospects(pools: &mut [PoolRecord], prospects: &[Prospect]) {
         });
         let Some(Prospect { hold, forecast, stayed, crossed, .. }) = found else { continue };
         pool.sustainable_per_s = hold.and_then(|hold| hold.sustainable_per_s(pool.effective));
-        pool.cliff_per_s = hold.filter(|_| pool.halves.is_some()).and_then(|hold| hold.cliff_per_s(pool.effective));
+        pool.cliff_per_s =
+            hold.filter(|_| pool.halves.is_some()).and_then(|hold| hold.cliff_per_s(pool.effective));
         pool.hold = hold.map(|hold| HoldRecord {
             seconds: hold.hold_s,
             life_s: hold.life_s,
@@ -137,12 +138,19 @@ pub fn add_prospects(pools: &mut [PoolRecord], prospects: &[Prospect]) {
             closes: hold.closes,
         });
         pool.exhausted_in_s = forecast.map(|(forecast, basis)| outlook(forecast, basis));
-        pool.search = stayed.map(|stayed| PoolSearchRecord { stayed: side(stayed), crossed: crossed.map(side) });
+        pool.search =
+            stayed.map(|stayed| PoolSearchRecord { stayed: side(stayed), crossed: crossed.map(side) });
     }
 }
 
 fn outlook(forecast: Forecast, basis: &str) -> ForecastRecord {
-    let none = ForecastRecord { estimate: None, low: None, high: None, levels_off_at: None, basis: basis.to_owned() };
+    let none = ForecastRecord {
+        estimate: None,
+        low: None,
+        high: None,
+        levels_off_at: None,
+        basis: basis.to_owned(),
+    };
     match forecast {
         Forecast::Full => {
             let now = Some(0.0);
@@ -157,7 +165,12 @@ fn outlook(forecast: Forecast, basis: &str) -> ForecastRecord {
 }
 
 fn side(side: Searched) -> SideRecord {
-    SideRecord { searches: side.searches, mean_ns: side.mean_ns, p50_ns: side.times.p50, p99_ns: side.times.p99 }
+    SideRecord {
+        searches: side.searches,
+        mean_ns: side.mean_ns,
+        p50_ns: side.times.p50,
+        p99_ns: side.times.p99,
+    }
 }
 
 fn holder(holding: &Holding) -> PoolHolderRecord {

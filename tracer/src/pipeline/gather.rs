@@ -127,7 +127,7 @@ impl Consumer for Gatherer {
 
     fn take(&mut self, record: &[u8], _out: &mut Vec<u8>) {
         let Self { intake, stats, .. } = self;
-        if Glimpse::of(record).is_some_and(|glimpse| intake.pass(|| stats.take_more(&glimpse))) {
+        if Glimpse::of(record).is_some_and(|glimpse| intake.pass(|| stats.take_more(glimpse))) {
             return;
         }
         intake.take(record, |Arrival { event, search, rules, process }| {

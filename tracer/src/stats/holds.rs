@@ -51,8 +51,9 @@ impl Ends {
     /// between are taken to have changed evenly. None where no close was seen.
     #[must_use]
     pub fn hold(&self) -> Option<Hold> {
-        let closes = (self.given + self.open_before).checked_sub(self.open_after).filter(|closes| *closes != 0)?;
-        let open = (real(self.open_before) + real(self.open_after)) / 2.0;
+        let closes =
+            (self.given + self.open_before).checked_sub(self.open_after).filter(|closes| *closes != 0)?;
+        let open = f64::midpoint(real(self.open_before), real(self.open_after));
         let life_s = open * seconds(self.window_ns) / real(closes);
         let seen = share(self.window_ns.min(TIME_WAIT_NS), self.window_ns)?;
         let time_wait_share = (real(self.waiting) / (real(closes) * seen)).min(1.0);
@@ -205,7 +206,8 @@ mod tests {
 
     #[test]
     fn without_a_close_there_is_no_hold() {
-        let leak = Ends { given: 500, open_before: 7, open_after: 507, window_ns: SECOND_NS, ..Ends::default() };
+        let leak =
+            Ends { given: 500, open_before: 7, open_after: 507, window_ns: SECOND_NS, ..Ends::default() };
         assert_eq!(leak.hold(), None);
         // More open than can be: stock and flow do not agree.
         assert_eq!(Ends { open_after: 600, ..leak }.hold(), None);

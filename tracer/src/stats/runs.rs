@@ -55,10 +55,7 @@ struct Source {
     event: Event,
     process: Process,
     site: Site,
-    remote: Option<DestinationKey>,
-    scope: Option<usize>,
-    owner: Option<Owner>,
-    range: Option<PortRange>,
+    trail: Trail,
 }
 
 /// What hangs on the order of allocations, and is therefore followed one by one.
@@ -70,23 +67,106 @@ pub(super) struct Trail {
     pub(super) remote: Option<DestinationKey>,
 }
 
-/// What a run keeps of one allocation: to be added up together with the others.
+/// What is known of each search of a run, counted side by side: a byte each, which 32 do not fill.
 #[derive(Clone, Copy, Debug, Default)]
-struct Entry {
-    /// Nanoseconds from the beginning of the second.
-    since_ns: u32,
-    search_ns: u32,
-    /// [`UNKNOWN`] where they are not known.
-    candidates: u32,
-    collisions: u32,
-    /// 0 or 1; [`UNKNOWN`] where the search has no halves.
-    crossed: u32,
-    exact: u32,
-    upper_bound: u32,
+struct Counts(u64);
+
+impl Counts {
+    const CANDIDATES: u32 = 0;
+    const EXACT: u32 = 8;
+    const COLLISIONS: u32 = 16;
+    const HALVES: u32 = 24;
+    const CROSSED: u32 = 32;
+    const UPPER_BOUND: u32 = 40;
+
+    #[inline]
+    fn of(search: &Search, upper_bound: bool) -> Self {
+        let bit = |is: bool, place: u32| u64::from(is) << place;
+        Self(
+            bit(search.candidates.is_some(), Self::CANDIDATES)
+                | bit(search.candidates_exact == Some(true), Self::EXACT)
+                | bit(search.collisions.is_some(), Self::COLLISIONS)
+                | bit(search.crossed_half.is_some(), Self::HALVES)
+                | bit(search.crossed_half == Some(true), Self::CROSSED)
+                | bit(upper_bound, Self::UPPER_BOUND),
+        )
+    }
+
+    const fn number(self, place: u32) -> u64 {
+        self.0 >> place & 0xff
+    }
 }
 
-/// More than any search can come to.
-const UNKNOWN: u32 = u32::MAX;
+/// Sums over the searches of a run.
+#[derive(Clone, Copy, Debug, Default)]
+struct Sums {
+    counts: Counts,
+    ns: u64,
+    most_ns: u32,
+    crossed_ns: u64,
+    most_crossed_ns: u32,
+    crossed_upper_bounds: u32,
+    candidates: u64,
+    collisions: u64,
+}
+
+impl Sums {
+    #[inline]
+    fn add(&mut self, ns: u32, search: &Search, upper_bound: bool) {
+        self.counts.0 += Counts::of(search, upper_bound).0;
+        self.ns += u64::from(ns);
+        self.most_ns = self.most_ns.max(ns);
+        self.candidates += u64::from(search.candidates.unwrap_or(0));
+        self.collisions += u64::from(search.collisions.unwrap_or(0));
+        if search.crossed_half == Some(true) {
+            self.crossed_ns += u64::from(ns);
+            self.most_crossed_ns = self.most_crossed_ns.max(ns);
+            self.crossed_upper_bounds += u32::from(upper_bound);
+        }
+    }
+
+    fn total(&self, searches: u64) -> SearchSums {
+        let number = |place| self.counts.number(place);
+        SearchSums {
+            found: Timed {
+                searches,
+                sum_ns: self.ns,
+                max_ns: self.most_ns.into(),
+                upper_bounds: number(Counts::UPPER_BOUND),
+            },
+            candidates: Known { searches: number(Counts::CANDIDATES), sum: self.candidates },
+            candidates_exact: number(Counts::EXACT),
+            collisions: Known { searches: number(Counts::COLLISIONS), sum: self.collisions },
+            crossed: Known { searches: number(Counts::HALVES), sum: number(Counts::CROSSED) },
+            found_crossed: Timed {
+                searches: number(Counts::CROSSED),
+                sum_ns: self.crossed_ns,
+                max_ns: self.most_crossed_ns.into(),
+                upper_bounds: self.crossed_upper_bounds.into(),
+            },
+            failed: Timed::default(),
+        }
+    }
+}
+
+/// When the allocations of a run were, in nanoseconds from the beginning of its second.
+#[derive(Clone, Copy, Debug)]
+struct Times {
+    first: u32,
+    last: u32,
+    sum: u64,
+}
+
+impl Times {
+    const NONE: Self = Self { first: u32::MAX, last: 0, sum: 0 };
+
+    #[inline]
+    fn add(&mut self, since_ns: u32) {
+        self.first = self.first.min(since_ns);
+        self.last = self.last.max(since_ns);
+        self.sum += u64::from(since_ns);
+    }
+}
 
 /// A run: successful allocations of one source.
 #[derive(Clone, Debug)]
@@ -95,9 +175,13 @@ pub(super) struct Run {
     /// How the searches of more like it go; none until an event of this batch told.
     course: Option<Course>,
     second: u64,
+    times: Times,
+    sums: Sums,
+    /// Whether the first of them was found in the first half.
+    stayed_first: bool,
     len: usize,
     ports: [u16; LONGEST],
-    entries: [Entry; LONGEST],
+    lengths: [Length; LONGEST],
 }
 
 impl Run {
@@ -107,18 +191,23 @@ impl Run {
             event: *event,
             process: process.clone(),
             site,
-            remote: DestinationKey::of(event),
-            scope,
-            owner: Owner::of(event),
-            range: event.range(),
+            trail: Trail {
+                scope,
+                owner: Owner::of(event),
+                range: event.range(),
+                remote: DestinationKey::of(event),
+            },
         };
         Self {
             source,
             course: None,
             second: 0,
             len: 0,
+            times: Times::NONE,
+            sums: Sums::default(),
+            stayed_first: false,
             ports: [0; LONGEST],
-            entries: [Entry::default(); LONGEST],
+            lengths: [Length::default(); LONGEST],
         }
     }
 
@@ -133,18 +222,10 @@ impl Run {
         self.course = None;
     }
 
-    /// How the search of a choice went that differs from what was expected in nothing else.
-    #[inline]
-    pub(super) fn expected(&self, glimpse: &Glimpse<'_>, choice: &Choice) -> Option<Search> {
-        let course = self.course.filter(|_| glimpse.is_like(&self.source.event))?;
-        course.search(choice.search_start, choice.port.get(), choice.exact)
-    }
-
     /// Whether its ports are bound by it.
     #[inline]
     pub(super) fn is_bind(&self) -> bool {
-        matches!(self.source.site, Site::Bind | Site::Listen)
-            && self.source.event.protocol() == Protocol::Tcp
+        matches!(self.source.site, Site::Bind | Site::Listen) && self.source.event.protocol() == Protocol::Tcp
     }
 
     /// Its event, of which all may be asked but the choice.
@@ -159,9 +240,8 @@ impl Run {
 
     /// What must be known to follow its ports.
     #[inline]
-    pub(super) const fn trail(&self) -> Trail {
-        let Source { scope, owner, range, remote, .. } = self.source;
-        Trail { scope, owner, range, remote }
+    pub(super) const fn trail(&self) -> &Trail {
+        &self.source.trail
     }
 
     pub(super) const fn is_empty(&self) -> bool {
@@ -173,83 +253,74 @@ impl Run {
     }
 
     /// Takes an allocation of this source, in the second of those that are in it.
-    #[inline]
-    pub(super) fn take(&mut self, port: u16, search_ns: u32, upper_bound: bool, search: &Search, now: Instant) {
-        let (Some(slot), Some(entry)) = (self.ports.get_mut(self.len), self.entries.get_mut(self.len)) else {
+    #[inline(always)]
+    #[expect(
+        clippy::inline_always,
+        reason = "each caller knows which numbers are known: 80 instructions of 460"
+    )]
+    pub(super) fn take(
+        &mut self,
+        port: u16,
+        search_ns: u32,
+        upper_bound: bool,
+        search: &Search,
+        now: Instant,
+    ) {
+        let (Some(slot), Some(length)) = (self.ports.get_mut(self.len), self.lengths.get_mut(self.len))
+        else {
             return;
         };
         *slot = port;
-        *entry = Entry {
-            since_ns: now.since_ns,
-            search_ns,
-            candidates: search.candidates.unwrap_or(UNKNOWN),
-            collisions: search.collisions.unwrap_or(UNKNOWN),
-            crossed: search.crossed_half.map_or(UNKNOWN, u32::from),
-            exact: u32::from(search.candidates_exact == Some(true)),
-            upper_bound: upper_bound.into(),
-        };
-        self.second = now.second;
+        *length = Length::new(search_ns, search.crossed_half == Some(true));
+        if self.len == 0 {
+            self.second = now.second;
+            self.stayed_first = search.crossed_half == Some(false);
+        }
         self.len += 1;
+        self.times.add(now.since_ns);
+        self.sums.add(search_ns, search, upper_bound);
+    }
+
+    /// Takes a choice that differs from what was expected in nothing but the choice itself; whether it is one.
+    #[inline]
+    pub(super) fn take_expected(&mut self, glimpse: Glimpse<'_>, choice: &Choice, now: Instant) -> bool {
+        let Some(course) = self.course.filter(|_| glimpse.is_like(&self.source.event)) else { return false };
+        let upper_bound = self.source.event.search_upper_bound();
+        let port = choice.port.get();
+        course.search_then(choice.search_start, port, choice.exact, |search| {
+            self.take(port, choice.search_ns, upper_bound, search, now);
+        })
     }
 
     /// Adds up what is in it, and forgets it.
     pub(super) fn fold(&mut self, add: impl FnOnce(&Part<'_>)) {
-        let entries = self.entries.get(..self.len).unwrap_or_default();
-        let (Some(first), Some(ports)) = (entries.first(), self.ports.get(..self.len)) else { return };
-        let mut lengths = [Length::default(); LONGEST];
-        for (length, entry) in lengths.iter_mut().zip(entries) {
-            *length = Length::new(entry.search_ns, entry.crossed == 1);
-        }
+        let (Some(ports), Some(lengths)) = (self.ports.get(..self.len), self.lengths.get(..self.len)) else {
+            return;
+        };
+        let Some(first_port) = ports.first() else { return };
         let start = self.second * SECOND_NS;
-        let at = |since_ns: Option<u32>| MonoNs(start + u64::from(since_ns.unwrap_or(0)));
         let count = u32::try_from(self.len).unwrap_or(u32::MAX);
-        let Source { event, process, site, remote, scope, .. } = &self.source;
+        let Source { event, process, site, trail, .. } = &self.source;
         add(&Part {
             event,
             process,
             site: *site,
-            remote: *remote,
-            scope: *scope,
+            remote: trail.remote,
+            scope: trail.scope,
             second: self.second,
             count,
             failed: false,
-            first: at(entries.iter().map(|entry| entry.since_ns).min()),
-            last: at(entries.iter().map(|entry| entry.since_ns).max()),
-            at_sum: u128::from(start) * u128::from(count)
-                + u128::from(sum(entries, |entry| entry.since_ns)),
-            sums: &sums(entries),
+            first: MonoNs(start + u64::from(self.times.first)),
+            last: MonoNs(start + u64::from(self.times.last)),
+            at_sum: u128::from(start) * u128::from(count) + u128::from(self.times.sum),
+            sums: &self.sums.total(count.into()),
             ports,
-            lengths: lengths.get(..self.len).unwrap_or_default(),
-            first_port: ports.first().copied().filter(|_| first.crossed == 0),
+            lengths,
+            first_port: self.stayed_first.then_some(*first_port),
         });
         self.len = 0;
-    }
-}
-
-fn sum(entries: &[Entry], of: impl Fn(&Entry) -> u32) -> u64 {
-    entries.iter().map(|entry| u64::from(of(entry))).sum()
-}
-
-fn sums(entries: &[Entry]) -> SearchSums {
-    let known = |of: fn(&Entry) -> u32| Known {
-        searches: sum(entries, |entry| u32::from(of(entry) != UNKNOWN)),
-        sum: sum(entries, |entry| if of(entry) == UNKNOWN { 0 } else { of(entry) }),
-    };
-    let timed = |is: fn(&Entry) -> bool| Timed {
-        searches: sum(entries, |entry| u32::from(is(entry))),
-        sum_ns: sum(entries, |entry| if is(entry) { entry.search_ns } else { 0 }),
-        max_ns: entries.iter().map(|entry| if is(entry) { entry.search_ns } else { 0 }).max().unwrap_or(0).into(),
-        upper_bounds: sum(entries, |entry| if is(entry) { entry.upper_bound } else { 0 }),
-    };
-    let crossed = known(|entry| entry.crossed);
-    SearchSums {
-        found: timed(|_| true),
-        candidates: known(|entry| entry.candidates),
-        candidates_exact: sum(entries, |entry| entry.exact),
-        collisions: known(|entry| entry.collisions),
-        crossed,
-        found_crossed: if crossed.sum == 0 { Timed::default() } else { timed(|entry| entry.crossed == 1) },
-        failed: Timed::default(),
+        self.times = Times::NONE;
+        self.sums = Sums::default();
     }
 }
 
@@ -298,7 +369,7 @@ impl Runs {
 
     /// Where the run of a source is, if there is one.
     #[inline]
-    #[expect(clippy::as_conversions, clippy::cast_possible_truncation, reason = "six bits")]
+    #[expect(clippy::as_conversions, reason = "six bits")]
     pub(super) const fn place(source: u64) -> u8 {
         (source >> (u64::BITS - PLACE_BITS)) as u8
     }

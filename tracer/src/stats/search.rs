@@ -177,9 +177,9 @@ impl SearchSums {
             (all.searches.saturating_sub(far.searches), all.sum_ns.saturating_sub(far.sum_ns))
         };
         // Part of them must not pass for all.
-        let known = times.map(|times| times.quantiles_of(crossed)).filter(|known| {
-            known.searches.saturating_mul(10) >= searches.saturating_mul(9)
-        });
+        let known = times
+            .map(|times| times.quantiles_of(crossed))
+            .filter(|known| known.searches.saturating_mul(10) >= searches.saturating_mul(9));
         Searched { searches, mean_ns: share(sum_ns, searches), times: known.unwrap_or_default() }
     }
 

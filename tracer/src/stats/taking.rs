@@ -54,18 +54,19 @@ impl Stats {
     /// Takes a record that is like an event after which more were expected: it passes the filters as that did, and
     /// has its process. Whether it is one; else nothing was done.
     #[inline]
-    pub fn take_more(&mut self, glimpse: &Glimpse<'_>) -> bool {
+    pub fn take_more(&mut self, glimpse: Glimpse<'_>) -> bool {
         let place = Runs::place(glimpse.source());
         let Some(now) = self.runs.within(glimpse.mono()) else { return false };
         let (Some(run), Some(choice)) = (self.runs.at(place), glimpse.choice()) else { return false };
-        let Some(search) = run.expected(glimpse, &choice) else { return false };
         let begins = run.is_empty();
-        let upper_bound = run.event().search_upper_bound();
-        run.take(choice.port.get(), choice.search_ns, upper_bound, &search, now);
-        let (is_full, trail) = (run.is_full(), run.trail());
-        if let Some(scope) = self.scopes.at(trail.scope) {
-            self.reuse.come_again(scope.give(choice.port.get(), &trail));
+        if !run.take_expected(glimpse, &choice, now) {
+            return false;
         }
+        let trail = run.trail();
+        if let Some(scope) = self.scopes.at(trail.scope) {
+            self.reuse.come_again(scope.give(choice.port.get(), trail));
+        }
+        let is_full = run.is_full();
         if run.is_bind() {
             self.bound.give_like(run.event(), choice.port, choice.socket);
         }
@@ -88,7 +89,7 @@ impl Stats {
         let begins = run.is_empty();
         run.take(port.get(), ns, event.search_upper_bound(), search, now);
         let is_full = run.is_full();
-        let trail = run.trail();
+        let trail = *run.trail();
         self.follow(event, port, &trail);
         self.end(place, begins, is_full);
     }
@@ -185,7 +186,10 @@ impl Stats {
         let mut sums = SearchSums::default();
         sums.take(&one);
         let port = one.port.map(Port::get);
-        let length = one.search_ns.filter(|_| !one.failed).map(|ns| Length::new(ns, search.crossed_half == Some(true)));
+        let length = one
+            .search_ns
+            .filter(|_| !one.failed)
+            .map(|ns| Length::new(ns, search.crossed_half == Some(true)));
         let (remote, scope) = (DestinationKey::of(event), self.scopes.place(event));
         self.add(&Part {
             event,

@@ -110,32 +110,42 @@ impl Course {
     #[must_use]
     #[inline]
     pub fn search(self, start: u32, port: u16, exact: bool) -> Option<Search> {
+        let mut found = None;
+        self.search_then(start, port, exact, |search| found = Some(*search));
+        found
+    }
+
+    /// As [`Course::search`], handed on: where it is known which numbers are known, nobody need ask. Whether the
+    /// search can have met the port.
+    #[inline]
+    pub fn search_then(self, start: u32, port: u16, exact: bool, then: impl FnOnce(&Search)) -> bool {
         match self {
             Self::Halves { low, ports } => {
-                let offset = u32::from(port.checked_sub(low)?);
+                let offset = u32::from(port).wrapping_sub(u32::from(low));
                 if offset >= ports {
-                    return None;
+                    return false;
                 }
                 // Each round goes through one half, from the place where both begin.
                 let half = ports >> 1;
-                let first = start.checked_rem(ports)? >> 1;
+                let first = start.checked_rem(ports).unwrap_or(0) >> 1;
                 let place = offset >> 1;
                 let ahead = if place < first { place.wrapping_add(half) } else { place }.wrapping_sub(first);
                 let crossed = offset & 1 == 1;
                 let collisions = ahead.wrapping_add(if crossed { half } else { 0 });
-                Some(Search {
+                then(&Search {
                     candidates: Some(collisions.wrapping_add(1)),
                     candidates_exact: Some(exact),
                     collisions: Some(collisions),
                     crossed_half: Some(crossed),
-                })
+                });
             }
-            Self::Port { range, .. } if !range.contains(port) => None,
+            Self::Port { range, .. } if !range.contains(port) => return false,
             Self::Port { range, halves } => {
                 let crossed_half = halves.then_some((port ^ range.low()) & 1 == 0);
-                Some(Search { crossed_half, ..Search::default() })
+                then(&Search { crossed_half, ..Search::default() });
             }
         }
+        true
     }
 }
 

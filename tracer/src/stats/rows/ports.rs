@@ -39,7 +39,9 @@ impl PortSet {
     /// Adds ports.
     pub(super) fn insert_all(&mut self, ports: &[u16], may_grow: bool) {
         if let Self::Many { count, bits } = self {
-            ports.iter().for_each(|port| set(count, bits, *port));
+            for port in ports {
+                set(count, bits, *port);
+            }
             return;
         }
         for port in ports {

@@ -69,7 +69,9 @@ fn the_busiest_keep_their_detail_and_the_others_know_few_ports() {
     let records: Vec<Record> = (1..=100).map(|pid| connect(0, pid, 1, 40_000)).collect();
     let mut stats = fed(settings(), &records);
     // One by one: in a run they would be counted together, and come to their histogram earlier.
-    (101..=103).flat_map(busy).for_each(|record| super::sample::feed(&mut stats, &[record]));
+    for record in (101..=103).flat_map(busy) {
+        super::sample::feed(&mut stats, &[record]);
+    }
     let rows = stats.processes(By::Pid);
     for group in &rows[..3] {
         assert_eq!((group.row.allocations(), group.row.distinct_ports()), (200, Some(200)));

@@ -143,7 +143,9 @@ proptest! {
         records.retain(|record| releases || record.kind != kind::RELEASE);
         let settings = Settings { releases, ..settings() };
         let (mut single, mut run) = (Stats::new(settings), fed(settings, &records));
-        records.iter().for_each(|record| super::sample::feed(&mut single, &[*record]));
+        for record in &records {
+            super::sample::feed(&mut single, &[*record]);
+        }
         let netns = NetnsId::new(super::sample::NETNS).unwrap();
         let told = |stats: &Stats| {
             let mut all = digest(stats, true);

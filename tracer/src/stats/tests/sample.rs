@@ -96,7 +96,7 @@ pub(super) fn feed_shortly(stats: &mut Stats, records: &[Record]) -> usize {
         .collect();
     let mut short = 0;
     for record in records {
-        if stats.take_more(&Glimpse::of(record.as_bytes()).unwrap()) {
+        if stats.take_more(Glimpse::of(record.as_bytes()).unwrap()) {
             short += 1;
             continue;
         }
