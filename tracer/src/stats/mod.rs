@@ -24,6 +24,7 @@ mod rows;
 mod runs;
 mod scopes;
 mod search;
+mod sums;
 mod tails;
 mod taking;
 mod totals;

@@ -7,7 +7,8 @@ use super::{
     ratio::SECOND_NS,
     rows::DestinationKey,
     scopes::Owner,
-    search::{Known, Length, SearchSums, Timed},
+    search::{Length, SearchSums},
+    sums::{Known, Sums, Times},
 };
 use crate::{
     enrich::Process,
@@ -67,105 +68,11 @@ pub(super) struct Trail {
     pub(super) remote: Option<DestinationKey>,
 }
 
-/// What is known of each search of a run, counted side by side: a byte each, which 32 do not fill.
-#[derive(Clone, Copy, Debug, Default)]
-struct Counts(u64);
-
-impl Counts {
-    const CANDIDATES: u32 = 0;
-    const EXACT: u32 = 8;
-    const COLLISIONS: u32 = 16;
-    const HALVES: u32 = 24;
-    const CROSSED: u32 = 32;
-    const UPPER_BOUND: u32 = 40;
-
-    #[inline]
-    fn of(search: &Search, upper_bound: bool) -> Self {
-        let bit = |is: bool, place: u32| u64::from(is) << place;
-        Self(
-            bit(search.candidates.is_some(), Self::CANDIDATES)
-                | bit(search.candidates_exact == Some(true), Self::EXACT)
-                | bit(search.collisions.is_some(), Self::COLLISIONS)
-                | bit(search.crossed_half.is_some(), Self::HALVES)
-                | bit(search.crossed_half == Some(true), Self::CROSSED)
-                | bit(upper_bound, Self::UPPER_BOUND),
-        )
-    }
-
-    const fn number(self, place: u32) -> u64 {
-        self.0 >> place & 0xff
-    }
-}
-
-/// Sums over the searches of a run.
-#[derive(Clone, Copy, Debug, Default)]
-struct Sums {
-    counts: Counts,
-    ns: u64,
-    most_ns: u32,
-    crossed_ns: u64,
-    most_crossed_ns: u32,
-    crossed_upper_bounds: u32,
-    candidates: u64,
-    collisions: u64,
-}
-
-impl Sums {
-    #[inline]
-    fn add(&mut self, ns: u32, search: &Search, upper_bound: bool) {
-        self.counts.0 += Counts::of(search, upper_bound).0;
-        self.ns += u64::from(ns);
-        self.most_ns = self.most_ns.max(ns);
-        self.candidates += u64::from(search.candidates.unwrap_or(0));
-        self.collisions += u64::from(search.collisions.unwrap_or(0));
-        if search.crossed_half == Some(true) {
-            self.crossed_ns += u64::from(ns);
-            self.most_crossed_ns = self.most_crossed_ns.max(ns);
-            self.crossed_upper_bounds += u32::from(upper_bound);
-        }
-    }
-
-    fn total(&self, searches: u64) -> SearchSums {
-        let number = |place| self.counts.number(place);
-        SearchSums {
-            found: Timed {
-                searches,
-                sum_ns: self.ns,
-                max_ns: self.most_ns.into(),
-                upper_bounds: number(Counts::UPPER_BOUND),
-            },
-            candidates: Known { searches: number(Counts::CANDIDATES), sum: self.candidates },
-            candidates_exact: number(Counts::EXACT),
-            collisions: Known { searches: number(Counts::COLLISIONS), sum: self.collisions },
-            crossed: Known { searches: number(Counts::HALVES), sum: number(Counts::CROSSED) },
-            found_crossed: Timed {
-                searches: number(Counts::CROSSED),
-                sum_ns: self.crossed_ns,
-                max_ns: self.most_crossed_ns.into(),
-                upper_bounds: self.crossed_upper_bounds.into(),
-            },
-            failed: Timed::default(),
-        }
-    }
-}
-
-/// When the allocations of a run were, in nanoseconds from the beginning of its second.
+/// How searches go, and so what is known of each.
 #[derive(Clone, Copy, Debug)]
-struct Times {
-    first: u32,
-    last: u32,
-    sum: u64,
-}
-
-impl Times {
-    const NONE: Self = Self { first: u32::MAX, last: 0, sum: 0 };
-
-    #[inline]
-    fn add(&mut self, since_ns: u32) {
-        self.first = self.first.min(since_ns);
-        self.last = self.last.max(since_ns);
-        self.sum += u64::from(since_ns);
-    }
+struct Expected {
+    course: Course,
+    known: Known,
 }
 
 /// A run: successful allocations of one source.
@@ -173,7 +80,7 @@ impl Times {
 pub(super) struct Run {
     source: Source,
     /// How the searches of more like it go; none until an event of this batch told.
-    course: Option<Course>,
+    expected: Option<Expected>,
     second: u64,
     times: Times,
     sums: Sums,
@@ -200,7 +107,7 @@ impl Run {
         };
         Self {
             source,
-            course: None,
+            expected: None,
             second: 0,
             len: 0,
             times: Times::NONE,
@@ -214,12 +121,13 @@ impl Run {
     /// Takes more like this event without a look at what they share with it.
     pub(super) fn expect(&mut self, event: &Event, course: Course) {
         self.source.event = *event;
-        self.course = Some(course);
+        let known = Known::new(course.knows(), event.search_upper_bound());
+        self.expected = Some(Expected { course, known });
     }
 
     /// Takes no more without that look.
     pub(super) fn expect_none(&mut self) {
-        self.course = None;
+        self.expected = None;
     }
 
     /// Whether its ports are bound by it.
@@ -253,11 +161,6 @@ impl Run {
     }
 
     /// Takes an allocation of this source, in the second of those that are in it.
-    #[inline(always)]
-    #[expect(
-        clippy::inline_always,
-        reason = "each caller knows which numbers are known: 80 instructions of 460"
-    )]
     pub(super) fn take(
         &mut self,
         port: u16,
@@ -266,30 +169,40 @@ impl Run {
         search: &Search,
         now: Instant,
     ) {
-        let (Some(slot), Some(length)) = (self.ports.get_mut(self.len), self.lengths.get_mut(self.len))
-        else {
-            return;
-        };
-        *slot = port;
-        *length = Length::new(search_ns, search.crossed_half == Some(true));
+        self.sums.add(search_ns, search, upper_bound);
         if self.len == 0 {
-            self.second = now.second;
             self.stayed_first = search.crossed_half == Some(false);
         }
-        self.len += 1;
-        self.times.add(now.since_ns);
-        self.sums.add(search_ns, search, upper_bound);
+        self.put(port, Length::new(search_ns, search.crossed_half == Some(true)), now);
     }
 
     /// Takes a choice that differs from what was expected in nothing but the choice itself; whether it is one.
     #[inline]
     pub(super) fn take_expected(&mut self, glimpse: Glimpse<'_>, choice: &Choice, now: Instant) -> bool {
-        let Some(course) = self.course.filter(|_| glimpse.is_like(&self.source.event)) else { return false };
-        let upper_bound = self.source.event.search_upper_bound();
-        let port = choice.port.get();
-        course.search_then(choice.search_start, port, choice.exact, |search| {
-            self.take(port, choice.search_ns, upper_bound, search, now);
-        })
+        let Some(Expected { course, known }) = self.expected else { return false };
+        if !glimpse.is_like(&self.source.event) {
+            return false;
+        }
+        let Some((collisions, crossed)) = course.walk(choice.search_start, choice.port.get()) else {
+            return false;
+        };
+        self.sums.add_known(choice.search_ns, known, collisions, crossed, choice.exact);
+        if self.len == 0 {
+            self.stayed_first = course.knows().1 && !crossed;
+        }
+        self.put(choice.port.get(), Length::new(choice.search_ns, crossed), now);
+        true
+    }
+
+    #[inline]
+    fn put(&mut self, port: u16, length: Length, now: Instant) {
+        if let (Some(at), Some(slot)) = (self.ports.get_mut(self.len), self.lengths.get_mut(self.len)) {
+            *at = port;
+            *slot = length;
+            self.second = now.second;
+            self.len += 1;
+            self.times.add(now.since_ns);
+        }
     }
 
     /// Adds up what is in it, and forgets it.

@@ -106,24 +106,26 @@ impl Course {
         (usual && ports & 1 == 0).then_some(Self::Halves { low, ports })
     }
 
-    /// What a search that found this port went through; none where it cannot have met it.
+    /// Whether candidates and collisions are known of these searches, and whether they have halves.
     #[must_use]
     #[inline]
-    pub fn search(self, start: u32, port: u16, exact: bool) -> Option<Search> {
-        let mut found = None;
-        self.search_then(start, port, exact, |search| found = Some(*search));
-        found
+    pub const fn knows(self) -> (bool, bool) {
+        match self {
+            Self::Halves { .. } => (true, true),
+            Self::Port { halves, .. } => (false, halves),
+        }
     }
 
-    /// As [`Course::search`], handed on: where it is known which numbers are known, nobody need ask. Whether the
-    /// search can have met the port.
+    /// Collisions of a search that found this port, 0 where they are not known, and whether it had crossed to the
+    /// other half; none where it cannot have met that port.
+    #[must_use]
     #[inline]
-    pub fn search_then(self, start: u32, port: u16, exact: bool, then: impl FnOnce(&Search)) -> bool {
+    pub fn walk(self, start: u32, port: u16) -> Option<(u32, bool)> {
         match self {
             Self::Halves { low, ports } => {
                 let offset = u32::from(port).wrapping_sub(u32::from(low));
                 if offset >= ports {
-                    return false;
+                    return None;
                 }
                 // Each round goes through one half, from the place where both begin.
                 let half = ports >> 1;
@@ -131,21 +133,26 @@ impl Course {
                 let place = offset >> 1;
                 let ahead = if place < first { place.wrapping_add(half) } else { place }.wrapping_sub(first);
                 let crossed = offset & 1 == 1;
-                let collisions = ahead.wrapping_add(if crossed { half } else { 0 });
-                then(&Search {
-                    candidates: Some(collisions.wrapping_add(1)),
-                    candidates_exact: Some(exact),
-                    collisions: Some(collisions),
-                    crossed_half: Some(crossed),
-                });
+                Some((ahead.wrapping_add(if crossed { half } else { 0 }), crossed))
             }
-            Self::Port { range, .. } if !range.contains(port) => return false,
             Self::Port { range, halves } => {
-                let crossed_half = halves.then_some((port ^ range.low()) & 1 == 0);
-                then(&Search { crossed_half, ..Search::default() });
+                range.contains(port).then_some((0, halves && (port ^ range.low()) & 1 == 0))
             }
         }
-        true
+    }
+
+    /// What a search that found this port went through; none where it cannot have met it.
+    #[must_use]
+    #[inline]
+    pub fn search(self, start: u32, port: u16, exact: bool) -> Option<Search> {
+        let (collisions, crossed) = self.walk(start, port)?;
+        let (counted, halves) = self.knows();
+        Some(Search {
+            candidates: counted.then_some(collisions.wrapping_add(1)),
+            candidates_exact: counted.then_some(exact),
+            collisions: counted.then_some(collisions),
+            crossed_half: halves.then_some(crossed),
+        })
     }
 }
 
