@@ -25,25 +25,6 @@ impl Event {
             && one.state == other.state
     }
 
-    /// Whether both are of one source but for their addresses and the peer's port.
-    #[must_use]
-    #[inline]
-    pub fn is_of_asker_of(&self, other: &Self) -> bool {
-        let (one, other) = (&self.record, &other.record);
-        let numbers = |record: &Record| [record.pid, record.start, record.netns];
-        let bytes = |record: &Record| [record.error, record.kind, record.protocol, record.family];
-        numbers(one) == numbers(other) && one.present == other.present && bytes(one) == bytes(other)
-    }
-
-    /// A number that is the same for events of one asker, and rarely for others: its highest bits are the best.
-    #[must_use]
-    #[inline]
-    pub fn asker(&self) -> u64 {
-        let Record { pid, netns, kind, .. } = &self.record;
-        let who = u64::from(*pid) << 32 | u64::from(*netns);
-        (who ^ u64::from(*kind)).wrapping_mul(SPREAD).rotate_left(32).wrapping_mul(SPREAD)
-    }
-
     /// A number that is the same for events of one source, and rarely for others: its highest bits are the best.
     #[must_use]
     #[inline]

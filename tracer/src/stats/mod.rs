@@ -24,7 +24,6 @@ mod rows;
 mod runs;
 mod scopes;
 mod search;
-mod single;
 mod sums;
 mod tails;
 mod taking;
@@ -117,8 +116,6 @@ pub struct Stats {
     refusals: Refusals,
     /// What was taken and is in none of the numbers above yet.
     runs: Runs,
-    /// Connects whose peers come once, by who asks: their destinations are up to date, the rest is not.
-    askers: Runs,
 }
 
 impl Stats {
@@ -141,7 +138,6 @@ impl Stats {
             bound_connects: 0,
             refusals: Refusals::default(),
             runs: Runs::new(),
-            askers: Runs::new(),
         }
     }
 
@@ -190,10 +186,7 @@ impl Stats {
     /// Exact counts.
     #[must_use]
     pub const fn totals(&self) -> &Totals {
-        debug_assert!(
-            self.runs.is_empty() && self.askers.is_empty(),
-            "numbers are read before they are settled"
-        );
+        debug_assert!(self.runs.is_empty(), "numbers are read before they are settled");
         &self.totals
     }
 

@@ -119,14 +119,14 @@ impl Run {
     }
 
     /// Takes more like this event without a look at what they share with it.
-    pub(super) fn foresee(&mut self, event: &Event, course: Course) {
+    pub(super) fn expect(&mut self, event: &Event, course: Course) {
         self.source.event = *event;
         let known = Known::new(course.knows(), event.search_upper_bound());
         self.expected = Some(Expected { course, known });
     }
 
     /// Takes no more without that look.
-    pub(super) fn foresee_none(&mut self) {
+    pub(super) fn expect_none(&mut self) {
         self.expected = None;
     }
 
@@ -139,12 +139,6 @@ impl Run {
     /// Its event, of which all may be asked but the choice.
     pub(super) const fn event(&self) -> &Event {
         &self.source.event
-    }
-
-    /// Whether an event differs from this one's in addresses and the port of the peer alone.
-    #[inline]
-    pub(super) fn is_of_asker(&self, event: &Event, process: &Process) -> bool {
-        event.is_of_asker_of(&self.source.event) && process.is(&self.source.process)
     }
 
     #[inline]

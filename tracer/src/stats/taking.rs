@@ -3,11 +3,13 @@
 use super::{
     DestinationKey, Stats, holds,
     runs::{Instant, Part, Run, Runs, Trail},
-    single::Single,
+    scopes::Owner,
+    search::{Allocation, Length, SearchSums},
 };
 use crate::{
     enrich::Process,
     event::{Course, Event, Glimpse, Kind, MonoNs, Port, Protocol, Search, Site},
+    stats::ratio::SECOND_NS,
 };
 
 impl Stats {
@@ -23,7 +25,7 @@ impl Stats {
             let place = Runs::place(source);
             if !self.runs.at(place).is_some_and(|run| run.is_of(event, process)) {
                 if !self.runs.comes_again(place, source) {
-                    self.scatter(site, event, search, process, (port, ns, now));
+                    self.take_apart(event, search, process);
                     return false;
                 }
                 self.open(place, site, event, process);
@@ -45,7 +47,7 @@ impl Stats {
         if let Some(run) = self.runs.at(Runs::place(event.source()))
             && event.is_of_source_of(run.event())
         {
-            run.foresee(event, course);
+            run.expect(event, course);
         }
     }
 
@@ -74,12 +76,9 @@ impl Stats {
 
     /// Adds what was taken to the numbers: after a batch, and before they are read.
     pub fn settle(&mut self) {
-        for place in self.askers.begun() {
-            self.fold_asker(place);
-        }
         for place in self.runs.begun() {
             self.fold(place);
-            self.runs.at(place).into_iter().for_each(Run::foresee_none);
+            self.runs.at(place).into_iter().for_each(Run::expect_none);
         }
     }
 
@@ -116,51 +115,6 @@ impl Stats {
         self.runs.turn(at)
     }
 
-    /// Takes a connect whose peer comes once: what hangs on the peer apart, the rest in a run of its asker's.
-    #[inline(never)]
-    fn scatter(
-        &mut self,
-        site: Site,
-        event: &Event,
-        search: &Search,
-        process: &Process,
-        (port, ns, now): (Port, u32, Instant),
-    ) {
-        let (asker, upper_bound) = (event.asker(), event.search_upper_bound());
-        let place = Runs::place(asker);
-        let is_asker = self.askers.at(place).is_some_and(|run| run.is_of_asker(event, process));
-        if site != Site::Connect || !(is_asker || self.askers.comes_again(place, asker)) {
-            self.take_apart(event, search, process);
-            return;
-        }
-        if !is_asker {
-            self.fold_asker(place);
-            self.askers.put(place, Box::new(Run::new(event, process, site, None)));
-        }
-        if let Some(run) = self.askers.at(place) {
-            let begins = run.is_empty();
-            run.take(port.get(), ns, upper_bound, search, now);
-            if run.is_full() {
-                self.fold_asker(place);
-            } else if begins {
-                self.askers.begin(place);
-            }
-        }
-        let single = Single::of(event, search);
-        let scope = self.scopes.place(event);
-        self.add_to_peer(&single.part(site, process, scope));
-        self.follow(event, port, &single.trail(scope));
-        if self.askers.are_many() {
-            self.settle();
-        }
-    }
-
-    fn fold_asker(&mut self, place: u8) {
-        let Some(mut run) = self.askers.lift(place) else { return };
-        run.fold(|part| self.add_to_asker(part));
-        self.askers.put(place, run);
-    }
-
     /// Makes a run for allocations like this one, in the place of another.
     #[inline(never)]
     fn open(&mut self, place: u8, site: Site, event: &Event, process: &Process) {
@@ -184,16 +138,11 @@ impl Stats {
 
     /// Adds up to the sums and rows, whatever does not hang on the order of events.
     fn add(&mut self, part: &Part<'_>) {
-        self.add_to_asker(part);
-        self.add_to_peer(part);
-    }
-
-    /// Adds what does not hang on the peer.
-    fn add_to_asker(&mut self, part: &Part<'_>) {
         let count = u64::from(part.count);
         self.churn.add_in(part.second, part.count);
         self.searches.take(part.site, part.sums, part.lengths);
         self.processes.allocate(part);
+        let is_first = self.destinations.allocate(part);
         if part.failed {
             self.totals.take(part.event);
             return;
@@ -201,10 +150,6 @@ impl Stats {
         self.totals.give(part.site, part.event.protocol(), count);
         self.holds.open(count, part.at_sum);
         self.refusals.give(part.site, part.event, count);
-    }
-
-    fn add_to_peer(&mut self, part: &Part<'_>) {
-        let is_first = self.destinations.allocate(part);
         if let Some(port) = part.first_port.filter(|_| is_first) {
             self.scopes.give_first(part.scope, port);
         }
@@ -237,11 +182,34 @@ impl Stats {
             // What is left of a second comes before anything of a later one: the busiest second hangs on that.
             self.turn(event.mono());
         }
-        let single = Single::of(event, search);
-        let scope = self.scopes.place(event);
-        self.add(&single.part(site, process, scope));
-        let Some(port) = event.local_port() else { return };
-        self.follow(event, port, &single.trail(scope));
+        let one = Allocation::of(event, search);
+        let mut sums = SearchSums::default();
+        sums.take(&one);
+        let port = one.port.map(Port::get);
+        let length = one
+            .search_ns
+            .filter(|_| !one.failed)
+            .map(|ns| Length::new(ns, search.crossed_half == Some(true)));
+        let (remote, scope) = (DestinationKey::of(event), self.scopes.place(event));
+        self.add(&Part {
+            event,
+            process,
+            site,
+            remote,
+            scope,
+            second: one.at.0 / SECOND_NS,
+            count: 1,
+            failed: one.failed,
+            first: one.at,
+            last: one.at,
+            at_sum: one.at.0.into(),
+            sums: &sums,
+            ports: port.as_slice(),
+            lengths: length.as_slice(),
+            first_port: port.filter(|_| search.crossed_half == Some(false)),
+        });
+        let Some(port) = one.port else { return };
+        self.follow(event, port, &Trail { scope, owner: Owner::of(event), range: event.range(), remote });
         if matches!(site, Site::Bind | Site::Listen) && event.protocol() == Protocol::Tcp {
             self.bound.give(event);
         }
