@@ -22,6 +22,8 @@ const PLACES: usize = 64;
 /// Bits of a number of a place.
 const PLACE_BITS: u32 = PLACES.trailing_zeros();
 
+/// Allocations of a source in a row from which on it has a run.
+const WORTH_A_RUN: u8 = 4;
 /// Runs that may begin before all are folded.
 const MOST_BEGUN: usize = 4 * PLACES;
 
@@ -119,14 +121,14 @@ impl Run {
     }
 
     /// Takes more like this event without a look at what they share with it.
-    pub(super) fn expect(&mut self, event: &Event, course: Course) {
+    pub(super) fn foresee(&mut self, event: &Event, course: Course) {
         self.source.event = *event;
         let known = Known::new(course.knows(), event.search_upper_bound());
         self.expected = Some(Expected { course, known });
     }
 
     /// Takes no more without that look.
-    pub(super) fn expect_none(&mut self) {
+    pub(super) fn foresee_none(&mut self) {
         self.expected = None;
     }
 
@@ -248,8 +250,8 @@ pub(super) struct Instant {
 #[derive(Clone, Debug)]
 pub(super) struct Runs {
     places: Vec<Option<Box<Run>>>,
-    /// By place: the source that had no run when it came last.
-    asked: Vec<u64>,
+    /// By place: the source without a run that came last, and how often in a row.
+    asked: Vec<(u64, u8)>,
     /// Places of runs that are not empty, in the order in which they began; some of them are empty by now.
     begun: Vec<u8>,
     second: u64,
@@ -259,7 +261,13 @@ pub(super) struct Runs {
 
 impl Runs {
     pub(super) fn new() -> Self {
-        Self { places: vec![None; PLACES], asked: vec![0; PLACES], begun: Vec::new(), second: 0, start_ns: 0 }
+        Self {
+            places: vec![None; PLACES],
+            asked: vec![(0, 0); PLACES],
+            begun: Vec::new(),
+            second: 0,
+            start_ns: 0,
+        }
     }
 
     /// The time within the second of the runs; none where it is not in it.
@@ -287,11 +295,14 @@ impl Runs {
         (source >> (u64::BITS - PLACE_BITS)) as u8
     }
 
-    /// Whether a source without a run comes for the second time in a row: for one that comes once, a run is more
-    /// work than none.
-    pub(super) fn comes_again(&mut self, place: u8, source: u64) -> bool {
-        let asked = self.asked.get_mut(usize::from(place));
-        asked.is_some_and(|asked| std::mem::replace(asked, source) == source)
+    /// Whether a source without a run has come often enough in a row to be given one: for one that comes now and
+    /// then, a run is more work than none.
+    #[inline]
+    pub(super) fn is_worth_a_run(&mut self, place: u8, source: u64) -> bool {
+        let Some((asked, times)) = self.asked.get_mut(usize::from(place)) else { return false };
+        *times = if *asked == source { times.saturating_add(1) } else { 1 };
+        *asked = source;
+        *times >= WORTH_A_RUN
     }
 
     #[inline]

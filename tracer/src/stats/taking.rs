@@ -24,7 +24,7 @@ impl Stats {
             let source = event.source();
             let place = Runs::place(source);
             if !self.runs.at(place).is_some_and(|run| run.is_of(event, process)) {
-                if !self.runs.comes_again(place, source) {
+                if !self.runs.is_worth_a_run(place, source) {
                     self.take_apart(event, search, process);
                     return false;
                 }
@@ -47,7 +47,7 @@ impl Stats {
         if let Some(run) = self.runs.at(Runs::place(event.source()))
             && event.is_of_source_of(run.event())
         {
-            run.expect(event, course);
+            run.foresee(event, course);
         }
     }
 
@@ -78,7 +78,7 @@ impl Stats {
     pub fn settle(&mut self) {
         for place in self.runs.begun() {
             self.fold(place);
-            self.runs.at(place).into_iter().for_each(Run::expect_none);
+            self.runs.at(place).into_iter().for_each(Run::foresee_none);
         }
     }
 
