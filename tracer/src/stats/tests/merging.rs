@@ -229,11 +229,11 @@ fn a_source_that_goes_on_takes_the_short_way_and_others_do_not() {
         let mut stats = Stats::new(Settings { releases: false, ..settings() });
         super::sample::feed_shortly(&mut stats, records)
     };
-    let one: Vec<Record> = (0..50).map(|ms| connect(ms, 5, 1, 40_000 + 2 * ms as u16)).collect();
+    let one: Vec<Record> = (0..50_u16).map(|ms| connect(ms.into(), 5, 1, 40_000 + 2 * ms)).collect();
     // The fourth opens a run.
     assert_eq!(short(&one), 46);
     let renamed: Vec<Record> =
-        one.iter().map(|one| Record { comm: [one.local_port as u8; 16], ..*one }).collect();
+        one.iter().map(|one| Record { comm: [one.local_port.to_le_bytes()[0]; 16], ..*one }).collect();
     assert_eq!(short(&renamed), 0);
     let failed: Vec<Record> = one.iter().map(|one| Record { error: 99, local_port: 0, ..*one }).collect();
     assert_eq!(short(&failed), 0);
