@@ -5,13 +5,14 @@ mod crowd;
 
 use std::{hint::black_box, path::Path};
 
-use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use crowd::Crowd;
 use portscope::{
     enrich::{Process, Processes},
-    event::{Event, MonoNs, Reserved, Search, SearchRules, decode},
+    event::{Course, Event, Glimpse, MonoNs, Reserved, Search, SearchRules, decode},
     stats::{Settings, Stats},
 };
+use tracer_ebpf::abi::Record;
 use zerocopy::IntoBytes as _;
 
 const EVENTS: u32 = 100_000;
@@ -23,38 +24,64 @@ fn stats(criterion: &mut Criterion) {
     let rules = SearchRules { reserved: Some(&reserved), ..SearchRules::default() };
     let process = Process::new(Some("worker-pool"), Some("/usr/bin/worker-pool"), None);
     let start = Settings::new(MonoNs(81_895_158_000_000));
+    // Time goes on from one iteration to the next, as it does in life.
+    let mut round = 0_u32;
     for (processes, destinations) in [(1, 1), (1, 10_000), (10_000, 1), (10_000, 10_000)] {
         let crowd = Crowd { processes, destinations };
-        let events: Vec<(Event, Search)> = (0..EVENTS)
-            .filter_map(|index| crowd.event(index))
-            .map(|event| (event, Search::of(&event, &rules)))
-            .collect();
         let mut stats = Stats::new(start);
         group.bench_function(format!("take, {processes} to {destinations}"), |bencher| {
-            bencher.iter(|| {
+            let events = || -> Vec<(Event, Search)> {
+                round += 1;
+                let events = of(round).filter_map(|index| crowd.event(index));
+                events.map(|event| (event, Search::of(&event, &rules))).collect()
+            };
+            let take = |events: Vec<(Event, Search)>| {
                 for (event, search) in &events {
                     stats.take(event, search, &process);
                 }
-            });
+                stats.settle();
+                events
+            };
+            bencher.iter_batched(events, take, BatchSize::PerIteration);
         });
         black_box(&stats);
     }
-    for (processes, destinations) in [(100, 1), (100, 10_000)] {
+    for (processes, destinations) in [(1, 1), (100, 1), (100, 10_000)] {
         let crowd = Crowd { processes, destinations };
-        let records: Vec<_> = (0..EVENTS).map(|index| crowd.record(index)).collect();
         let mut known = Processes::new(Path::new("/nowhere"));
         let mut stats = Stats::new(start);
         group.bench_function(format!("decode to stats, {processes} to {destinations}"), |bencher| {
-            bencher.iter(|| {
-                for event in records.iter().flat_map(|record| decode(record.as_bytes())) {
+            let records = || -> Vec<Record> {
+                round += 1;
+                of(round).map(|index| crowd.record(index)).collect()
+            };
+            let take = |records: Vec<Record>| {
+                for bytes in records.iter().map(Record::as_bytes) {
+                    if Glimpse::of(bytes).is_some_and(|glimpse| stats.take_more(glimpse)) {
+                        continue;
+                    }
+                    let Ok(event) = decode(bytes) else { continue };
                     let search = Search::of(&event, &rules);
-                    stats.take(&event, &search, known.of(&event));
+                    if stats.take(&event, &search, known.of(&event))
+                        && let Some(course) = Course::of(&event, &rules)
+                    {
+                        stats.expect_more(&event, course);
+                    }
                 }
-            });
+                stats.settle();
+                records
+            };
+            bencher.iter_batched(records, take, BatchSize::PerIteration);
         });
         black_box(&stats);
     }
     group.finish();
+}
+
+/// The events of an iteration.
+fn of(round: u32) -> std::ops::Range<u32> {
+    let first = round.wrapping_mul(EVENTS);
+    first..first.saturating_add(EVENTS)
 }
 
 criterion_group!(benches, stats);

@@ -41,6 +41,7 @@ fn main() {
             black_box((search, process));
         }
     }
+    stats.settle();
     let after = resident_kib();
     let totals = stats.totals();
     report(&format!(

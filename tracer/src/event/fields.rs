@@ -8,7 +8,8 @@ use std::{
 use tracer_ebpf::abi::{flags, present};
 
 use super::{
-    Cause, Errno, Event, Family, Kind, MonoNs, NetnsId, Options, Outcome, Port, PortRange, Protocol, SocketId,
+    Cause, Errno, Event, Family, Kind, MonoNs, NetnsId, Options, Outcome, Port, PortRange, Protocol, Site,
+    SocketId,
 };
 
 impl Event {
@@ -192,6 +193,18 @@ impl Event {
         } else {
             None
         }
+    }
+
+    /// Lowest port, port given and highest port of a TCP connect in the range of its namespace; none of all others.
+    #[inline]
+    pub(super) fn plain_connect(&self) -> Option<[u16; 3]> {
+        let record = &self.record;
+        let wanted = present::ERROR | present::RANGE | present::SEARCH_START | present::OPTIONS;
+        let is_plain = matches!(self.kind, Kind::Allocation(Site::Connect))
+            && record.present & wanted == wanted
+            && [record.protocol, record.error] == [6, 0]
+            && !Options::from_bits(record.options).contains(Options::PORT_RANGE);
+        is_plain.then_some([record.range_low, record.local_port, record.range_high])
     }
 
     /// Socket options, as far as they were seen.

@@ -5,8 +5,8 @@ use serde_json::json;
 use super::{
     Case, Finding, Flow, Refusal, Severity, draft,
     place::Place,
-    relief,
-    seen::{Seen, is_exhaustion, key_of, pools, window_ns, worst_of},
+    relief, search,
+    seen::{Seen, is_exhaustion, key_of, pools, searched, window_ns, worst_of},
     wording,
 };
 use crate::{
@@ -119,6 +119,17 @@ fn of_refusals(case: &Case<'_>, flow: &Flow<'_>, refusals: &[&Refusal]) -> Optio
         finding = finding.line("why", relief::why(seen, asked));
     }
     finding = settings_lines(finding, place.as_ref()).maybe_line("costs", costs(flow));
+    if let Some(seen) = &seen {
+        let rows = flow.stats.destinations();
+        let sides = [false, true].map(|crossed| searched(case, flow, &rows, seen, crossed));
+        let at_most = flow.stats.search().0.found.upper_bounds != 0;
+        finding = finding
+            .fact(
+                "search",
+                json!({"stayed": sides[0].map(search::fact), "crossed": sides[1].map(search::fact)}),
+            )
+            .maybe_line("search", search::before_and_after(sides, at_most));
+    }
     let is_connect = worst.site == Site::Connect;
     Some(match &seen {
         Some(seen) => relief::advise(finding, seen, place.as_ref()),

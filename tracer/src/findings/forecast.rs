@@ -5,8 +5,9 @@ use serde_json::json;
 use super::{
     Case, Finding, Flow, Severity, draft, exhaustion,
     place::Place,
+    prospect::hold,
     relief,
-    seen::{Seen, barred_before, due_ns, given_per_s, pools, row_of, waiting, window_ns},
+    seen::{Seen, barred_before, due_ns, given_per_s, pools, row_of, window_ns},
     wording,
 };
 use crate::{
@@ -37,10 +38,12 @@ pub(super) fn ps003(case: &Case<'_>) -> Vec<Finding> {
 /// A pool whose steady demand, rate times hold, comes near to its ports.
 pub(super) fn ps010(case: &Case<'_>) -> Vec<Finding> {
     each(case, |flow, seen, row| {
-        let demand = steady(case, flow, seen, row).filter(|demand| demand.closes >= LEAST_CLOSES)?;
-        let wanted = demand.rate_per_s * demand.hold_s;
+        let hold = hold(case, flow, seen, row)?;
+        let rate = given_per_s(flow, row)?;
+        let basis = if flow.stats.settings().releases { "releases" } else { "two stocks" };
+        let wanted = rate * hold.hold_s;
         let share = wanted / f64::from(seen.pool.effective);
-        if share < NEAR {
+        if share < NEAR || hold.closes < LEAST_CLOSES {
             return None;
         }
         let title = format!(
@@ -51,48 +54,25 @@ pub(super) fn ps010(case: &Case<'_>) -> Vec<Finding> {
         let place = Place::of(case, Some(seen.netns));
         let finding = Finding::new(10, Severity::Warning, title).fact("netns", seen.netns.get());
         let finding = draft::pool_facts(finding, seen.pool, seen.peak)
-            .fact("rate_per_s", demand.rate_per_s)
-            .fact("hold_s", demand.hold_s)
-            .fact("closes", demand.closes)
+            .fact("rate_per_s", rate)
+            .fact("hold_s", hold.hold_s)
+            .fact("closes", hold.closes)
             .fact("wanted", wanted)
-            .fact("basis", demand.basis)
+            .fact("basis", basis)
             .line("held by", exhaustion::held_by(seen))
             .line(
                 "why",
                 format!(
-                    "{} x {:.1} s out each = {} of {} ports, from {} ({} closes)",
-                    wording::rate(demand.rate_per_s),
-                    demand.hold_s,
+                    "{} x {:.1} s out each = {} of {} ports, from {basis} ({} closes)",
+                    wording::rate(rate),
+                    hold.hold_s,
                     wording::whole(wanted.round()),
                     wording::count(seen.pool.effective),
-                    demand.basis,
-                    wording::count(demand.closes)
+                    wording::count(hold.closes)
                 ),
             );
         Some(relief::advise(finding, seen, place.as_ref()).done())
     })
-}
-
-/// How many ports a second go through a pool, and how long each is out.
-struct Steady {
-    rate_per_s: f64,
-    hold_s: f64,
-    closes: u64,
-    basis: &'static str,
-}
-
-fn steady(case: &Case<'_>, flow: &Flow<'_>, seen: &Seen<'_>, row: &Row) -> Option<Steady> {
-    if flow.stats.settings().releases {
-        let hold = row.holds().hold(flow.at, waiting(case, flow, seen))?;
-        let rate_per_s = given_per_s(flow, row)?;
-        return Some(Steady { rate_per_s, hold_s: hold.hold_s, closes: hold.closes, basis: "releases" });
-    }
-    // By Little's law a hold is what is out on average, divided by the rate at which it comes back.
-    let before = barred_before(case, seen)?;
-    let closes = freed(row.allocations().checked_sub(row.failures())?, before, seen.pool.barred)?;
-    let rate_per_s = wording::share(closes, window_ns(flow)).filter(|rate| *rate > 0.0)? * 1e9;
-    let hold_s = f64::midpoint(before.into(), seen.pool.barred.into()) / rate_per_s;
-    Some(Steady { rate_per_s, hold_s, closes, basis: "two stocks" })
 }
 
 fn each(case: &Case<'_>, judge: impl Fn(&Flow<'_>, &Seen<'_>, &Row) -> Option<Finding>) -> Vec<Finding> {
@@ -107,7 +87,12 @@ fn each(case: &Case<'_>, judge: impl Fn(&Flow<'_>, &Seen<'_>, &Row) -> Option<Fi
 }
 
 /// What will become of a pool, and what that rests on.
-fn outlook(case: &Case<'_>, flow: &Flow<'_>, seen: &Seen<'_>, row: &Row) -> Option<(Forecast, &'static str)> {
+pub(super) fn outlook(
+    case: &Case<'_>,
+    flow: &Flow<'_>,
+    seen: &Seen<'_>,
+    row: &Row,
+) -> Option<(Forecast, &'static str)> {
     let window = window_ns(flow);
     // The first second, and the last, are not whole ones.
     let seconds = (window / 1_000_000_000).saturating_sub(1).min(MOST_SECONDS);
@@ -119,12 +104,16 @@ fn outlook(case: &Case<'_>, flow: &Flow<'_>, seen: &Seen<'_>, row: &Row) -> Opti
         (if is_short { due_ns(case, seen) } else { Vec::new() }, "releases")
     } else {
         let given = row.allocations().checked_sub(row.failures())?;
-        let freed = freed(given, barred_before(case, seen)?, seen.pool.barred)?;
+        let before = barred_before(case, seen)?;
+        let more = given.saturating_add(in_flight(given, window));
+        // What was given while the stock was looked at may be in one of them alone: then nothing was freed.
+        let freed = freed(given, before, seen.pool.barred)
+            .or_else(|| freed(more, before, seen.pool.barred).map(|_| 0))?;
         let per_second = wording::share(freed, window)? * 1e9;
         spread(&mut net, per_second)?;
         (Vec::new(), "two stocks")
     };
-    let hold = row.holds().hold(flow.at, waiting(case, flow, seen)).filter(|_| releases);
+    let hold = hold(case, flow, seen, row);
     let demand = Demand {
         ports: seen.pool.effective,
         barred: seen.pool.barred,
@@ -134,6 +123,14 @@ fn outlook(case: &Case<'_>, flow: &Flow<'_>, seen: &Seen<'_>, row: &Row) -> Opti
         hold_s: hold.map(|hold| hold.hold_s),
     };
     Some((forecast(&demand)?, basis))
+}
+
+/// Allocations that the stock may know of and the flow not, or the other way round: those of half a second, in which
+/// tracing had stopped and the stock was not looked at yet, or it had begun and the stock was being looked at.
+pub(super) fn in_flight(given: u64, window_ns: u64) -> u64 {
+    const APART_NS: u64 = 500_000_000;
+    let share = given.saturating_mul(APART_NS.min(window_ns));
+    share.checked_div(window_ns).map_or(0, |count| count.saturating_add(1))
 }
 
 /// Takes a rate of frees off the counts of seconds, in whole ports.

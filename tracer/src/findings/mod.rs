@@ -18,6 +18,7 @@ mod lint;
 mod not_ports;
 mod occupancy;
 mod place;
+mod prospect;
 mod relief;
 mod reuse;
 mod search;
@@ -30,6 +31,7 @@ pub use catalogue::{Explanation, catalogue, explain};
 pub use finding::{Advice, Command, Finding, Id, Line, Severity, UnknownId, Verdict, Word};
 pub use judge::{Judgement, judge};
 pub use occupancy::{Occupancy, WONT_HELP, occupancy};
+pub use prospect::{Prospect, prospects};
 pub use wording::count;
 
 #[cfg(test)]

@@ -6,12 +6,12 @@ use super::{
     Case, Finding, Flow, Severity, draft, exhaustion,
     place::Place,
     relief,
-    seen::{Seen, pools, row_of, window_ns},
+    seen::{Seen, is_only_bind_pool, pools, row_of, searched, window_ns},
     wording,
 };
 use crate::{
-    event::{Protocol, Site},
-    stats::{By, Destination, SearchSums},
+    event::Site,
+    stats::{By, Destination, SearchSums, Searched},
     stock::{Halves, PoolKey},
 };
 
@@ -46,6 +46,7 @@ fn cliff(case: &Case<'_>, flow: &Flow<'_>, rows: &[Destination<'_>], seen: &Seen
     if rate < LEAST_PER_S {
         return None;
     }
+    let sides = [false, true].map(|crossed| searched(case, flow, rows, seen, crossed));
     let is_crossed = first.barred >= first.of;
     let what = if is_crossed { "is full" } else { "is nearly full" };
     let title = format!(
@@ -69,6 +70,8 @@ fn cliff(case: &Case<'_>, flow: &Flow<'_>, rows: &[Destination<'_>], seen: &Seen
                 wording::percent(crossed)
             ),
         )
+        .fact("search", json!({"stayed": sides[0].map(fact), "crossed": sides[1].map(fact)}))
+        .maybe_line("search", before_and_after(sides, sums.found.upper_bounds != 0))
         .maybe_line("costs", exhaustion::costs(flow));
     let finding = if matches!(seen.pool.key, PoolKey::Connect { .. }) {
         finding.advise(
@@ -79,6 +82,34 @@ fn cliff(case: &Case<'_>, flow: &Flow<'_>, rows: &[Destination<'_>], seen: &Seen
         finding
     };
     Some(relief::advise(finding, seen, place.as_ref()).done())
+}
+
+/// What one kind of search took, as numbers.
+pub(super) fn fact(side: Searched) -> serde_json::Value {
+    json!({
+        "searches": side.searches, "mean_ns": side.mean_ns, "p50_ns": side.times.p50, "p99_ns": side.times.p99
+    })
+}
+
+/// `3 us in the first half, 1.9 ms across the cliff (median)`: what crossing costs; none where no search crossed.
+pub(super) fn before_and_after([stayed, crossed]: [Option<Searched>; 2], at_most: bool) -> Option<String> {
+    let (before, after) = (stayed?, crossed?);
+    // Medians of both, or else means of both: one of each would not compare.
+    let (medians, name) = (before.times.p50.zip(after.times.p50), "median");
+    let whole = |mean_ns: Option<f64>| mean_ns.and_then(|ns| format!("{ns:.0}").parse().ok());
+    let (times, name) = match medians {
+        Some(times) => (times, name),
+        None => (whole(before.mean_ns).zip(whole(after.mean_ns))?, "mean"),
+    };
+    let short = |ns: u64| wording::short_time(ns);
+    let bound = if at_most { ", at most" } else { "" };
+    Some(format!(
+        "{} for the {} that stayed in the first half, {} for the {} that crossed ({name}{bound})",
+        short(times.0),
+        wording::count(before.searches),
+        short(times.1),
+        wording::count(after.searches)
+    ))
 }
 
 fn halves_line(halves: &Halves) -> String {
@@ -103,10 +134,7 @@ fn demand(
     if let Some(row) = row_of(case, rows, seen) {
         return Some((row.churn_mean(flow.start, flow.at)?, *row.search()));
     }
-    let PoolKey::Bind { proto: Protocol::Tcp, laddr } = seen.pool.key else { return None };
-    // Binds have no rows by address: they count for the one address that there is.
-    let is_bind = |one: &Seen<'_>| matches!(one.pool.key, PoolKey::Bind { proto: Protocol::Tcp, laddr } if !laddr.is_unspecified());
-    if laddr.is_unspecified() || pools(case).filter(is_bind).count() != 1 {
+    if !is_only_bind_pool(case, seen) {
         return None;
     }
     let (_, counts) = flow.stats.totals().by_site().find(|(site, _)| *site == Site::Bind)?;

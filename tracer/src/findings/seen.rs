@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use super::{Case, Flow, HeldPools, Holding, Refusal, place::Place, wording};
 use crate::{
     event::{Cause, Errno, MonoNs, NetnsId, Port, Protocol, Site},
-    stats::{Destination, Row, TIME_WAIT_NS, TimeWaits},
+    stats::{Destination, Row, Searched, TIME_WAIT_NS, TimeWaits},
     stock::{Blocking, NetnsStock, Pool, PoolKey, PortSet, ReuseRule, Socket, State},
 };
 
@@ -112,6 +112,27 @@ pub(super) fn row_of<'a>(case: &Case<'_>, rows: &[Destination<'a>], seen: &Seen<
             && (key.addr(), key.port(), key.protocol()) == (raddr, Some(rport), proto)
     };
     rows.iter().find(is).filter(|_| alone).map(|one| one.row)
+}
+
+/// The searches of a pool that had crossed to the other half, or those that had not; none where they cannot be told
+/// from those of other pools.
+pub(super) fn searched(
+    case: &Case<'_>,
+    flow: &Flow<'_>,
+    rows: &[Destination<'_>],
+    seen: &Seen<'_>,
+    crossed: bool,
+) -> Option<Searched> {
+    if let Some(row) = row_of(case, rows, seen) {
+        return Some(row.searched(crossed));
+    }
+    is_only_bind_pool(case, seen).then(|| flow.stats.searched(Site::Bind, crossed))
+}
+
+/// Whether all binds of TCP are this pool's: they have no rows by address.
+pub(super) fn is_only_bind_pool(case: &Case<'_>, seen: &Seen<'_>) -> bool {
+    let is_bind = |one: &Seen<'_>| matches!(one.pool.key, PoolKey::Bind { proto: Protocol::Tcp, laddr } if !laddr.is_unspecified());
+    is_bind(seen) && pools(case).filter(is_bind).count() == 1
 }
 
 /// Length of the window in nanoseconds.

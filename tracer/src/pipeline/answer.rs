@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 
 use crate::{
     event::{NetnsId, Port},
-    findings::{Command, Finding, HeldPools, Holding, Verdict},
+    findings::{Command, Finding, HeldPools, Holding, Prospect, Verdict},
     output::records::{
-        CommandRecord, FindingRecord, HalfRecord, HalvesRecord, LineRecord, PoolHolderRecord, PoolRecord,
-        VerdictRecord,
+        CommandRecord, FindingRecord, ForecastRecord, HalfRecord, HalvesRecord, HoldRecord, LineRecord,
+        PoolHolderRecord, PoolRecord, PoolSearchRecord, SideRecord, VerdictRecord,
     },
+    stats::{Forecast, Searched},
     stock::{Half, Parity, Pool, PoolKey},
 };
 
@@ -106,8 +107,69 @@ fn record(netns: NetnsId, pool: &Pool, peak: u32, holders: &[Holding]) -> PoolRe
         failures: None,
         sustainable_per_s: None,
         cliff_per_s: None,
+        hold: None,
         exhausted_in_s: None,
+        search: None,
         holders: holders.iter().map(holder).collect(),
+    }
+}
+
+/// Adds to records of pools what the flow tells of them.
+pub fn add_prospects(pools: &mut [PoolRecord], prospects: &[Prospect]) {
+    for pool in pools {
+        let found = prospects.iter().find(|one| {
+            let (raddr, rport) = match one.key {
+                PoolKey::Connect { raddr, rport, .. } => (Some(raddr), Some(rport.get())),
+                PoolKey::Bind { .. } => (None, None),
+            };
+            one.netns.get() == pool.netns
+                && one.key.proto().name() == pool.proto
+                && one.key.laddr() == pool.local_addr
+                && (raddr, rport) == (pool.remote_addr, pool.remote_port)
+        });
+        let Some(Prospect { hold, forecast, stayed, crossed, .. }) = found else { continue };
+        pool.sustainable_per_s = hold.and_then(|hold| hold.sustainable_per_s(pool.effective));
+        pool.cliff_per_s =
+            hold.filter(|_| pool.halves.is_some()).and_then(|hold| hold.cliff_per_s(pool.effective));
+        pool.hold = hold.map(|hold| HoldRecord {
+            seconds: hold.hold_s,
+            life_s: hold.life_s,
+            time_wait_share: hold.time_wait_share,
+            closes: hold.closes,
+        });
+        pool.exhausted_in_s = forecast.map(|(forecast, basis)| outlook(forecast, basis));
+        pool.search =
+            stayed.map(|stayed| PoolSearchRecord { stayed: side(stayed), crossed: crossed.map(side) });
+    }
+}
+
+fn outlook(forecast: Forecast, basis: &str) -> ForecastRecord {
+    let none = ForecastRecord {
+        estimate: None,
+        low: None,
+        high: None,
+        levels_off_at: None,
+        basis: basis.to_owned(),
+    };
+    match forecast {
+        Forecast::Full => {
+            let now = Some(0.0);
+            ForecastRecord { estimate: now, low: now, high: now, basis: "stock".to_owned(), ..none }
+        }
+        Forecast::In { estimate_s, low_s, high_s } => {
+            ForecastRecord { estimate: Some(estimate_s), low: Some(low_s), high: Some(high_s), ..none }
+        }
+        Forecast::LevelsOff { utilisation } => ForecastRecord { levels_off_at: Some(utilisation), ..none },
+        Forecast::Falls => none,
+    }
+}
+
+fn side(side: Searched) -> SideRecord {
+    SideRecord {
+        searches: side.searches,
+        mean_ns: side.mean_ns,
+        p50_ns: side.times.p50,
+        p99_ns: side.times.p99,
     }
 }
 

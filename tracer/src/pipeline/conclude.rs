@@ -15,7 +15,7 @@ use super::{
 use crate::{
     enrich::{Cgroup, Clock, Process, Rfc3339},
     event::{MonoNs, NetnsId, Pid, Port, Protocol},
-    findings::{Finding, Flow, Refusal, Victim, judge},
+    findings::{Finding, Flow, Refusal, Victim, judge, prospects},
     output::records::{CommandEnd, Header, PoolRecord, Report, SCHEMA, Window},
     stats::{By, Identity, ProcessKey, RefusalRow, Stats},
     stock::{PoolKey, PortMap, PortSet, Socket, Stock, StockError, Wanted},
@@ -76,7 +76,10 @@ pub fn conclude(gathered: &Gathered, watched: Watched, proc_root: &Path) -> Resu
         command_cpu_ns: watched.command_cpu_ns,
         is_load: watched.command.is_some(),
     };
-    let judgement = judge(&survey.case(Some(&watched.before), Some(&flow)));
+    let case = survey.case(Some(&watched.before), Some(&flow));
+    let judgement = judge(&case);
+    let mut pools = with_failures(answer::pools(&survey.pools), &refusals);
+    answer::add_prospects(&mut pools, &prospects(&case));
     // The picture of a command's report is of its own pools, whatever else is full on the host.
     let alone = watched.command.as_ref().is_some_and(|command| command.alone);
     let destinations = attempts(stats);
@@ -91,7 +94,7 @@ pub fn conclude(gathered: &Gathered, watched: Watched, proc_root: &Path) -> Resu
         processes: report::processes(stats, watched.by, span),
         destinations: report::destinations(stats, span),
         rows_bound: report::rows_bound(stats),
-        pools: with_failures(answer::pools(&survey.pools), &refusals),
+        pools,
         collisions: report::collisions(stats),
         search: report::search(stats, span),
         reuse: report::reuse(stats, span),

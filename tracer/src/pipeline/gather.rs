@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     enrich::monotonic_now,
-    event::{Cause, Comm, MonoNs, Pid},
+    event::{Cause, Comm, Course, Glimpse, MonoNs, Pid},
     kernel::{
         Armed, KernelError,
         counts::{Counts, Tally},
@@ -183,13 +183,26 @@ impl Consumer for Gatherer {
 
     fn take(&mut self, record: &[u8], _out: &mut Vec<u8>) {
         let Self { intake, stats, interval, refused, .. } = self;
-        intake.take(record, |Arrival { event, search, process }| {
+        let glimpse = Glimpse::of(record);
+        if interval.is_none() && glimpse.is_some_and(|glimpse| intake.pass(|| stats.take_more(glimpse))) {
+            return;
+        }
+        intake.take(record, |Arrival { event, search, rules, process }| {
             *refused |= event.cause() == Some(Cause::Exhausted);
-            stats.take(event, &search, process);
+            let more = stats.take(event, &search, process);
             if let Some((stats, _)) = interval {
                 stats.take(event, &search, process);
+            } else if more && let Some(course) = Course::of(event, &rules) {
+                stats.expect_more(event, course);
             }
         });
+    }
+
+    fn end_batch(&mut self) {
+        self.stats.settle();
+        if let Some((stats, _)) = &mut self.interval {
+            stats.settle();
+        }
     }
 
     fn is_full(&self) -> bool {

@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     enrich::{Process, Processes},
-    event::{Event, Pid, Search, decode},
+    event::{Event, Pid, Search, SearchRules, decode},
     kernel::counts::{Counts, Tally, cell_of, is_event},
     load::Descent,
 };
@@ -33,6 +33,8 @@ pub struct Arrival<'a> {
     pub event: &'a Event,
     /// What its search went through.
     pub search: Search,
+    /// What is known of its namespace.
+    pub rules: SearchRules<'a>,
     /// The process that asked.
     pub process: &'a Process,
 }
@@ -95,12 +97,6 @@ impl Intake {
             return;
         }
         let event = match decode(record) {
-            Ok(event) if event.self_test() => return,
-            Ok(event) if event.names_leader() => {
-                // Learnt by being asked for: its thread is the first, so its name is the process's.
-                self.processes.of(&event);
-                return;
-            }
             Ok(event) => event,
             Err(error) => {
                 log::debug!("{error}");
@@ -108,6 +104,14 @@ impl Intake {
                 return;
             }
         };
+        if event.self_test() {
+            return;
+        }
+        if event.names_leader() {
+            // Learnt by being asked for: its thread is the first, so its name is the process's.
+            self.processes.of(&event);
+            return;
+        }
         if self.is_full() {
             self.read.surplus += 1;
             self.leave_out(record);
@@ -128,9 +132,17 @@ impl Intake {
             self.leave_out(record);
             return;
         }
-        let search = Search::of(&event, &self.spaces.rules(&event));
-        sink(Arrival { event: &event, search, process });
+        let rules = self.spaces.rules(&event);
+        sink(Arrival { event: &event, search: Search::of(&event, &rules), rules, process });
         self.read.emitted += 1;
+    }
+
+    /// Counts a record that is known to pass; whether there is room for it.
+    #[inline]
+    pub(super) fn pass(&mut self, take: impl FnOnce() -> bool) -> bool {
+        let passes = !self.shown.discard && !self.is_full() && take();
+        self.read.emitted += u64::from(passes);
+        passes
     }
 
     fn leave_out(&mut self, record: &[u8]) {

@@ -130,6 +130,8 @@ pub trait Consumer {
     fn begin_batch(&mut self);
     /// Takes one record; what it gives is appended to `out`.
     fn take(&mut self, record: &[u8], out: &mut Vec<u8>);
+    /// The batch is over.
+    fn end_batch(&mut self) {}
     /// Whether it wants no more.
     fn is_full(&self) -> bool;
     /// The accounts as they stand.
@@ -247,6 +249,7 @@ fn drain(
             failed = outlet.flush(gathered).err();
         }
     });
+    consumer.end_batch();
     match failed {
         Some(error) => Err(PipelineError::Write(error)),
         None => outlet.flush(gathered).map_err(PipelineError::Write),

@@ -48,7 +48,7 @@ impl Consumer for Observer<'_> {
 
     fn take(&mut self, record: &[u8], out: &mut Vec<u8>) {
         let Self { output, intake, culprits, clock } = self;
-        intake.take(record, |Arrival { event, search, process }| {
+        intake.take(record, |Arrival { event, search, process, .. }| {
             let utc = clock.utc(event.mono());
             let holders = if event.failed() { culprits.of(event) } else { None };
             output.event(&Observation { event, search, utc, process, holders }, out);

@@ -3,7 +3,7 @@
 use rustc_hash::FxHashMap;
 
 use super::recent::Recent;
-use crate::event::{Event, Kind, NetnsId, Options, Protocol, Site, SocketId};
+use crate::event::{Event, Kind, NetnsId, Options, Port, Protocol, Site, SocketId};
 
 /// Sockets with a port from bind(0) that are watched.
 const SOCKETS: usize = 32_768;
@@ -45,10 +45,16 @@ impl Bound {
 
     /// Takes a successful bind(0) or listen of TCP.
     pub(super) fn give(&mut self, event: &Event) {
-        let Some(port) = event.local_port() else { return };
-        self.count(event, u16::saturating_add);
+        if let Some(port) = event.local_port() {
+            self.give_like(event, port, event.socket());
+        }
+    }
+
+    /// As [`Self::give`], of an event that differs in port and socket.
+    pub(super) fn give_like(&mut self, event: &Event, port: Port, socket: Option<SocketId>) {
+        self.count_port(event.netns(), port, u16::saturating_add);
         let may_connect = event.kind() == Kind::Allocation(Site::Bind);
-        if let Some(socket) = event.socket().filter(|_| may_connect) {
+        if let Some(socket) = socket.filter(|_| may_connect) {
             self.sockets.put(key(socket), Socket { port: port.get(), connected: false });
         }
     }
@@ -89,10 +95,13 @@ impl Bound {
     }
 
     fn count(&mut self, event: &Event, change: fn(u16, u16) -> u16) {
-        let (Some(netns), Some(port), Protocol::Tcp) = (event.netns(), event.local_port(), event.protocol())
-        else {
-            return;
-        };
+        if let (Some(port), Protocol::Tcp) = (event.local_port(), event.protocol()) {
+            self.count_port(event.netns(), port, change);
+        }
+    }
+
+    fn count_port(&mut self, netns: Option<NetnsId>, port: Port, change: fn(u16, u16) -> u16) {
+        let Some(netns) = netns else { return };
         if self.binders.len() >= MOST_NETNS && !self.binders.contains_key(&netns) {
             return;
         }

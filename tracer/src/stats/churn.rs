@@ -26,7 +26,12 @@ impl Churn {
     /// Counts `count` events at a time.
     #[inline]
     pub(super) fn add(&mut self, at: MonoNs, count: u32) {
-        let second = at.0 / SECOND_NS;
+        self.add_in(at.0 / SECOND_NS, count);
+    }
+
+    /// Counts `count` events of a second.
+    #[inline]
+    pub(super) fn add_in(&mut self, second: u64, count: u32) {
         if self.newest != Some(second) {
             self.turn(second);
         }
@@ -144,16 +149,16 @@ pub(super) struct Peak {
 }
 
 impl Peak {
-    /// Counts one event; one that is late by a second or more counts for the newest.
+    /// Counts events of a second; those that are late by a second or more count for the newest.
     #[inline]
-    pub(super) fn add(&mut self, at: MonoNs) {
+    pub(super) fn add(&mut self, second: u64, count: u32) {
         // 136 years since boot fit.
-        let second = u32::try_from(at.0 / SECOND_NS).unwrap_or(u32::MAX);
+        let second = u32::try_from(second).unwrap_or(u32::MAX);
         if second > self.second {
             self.second = second;
             self.count = 0;
         }
-        self.count = self.count.saturating_add(1);
+        self.count = self.count.saturating_add(count);
         self.highest = self.highest.max(self.count);
     }
 

@@ -49,7 +49,7 @@ pub enum Forecast {
     Falls,
 }
 
-/// Mean net growth per second, with its 95 % interval: mean ± t·s ÷ √n.
+/// Mean net growth per second, with its 95 % interval: mean ± t·s ÷ √n, and at least ± 1 ÷ n.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Slope {
     /// The mean.
@@ -72,7 +72,8 @@ impl Slope {
         let size = real(u64::try_from(n).ok()?);
         let mean = counts().sum::<f64>() / size;
         let squares: f64 = counts().map(|count| (count - mean) * (count - mean)).sum();
-        let error = t_975(n - 1) * (squares / (size - 1.0)).sqrt() / size.sqrt();
+        // Whole ports in whole seconds: however even they are, their mean is not known better than to one of them.
+        let error = (t_975(n - 1) * (squares / (size - 1.0)).sqrt() / size.sqrt()).max(1.0 / size);
         Some(Self { mean, low: mean - error, high: mean + error })
     }
 }
@@ -183,6 +184,15 @@ mod tests {
         assert_eq!(of(&[], 100), Some(Forecast::Full));
         assert_eq!(of(&[-3; 10], 10), Some(Forecast::Falls));
         assert_eq!(of(&[0; 10], 10), None);
+    }
+
+    #[test]
+    fn an_even_leak_is_not_known_to_the_moment() {
+        let demand = Demand { ports: 5_000, barred: 680, net_per_second: &[50; 11], ..Demand::default() };
+        let Some(Forecast::In { estimate_s, low_s, high_s }) = forecast(&demand) else { panic!() };
+        assert!((estimate_s - 86.4).abs() < 1e-9);
+        // One port in eleven seconds: 4,320 ports at 50.09 and at 49.91 a second.
+        assert!((low_s - 86.243).abs() < 1e-3 && (high_s - 86.557).abs() < 1e-3, "{low_s} {high_s}");
     }
 
     #[test]

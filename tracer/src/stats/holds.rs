@@ -1,6 +1,6 @@
 //! How long ports are held, and what rate a range can sustain.
 
-use super::ratio::{SECOND_NS, real, real_wide, share};
+use super::ratio::{SECOND_NS, real, real_wide, seconds, share};
 use crate::event::{Event, Kind, MonoNs, ReleaseState};
 
 /// How long a TIME_WAIT lasts: `TCP_TIMEWAIT_LEN`, fixed in Linux.
@@ -29,6 +29,38 @@ pub struct Hold {
     pub closes: u64,
 }
 
+/// What the stock at both ends of a window and the allocations between tell of holds, where no release is recorded.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Ends {
+    /// Allocations that succeeded.
+    pub given: u64,
+    /// Sockets that were open at the beginning: in any state but TIME_WAIT.
+    pub open_before: u64,
+    /// Sockets that are open at the end.
+    pub open_after: u64,
+    /// TIME_WAITs at the end that began in the window: of all of it, or of its last minute.
+    pub waiting: u64,
+    /// How long a TIME_WAIT bars its port here, in seconds.
+    pub wait_s: f64,
+    /// Length of the window in nanoseconds.
+    pub window_ns: u64,
+}
+
+impl Ends {
+    /// The mean hold: closes are what was given or open before and is not open any more, and the sockets open
+    /// between are taken to have changed evenly. None where no close was seen.
+    #[must_use]
+    pub fn hold(&self) -> Option<Hold> {
+        let closes =
+            (self.given + self.open_before).checked_sub(self.open_after).filter(|closes| *closes != 0)?;
+        let open = f64::midpoint(real(self.open_before), real(self.open_after));
+        let life_s = open * seconds(self.window_ns) / real(closes);
+        let seen = share(self.window_ns.min(TIME_WAIT_NS), self.window_ns)?;
+        let time_wait_share = (real(self.waiting) / (real(closes) * seen)).min(1.0);
+        Some(Hold { life_s, time_wait_share, hold_s: life_s + time_wait_share * self.wait_s, closes })
+    }
+}
+
 impl Hold {
     /// Allocations per second that `ports` can sustain: N ÷ Ŵ. None of a hold of no length.
     #[must_use]
@@ -54,14 +86,17 @@ pub struct Holds {
     closed: u64,
     closed_at: u128,
     time_waits: u64,
+    /// TIME_WAITs that ended early, and when their sockets were opened: both count as never opened.
     cut_short: u64,
+    cut_opened_at: u128,
 }
 
 impl Holds {
+    /// So many were opened, at times of this sum.
     #[inline]
-    pub(super) fn open(&mut self, at: MonoNs) {
-        self.opened += 1;
-        self.opened_at += u128::from(at.0);
+    pub(super) fn open(&mut self, count: u64, at_sum: u128) {
+        self.opened += count;
+        self.opened_at += at_sum;
     }
 
     #[inline]
@@ -71,10 +106,9 @@ impl Holds {
         if state == ReleaseState::TimeWait {
             self.time_waits += 1;
             if let Some(held) = event.held_ns().filter(|held| *held < TIME_WAIT_NS) {
-                // A reuse or a purge ended it early, and when it had begun is not known: as if never opened.
+                // A reuse or a purge ended it early, and when it had begun is not known.
                 self.cut_short += 1;
-                self.opened = self.opened.saturating_sub(1);
-                self.opened_at = self.opened_at.saturating_sub(u128::from(at.0.saturating_sub(held)));
+                self.cut_opened_at += u128::from(at.0.saturating_sub(held));
                 return;
             }
         }
@@ -89,6 +123,7 @@ impl Holds {
         self.closed_at += other.closed_at;
         self.time_waits += other.time_waits;
         self.cut_short += other.cut_short;
+        self.cut_opened_at += other.cut_opened_at;
     }
 
     /// Releases that were seen.
@@ -118,13 +153,15 @@ impl Holds {
     #[must_use]
     pub fn hold(&self, at: MonoNs, waiting: TimeWaits) -> Option<Hold> {
         let closes = self.closed + waiting.count;
-        if closes == 0 || closes > self.opened {
+        let opened = self.opened.saturating_sub(self.cut_short);
+        if closes == 0 || closes > opened {
             return None;
         }
-        let open = u128::from(at.0) * u128::from(self.opened - closes);
+        let open = u128::from(at.0) * u128::from(opened - closes);
         let ended =
             self.closed_at + (u128::from(at.0) * u128::from(waiting.count)).checked_sub(waiting.age_ns)?;
-        let exposed_ns = (open + ended).checked_sub(self.opened_at)?;
+        let opened_at = self.opened_at.saturating_sub(self.cut_opened_at);
+        let exposed_ns = (open + ended).checked_sub(opened_at)?;
         let life_s = real_wide(exposed_ns) / real(SECOND_NS) / real(closes);
         let waits = self.time_waits - self.cut_short.min(self.time_waits) + waiting.count;
         let time_wait_share = share(waits, closes)?;
@@ -141,4 +178,38 @@ pub(super) fn closed_at(event: &Event) -> MonoNs {
         return at;
     }
     MonoNs(at.0.saturating_sub(event.held_ns().map_or(TIME_WAIT_NS, |held| held.min(TIME_WAIT_NS))))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told(ends: Ends) -> Option<(f64, f64, f64, u64)> {
+        ends.hold().map(|hold| (hold.life_s, hold.time_wait_share, hold.hold_s, hold.closes))
+    }
+
+    #[test]
+    fn holds_follow_from_the_stock_at_both_ends() {
+        let ends = Ends { given: 3_000, wait_s: 60.0, window_ns: 10 * SECOND_NS, ..Ends::default() };
+        // All closed at once by this end: out for a minute each.
+        assert_eq!(told(Ends { waiting: 3_000, ..ends }), Some((0.0, 1.0, 60.0, 3_000)));
+        // All closed by the other end, 100 of them open at any time: 100 x 10 s over 3,000 closes.
+        let steady = Ends { open_before: 100, open_after: 100, ..ends };
+        assert_eq!(told(steady), Some((1.0 / 3.0, 0.0, 1.0 / 3.0, 3_000)));
+        // A third closed by this end, and a TIME_WAIT that bars for a second only.
+        let mixed = Ends { waiting: 1_000, wait_s: 1.0, ..steady };
+        assert_eq!(told(mixed), Some((1.0 / 3.0, 1.0 / 3.0, 2.0 / 3.0, 3_000)));
+        // Of two minutes the TIME_WAITs of the second are still there.
+        let long = Ends { given: 6_000, waiting: 3_000, window_ns: 120 * SECOND_NS, ..ends };
+        assert_eq!(told(long), Some((0.0, 1.0, 60.0, 6_000)));
+    }
+
+    #[test]
+    fn without_a_close_there_is_no_hold() {
+        let leak =
+            Ends { given: 500, open_before: 7, open_after: 507, window_ns: SECOND_NS, ..Ends::default() };
+        assert_eq!(leak.hold(), None);
+        // More open than can be: stock and flow do not agree.
+        assert_eq!(Ends { open_after: 600, ..leak }.hold(), None);
+    }
 }

@@ -14,15 +14,19 @@ mod collisions;
 mod distribution;
 mod errnos;
 mod forecast;
+mod histogram;
 mod holds;
 mod ratio;
 mod recent;
 mod refusals;
 mod reuse;
 mod rows;
+mod runs;
 mod scopes;
 mod search;
+mod sums;
 mod tails;
+mod taking;
 mod totals;
 
 pub use churn::Churn;
@@ -33,12 +37,12 @@ pub use collisions::{
 pub use distribution::{Distribution, HotPort};
 pub use errnos::ByErrno;
 pub use forecast::{Demand, Forecast, Slope, forecast, freed};
-pub use holds::{Hold, Holds, TIME_WAIT_NS, TimeWaits};
+pub use holds::{Ends, Hold, Holds, TIME_WAIT_NS, TimeWaits};
 pub use refusals::{MOST_REFUSALS, MOST_VICTIMS, RefusalKey, RefusalRow, Refused};
 pub use reuse::ReuseReport;
 pub use rows::{By, Destination, DestinationKey, Group, Identity, MOST_ROWS, ProcessKey, Row};
 pub use scopes::{MOST_SCOPES, Scope};
-pub use search::{Known, Quantiles, SearchSums, Timed};
+pub use search::{Known, Quantiles, SearchSums, Searched, Timed};
 pub use totals::{Counts, Lost, Totals};
 
 use std::net::IpAddr;
@@ -48,13 +52,11 @@ use self::{
     refusals::Refusals,
     reuse::Reuse,
     rows::{Destinations, ProcessRows},
+    runs::Runs,
     scopes::Scopes,
-    search::{Allocation, SearchesBySite},
+    search::SearchesBySite,
 };
-use crate::{
-    enrich::Process,
-    event::{Event, Kind, MonoNs, NetnsId, Protocol, Search, Site},
-};
+use crate::event::{MonoNs, NetnsId, Protocol, Site};
 
 /// Seconds that are kept one by one.
 const SECONDS: usize = 600;
@@ -112,6 +114,8 @@ pub struct Stats {
     bound: Bound,
     bound_connects: u64,
     refusals: Refusals,
+    /// What was taken and is in none of the numbers above yet.
+    runs: Runs,
 }
 
 impl Stats {
@@ -124,7 +128,7 @@ impl Stats {
             churn: Churn::new(SECONDS),
             freed: Churn::new(SECONDS),
             holds: Holds::default(),
-            searches: SearchesBySite::new(),
+            searches: SearchesBySite::default(),
             expected: ExpectedSums::default(),
             processes: ProcessRows::new(settings.rows),
             destinations: Destinations::new(settings.rows),
@@ -133,77 +137,14 @@ impl Stats {
             bound: Bound::new(),
             bound_connects: 0,
             refusals: Refusals::default(),
-        }
-    }
-
-    /// Takes one event that passed the filters, with what its search tells and who asked.
-    #[inline]
-    pub fn take(&mut self, event: &Event, search: &Search, process: &Process) {
-        self.totals.take(event);
-        if event.failed() {
-            self.refusals.take(event, process);
-        }
-        match event.kind() {
-            Kind::Allocation(site) => self.allocate(site, event, search, process),
-            Kind::Explicit(_) => self.check(event, process),
-            Kind::Release(_) => self.release(event, process),
-        }
-    }
-
-    #[inline]
-    fn allocate(&mut self, site: Site, event: &Event, search: &Search, process: &Process) {
-        let one = Allocation::of(event, search);
-        self.churn.add(one.at, 1);
-        self.searches.take(site, &one);
-        self.processes.allocate(event, &one, process);
-        let remote = DestinationKey::of(event);
-        let first = self.destinations.allocate(remote, event, &one);
-        let Some(port) = one.port else { return };
-        self.refusals.give(site, event);
-        self.holds.open(one.at);
-        if let Some(scope) = self.scopes.of(event) {
-            let again = scope.give(port.get(), event, first);
-            scope.own(port.get(), event);
-            self.reuse.allocate(event, again, remote);
-        }
-        if matches!(site, Site::Bind | Site::Listen) && event.protocol() == Protocol::Tcp {
-            self.bound.give(event);
-        }
-    }
-
-    fn check(&mut self, event: &Event, process: &Process) {
-        if event.failed() {
-            self.processes.fail_check(event, process);
-        }
-        if event.protocol() != Protocol::Tcp {
-            return;
-        }
-        if let Some(step) = self.bound.check(event) {
-            self.bound_connects += 1;
-            self.processes.bound(event, step);
-        }
-    }
-
-    fn release(&mut self, event: &Event, process: &Process) {
-        self.freed.add(event.mono(), 1);
-        self.holds.release(event);
-        self.processes.release(event, process);
-        let remote = DestinationKey::of(event);
-        self.destinations.release(remote, event);
-        if let (Some(scope), Some(port)) = (self.scopes.of(event), event.local_port()) {
-            scope.close(port.get(), holds::closed_at(event));
-        }
-        self.reuse.release(event, remote);
-        if event.protocol() == Protocol::Tcp
-            && let Some(step) = self.bound.release(event)
-        {
-            self.processes.bound(event, step);
+            runs: Runs::new(),
         }
     }
 
     /// Adds events of which only the count is known. Totals and process rows stay exact; destinations, searches
     /// and seconds miss them, and [`Totals::lost`] says how many.
     pub fn absorb(&mut self, lost: &Lost) {
+        self.settle();
         self.totals.absorb(lost);
         self.processes.absorb(lost);
     }
@@ -215,7 +156,9 @@ impl Stats {
     }
 
     /// Adds what another part of the stream came to.
-    pub fn merge(&mut self, other: Self) {
+    pub fn merge(&mut self, mut other: Self) {
+        self.settle();
+        other.settle();
         self.settings.start = self.settings.start.min(other.settings.start);
         self.settings.releases &= other.settings.releases;
         self.settings.checks &= other.settings.checks;
@@ -243,6 +186,7 @@ impl Stats {
     /// Exact counts.
     #[must_use]
     pub const fn totals(&self) -> &Totals {
+        debug_assert!(self.runs.is_empty(), "numbers are read before they are settled");
         &self.totals
     }
 
@@ -274,6 +218,13 @@ impl Stats {
     /// The same for each site.
     pub fn search_by_site(&self) -> impl Iterator<Item = (Site, SearchSums, Quantiles)> + '_ {
         self.searches.iter().map(|(site, one)| (site, one.sums, one.times.quantiles()))
+    }
+
+    /// Searches of a site that found a port after they had crossed to the other half, or those that had not.
+    #[must_use]
+    pub fn searched(&self, site: Site, crossed: bool) -> Searched {
+        let one = self.searches.iter().find(|(one, _)| *one == site);
+        one.map_or_else(Searched::default, |(_, one)| one.sums.side(crossed, Some(&one.times)))
     }
 
     /// Collisions, observed and expected.

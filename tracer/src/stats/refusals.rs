@@ -122,17 +122,17 @@ impl Refusals {
         row.add(event.pid(), process, 1);
     }
 
-    /// Takes a choice that succeeded; those with a peer are counted by destination already.
+    /// Takes choices like this one that succeeded; those with a peer are counted by destination already.
     #[inline]
-    pub(super) fn give(&mut self, site: Site, event: &Event) {
+    pub(super) fn give(&mut self, site: Site, event: &Event, times: u64) {
         if site == Site::Connect {
             return;
         }
         let key = (event.netns(), event.protocol(), site, event.local_addr());
         if let Some(count) = self.given.get_mut(&key) {
-            *count += 1;
+            *count += times;
         } else if self.given.len() < MOST_REFUSALS {
-            self.given.insert(key, 1);
+            self.given.insert(key, times);
         }
     }
 

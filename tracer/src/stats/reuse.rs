@@ -2,10 +2,10 @@
 
 use std::hash::{Hash as _, Hasher as _};
 
-use hdrhistogram::Histogram;
 use rustc_hash::FxHasher;
 
 use super::{
+    histogram::{Bucket, Histogram},
     holds::{TIME_WAIT_NS, closed_at},
     ratio::{SECOND_NS, share},
     recent::Recent,
@@ -19,9 +19,6 @@ const TUPLES: usize = 65_536;
 
 /// The two times that matter: a TIME_WAIT (60 s), and conntrack's own (120 s).
 const WITHIN_NS: [u64; 2] = [60 * SECOND_NS, 120 * SECOND_NS];
-
-/// The longest interval that the histogram tells apart, in milliseconds: an hour.
-const LONGEST_MS: u64 = 3_600_000;
 
 /// Allocations made later than T after the start, and those of them that came within T of a close.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -66,11 +63,11 @@ pub struct ReuseReport {
 pub(super) struct Reuse {
     start: MonoNs,
     releases: bool,
-    distances: Option<Histogram<u64>>,
+    distances: Histogram<u64>,
     distance_min: Option<u32>,
     ports: [Within; 2],
     tuples: [Within; 2],
-    intervals_ms: Option<Histogram<u64>>,
+    intervals_ms: Histogram<u64>,
     closed: Recent<u64>,
 }
 
@@ -79,24 +76,34 @@ impl Reuse {
         Self {
             start,
             releases,
-            distances: Histogram::new_with_bounds(1, u64::from(u32::MAX), 2).ok(),
+            distances: Histogram::default(),
             distance_min: None,
             ports: Default::default(),
             tuples: Default::default(),
-            intervals_ms: Histogram::new_with_bounds(1, LONGEST_MS, 2).ok(),
+            intervals_ms: Histogram::default(),
             closed: Recent::new(TUPLES),
+        }
+    }
+
+    /// Whether it wants to know more of an allocation than how far it is from the last of its port.
+    #[inline]
+    pub(super) const fn follows_closes(&self) -> bool {
+        self.releases
+    }
+
+    /// Takes a distance, if there is one.
+    #[inline]
+    pub(super) fn come_again(&mut self, again: Again) {
+        if let Some(distance) = again.distance {
+            self.distance_min = Some(self.distance_min.map_or(distance, |least| least.min(distance)));
+            self.distances.take([Bucket::of(distance)]);
         }
     }
 
     /// Takes a successful allocation of a scope that is followed.
     #[inline]
     pub(super) fn allocate(&mut self, event: &Event, again: Again, remote: Option<DestinationKey>) {
-        if let Some(distance) = again.distance {
-            self.distance_min = Some(self.distance_min.map_or(distance, |least| least.min(distance)));
-            if let Some(distances) = &mut self.distances {
-                distances.saturating_record(u64::from(distance));
-            }
-        }
+        self.come_again(again);
         if self.releases {
             self.interval(event, again.closed, remote);
         }
@@ -119,8 +126,9 @@ impl Reuse {
         let Some(remote) = remote else { return };
         let closed = self.closed.remove(tuple(event, remote)).map(MonoNs);
         count(&mut self.tuples, closed);
-        if let (Some(closed), Some(intervals), false) = (closed, &mut self.intervals_ms, taken_over) {
-            intervals.saturating_record(at.since(closed) / 1_000_000);
+        if let Some(closed) = closed.filter(|_| !taken_over) {
+            let ms = u32::try_from(at.since(closed) / 1_000_000).unwrap_or(u32::MAX);
+            self.intervals_ms.take([Bucket::of(ms)]);
         }
     }
 
@@ -134,8 +142,8 @@ impl Reuse {
     pub(super) fn merge(&mut self, other: &Self) {
         self.start = self.start.min(other.start);
         self.releases |= other.releases;
-        add(&mut self.distances, other.distances.as_ref());
-        add(&mut self.intervals_ms, other.intervals_ms.as_ref());
+        self.distances.merge(&other.distances);
+        self.intervals_ms.merge(&other.intervals_ms);
         self.distance_min = self.distance_min.into_iter().chain(other.distance_min).min();
         self.ports.iter_mut().zip(other.ports).for_each(|(sum, part)| sum.merge(part));
         self.tuples.iter_mut().zip(other.tuples).for_each(|(sum, part)| sum.merge(part));
@@ -156,25 +164,16 @@ impl Reuse {
             within_120s,
             same_tuple_within_60s,
             same_tuple_within_120s,
-            same_tuple_interval_ms_p50: median(self.intervals_ms.as_ref()),
+            same_tuple_interval_ms_p50: median(&self.intervals_ms),
             distance_min: self.distance_min,
-            distance_p50: median(self.distances.as_ref()),
+            distance_p50: median(&self.distances),
             forgotten: self.closed.forgotten(),
         }
     }
 }
 
-fn add(sum: &mut Option<Histogram<u64>>, part: Option<&Histogram<u64>>) {
-    if let (Some(histogram), Some(part)) = (&mut *sum, part)
-        && histogram.add(part).is_err()
-    {
-        *sum = None;
-    }
-}
-
-fn median(histogram: Option<&Histogram<u64>>) -> Option<u64> {
-    let histogram = histogram.filter(|histogram| histogram.len() >= 20)?;
-    Some(histogram.value_at_quantile(0.5).min(histogram.max()))
+fn median(histogram: &Histogram<u64>) -> Option<u64> {
+    histogram.quantile(500).filter(|_| histogram.len() >= 20)
 }
 
 /// A key of the 4-tuple, its namespace and protocol: never 0.

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use super::ProcessKey;
+use super::{ProcessKey, runs::Trail};
 use crate::event::{Event, MonoNs, NetnsId, Pid, Protocol, StartTime};
 
 /// Pairs of namespace and protocol that are followed; those that come later are only counted.
@@ -10,17 +10,26 @@ pub const MOST_SCOPES: usize = 16;
 
 const PORTS: usize = 65_536;
 
-/// The ports of one namespace and protocol. 1.3 MiB of addresses, of which the pages of the range are used.
+/// What is known of one port.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Known {
+    /// Index of its last allocation, 0 for none yet.
+    last: u32,
+    uses: u32,
+    /// First choices of an epoch.
+    firsts: u32,
+    /// Who was last given it, as an [`Owner`].
+    owner: [u32; 3],
+}
+
+/// The ports of one namespace and protocol. 1.5 MiB of addresses, of which the pages of the range are used.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Scope {
     netns: Option<NetnsId>,
     protocol: Protocol,
     /// Successful allocations: the next one's index.
     given: u64,
-    /// By port: index of its last allocation (0: none yet), uses, first choices of an epoch.
-    ports: Vec<[u32; 3]>,
-    /// By port: who was last given it, as the number and start of the process, and a hash of its peer.
-    owners: Vec<[u32; 3]>,
+    ports: Vec<Known>,
     /// By port: when it was last closed, 0 for never; empty where no release was seen.
     closed: Vec<u64>,
     out_of_range: u64,
@@ -50,6 +59,18 @@ pub(super) struct Again {
     pub(super) closed: Option<MonoNs>,
 }
 
+/// Who was given a port, and for which peer: number and start of the process, a hash of the peer.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Owner([u32; 3]);
+
+impl Owner {
+    /// That of an allocation; none without a peer.
+    pub(super) fn of(event: &Event) -> Option<Self> {
+        let start = event.start().map_or(0, |start| start.0);
+        Some(Self([event.pid().0, start, peer(event.remote_addr()?, event.remote_port()?.get())]))
+    }
+}
+
 impl Scope {
     fn new(netns: Option<NetnsId>, protocol: Protocol) -> Self {
         // Zeroed pages come from the kernel one by one, as they are touched.
@@ -57,8 +78,7 @@ impl Scope {
             netns,
             protocol,
             given: 0,
-            ports: vec![[0; 3]; PORTS],
-            owners: vec![[0; 3]; PORTS],
+            ports: vec![Known::default(); PORTS],
             closed: Vec::new(),
             out_of_range: 0,
         }
@@ -91,45 +111,44 @@ impl Scope {
     /// How often a port was given.
     #[must_use]
     pub fn uses(&self, port: u16) -> u32 {
-        self.ports.get(usize::from(port)).map_or(0, |[_, uses, _]| *uses)
+        self.ports.get(usize::from(port)).map_or(0, |known| known.uses)
     }
 
     /// How often a port was the first choice of a destination in an epoch of 10 s.
     pub(super) fn firsts(&self, port: u16) -> u32 {
-        self.ports.get(usize::from(port)).map_or(0, |[_, _, firsts]| *firsts)
+        self.ports.get(usize::from(port)).map_or(0, |known| known.firsts)
     }
 
+    /// Takes a successful allocation of a port.
     #[inline]
-    pub(super) fn give(&mut self, port: u16, event: &Event, first: bool) -> Again {
+    pub(super) fn give(&mut self, port: u16, trail: &Trail) -> Again {
         self.given += 1;
-        self.out_of_range += u64::from(event.range().is_some_and(|range| !range.contains(port)));
-        let closed = self.closed.get(usize::from(port)).copied().filter(|at| *at != 0).map(MonoNs);
-        let Some([last, uses, firsts]) = self.ports.get_mut(usize::from(port)) else {
-            return Again::default();
-        };
+        self.out_of_range += u64::from(trail.range.is_some_and(|range| !range.contains(port)));
+        let place = usize::from(port);
+        let closed =
+            if self.closed.is_empty() { None } else { self.closed.get(place).copied().filter(|at| *at != 0) };
+        let Some(known) = self.ports.get_mut(place) else { return Again::default() };
+        if let Some(owner) = trail.owner {
+            known.owner = owner.0;
+        }
         // Wraps after 4 billion allocations; a distance is right as long as it is shorter than that.
         let index = u32::try_from(self.given & u64::from(u32::MAX)).unwrap_or(0).max(1);
-        let distance = (*last != 0).then(|| index.wrapping_sub(*last));
-        *last = index;
-        *uses = uses.saturating_add(1);
-        *firsts = firsts.saturating_add(u32::from(first));
-        Again { distance, closed }
+        let distance = (known.last != 0).then(|| index.wrapping_sub(known.last));
+        known.last = index;
+        known.uses = known.uses.saturating_add(1);
+        Again { distance, closed: closed.map(MonoNs) }
     }
 
-    /// Notes who was given a port, and for which peer.
-    #[inline]
-    pub(super) fn own(&mut self, port: u16, event: &Event) {
-        if let (Some(owner), Some(addr), Some(remote)) =
-            (self.owners.get_mut(usize::from(port)), event.remote_addr(), event.remote_port())
-        {
-            let start = event.start().map_or(0, |start| start.0);
-            *owner = [event.pid().0, start, peer(addr, remote.get())];
+    /// Notes that a port was the first choice of a destination in an epoch.
+    pub(super) fn give_first(&mut self, port: u16) {
+        if let Some(known) = self.ports.get_mut(usize::from(port)) {
+            known.firsts = known.firsts.saturating_add(1);
         }
     }
 
     /// The process that was last given a port, if it was for this peer.
     pub(super) fn owner(&self, port: u16, (addr, remote): (IpAddr, u16)) -> Option<ProcessKey> {
-        let [pid, start, for_peer] = *self.owners.get(usize::from(port))?;
+        let [pid, start, for_peer] = self.ports.get(usize::from(port))?.owner;
         let key = ProcessKey { pid: Pid(pid), start: (start != 0).then_some(StartTime(start)) };
         (pid != 0 && for_peer == peer(addr, remote)).then_some(key)
     }
@@ -146,15 +165,13 @@ impl Scope {
     fn merge(&mut self, other: &Self) {
         self.given += other.given;
         self.out_of_range += other.out_of_range;
-        for ([last, uses, firsts], [_, more_uses, more_firsts]) in self.ports.iter_mut().zip(&other.ports) {
+        for (mine, more) in self.ports.iter_mut().zip(&other.ports) {
             // The parts count their indices apart: no distance reaches over the cut.
-            *last = 0;
-            *uses = uses.saturating_add(*more_uses);
-            *firsts = firsts.saturating_add(*more_firsts);
-        }
-        for (mine, more) in self.owners.iter_mut().zip(&other.owners) {
-            if more[0] != 0 {
-                *mine = *more;
+            mine.last = 0;
+            mine.uses = mine.uses.saturating_add(more.uses);
+            mine.firsts = mine.firsts.saturating_add(more.firsts);
+            if more.owner != [0; 3] {
+                mine.owner = more.owner;
             }
         }
         if self.closed.is_empty() {
@@ -174,9 +191,9 @@ pub(super) struct Scopes {
 }
 
 impl Scopes {
-    /// The scope of an event; none beyond [`MOST_SCOPES`].
+    /// The place of the scope of an event, for [`Self::at`]; none beyond [`MOST_SCOPES`].
     #[inline]
-    pub(super) fn of(&mut self, event: &Event) -> Option<&mut Scope> {
+    pub(super) fn place(&mut self, event: &Event) -> Option<usize> {
         let (netns, protocol) = (event.netns(), event.protocol());
         let is = |scope: &Scope| scope.netns == netns && scope.protocol == protocol;
         if !self.list.get(self.last).is_some_and(is) {
@@ -186,13 +203,25 @@ impl Scopes {
                     self.list.push(Scope::new(netns, protocol));
                     self.list.len() - 1
                 }
-                None => {
-                    self.left_out += 1;
-                    return None;
-                }
+                None => return None,
             };
         }
-        self.list.get_mut(self.last)
+        Some(self.last)
+    }
+
+    /// The scope at a place; without one its event is left out.
+    #[inline]
+    pub(super) fn at(&mut self, place: Option<usize>) -> Option<&mut Scope> {
+        let scope = place.and_then(|place| self.list.get_mut(place));
+        self.left_out += u64::from(scope.is_none());
+        scope
+    }
+
+    /// Notes that a port was the first choice of a destination in an epoch.
+    pub(super) fn give_first(&mut self, place: Option<usize>, port: u16) {
+        if let Some(scope) = place.and_then(|place| self.list.get_mut(place)) {
+            scope.give_first(port);
+        }
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = &Scope> {
@@ -212,7 +241,7 @@ impl Scopes {
                 mine.merge(scope);
             } else if self.list.len() < MOST_SCOPES {
                 let mut scope = scope.clone();
-                scope.ports.iter_mut().for_each(|[last, ..]| *last = 0);
+                scope.ports.iter_mut().for_each(|known| known.last = 0);
                 self.list.push(scope);
             } else {
                 self.left_out += scope.given;

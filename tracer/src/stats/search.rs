@@ -1,12 +1,10 @@
 //! How hard the searches were: time, candidates, collisions.
 
-use hdrhistogram::{Counter, Histogram};
-
-use super::ratio::{real, share};
+use super::{
+    histogram::{Bucket, Count, Histogram},
+    ratio::{real, share},
+};
 use crate::event::{Event, MonoNs, Port, Search, Site};
-
-/// The longest time that the histograms tell apart: 60 s.
-const LONGEST_NS: u64 = 60_000_000_000;
 
 /// The quantiles that are given, by their thousandths.
 const QUANTILES: [u16; 4] = [500, 900, 990, 999];
@@ -17,7 +15,7 @@ pub(super) struct Allocation {
     pub(super) at: MonoNs,
     pub(super) failed: bool,
     pub(super) port: Option<Port>,
-    search_ns: Option<u32>,
+    pub(super) search_ns: Option<u32>,
     upper_bound: bool,
     pub(super) search: Search,
 }
@@ -34,6 +32,17 @@ impl Allocation {
             search: *search,
         }
     }
+}
+
+/// Searches that found a port in the first half, or in the other.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Searched {
+    /// How many were timed.
+    pub searches: u64,
+    /// Mean wall time in nanoseconds; none of no search.
+    pub mean_ns: Option<f64>,
+    /// Quantiles; none where too few were timed, or part of them only is in a histogram.
+    pub times: Quantiles,
 }
 
 /// Searches that were timed.
@@ -84,10 +93,8 @@ pub struct Known {
 impl Known {
     #[inline]
     fn add(&mut self, value: Option<u32>) {
-        if let Some(value) = value {
-            self.searches += 1;
-            self.sum += u64::from(value);
-        }
+        self.searches += u64::from(value.is_some());
+        self.sum += u64::from(value.unwrap_or(0));
     }
 
     fn merge(&mut self, other: Self) {
@@ -122,6 +129,8 @@ pub struct SearchSums {
     pub collisions: Known,
     /// Whether those that found one had crossed to the other half: 1 each, 0 for the others.
     pub crossed: Known,
+    /// Of those that found one, the ones that had crossed.
+    pub found_crossed: Timed,
     /// Searches that failed: in no mean.
     pub failed: Timed,
 }
@@ -132,6 +141,9 @@ impl SearchSums {
         if let Some(ns) = one.search_ns {
             let timed = if one.failed { &mut self.failed } else { &mut self.found };
             timed.add(ns, one.upper_bound);
+            if !one.failed && one.search.crossed_half == Some(true) {
+                self.found_crossed.add(ns, one.upper_bound);
+            }
         }
         if !one.failed {
             self.candidates.add(one.search.candidates);
@@ -143,11 +155,32 @@ impl SearchSums {
 
     pub(super) fn merge(&mut self, other: &Self) {
         self.found.merge(&other.found);
-        self.failed.merge(&other.failed);
+        if other.found_crossed.searches != 0 {
+            self.found_crossed.merge(&other.found_crossed);
+        }
+        if other.failed.searches != 0 {
+            self.failed.merge(&other.failed);
+        }
         self.candidates.merge(other.candidates);
         self.candidates_exact += other.candidates_exact;
         self.collisions.merge(other.collisions);
         self.crossed.merge(other.crossed);
+    }
+
+    /// Searches and their times of those that had crossed to the other half, or of the others; a search that knows no
+    /// halves has not crossed. The quantiles come from the histogram beside these sums.
+    pub(super) fn side<C: Count>(&self, crossed: bool, times: Option<&SearchTimes<C>>) -> Searched {
+        let (far, all) = (&self.found_crossed, &self.found);
+        let (searches, sum_ns) = if crossed {
+            (far.searches, far.sum_ns)
+        } else {
+            (all.searches.saturating_sub(far.searches), all.sum_ns.saturating_sub(far.sum_ns))
+        };
+        // Part of them must not pass for all.
+        let known = times
+            .map(|times| times.quantiles_of(crossed))
+            .filter(|known| known.searches.saturating_mul(10) >= searches.saturating_mul(9));
+        Searched { searches, mean_ns: share(sum_ns, searches), times: known.unwrap_or_default() }
     }
 
     /// CPUs that the searches kept busy, failed ones included: Σ `search_ns` ÷ window. None of an empty window,
@@ -179,62 +212,90 @@ pub struct Quantiles {
     pub p999: Option<u64>,
 }
 
-/// A histogram of the times of searches that found a port, 2 significant digits, 1 ns to 60 s: 15 KiB with
-/// counters of 4 bytes.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) struct SearchTimes<C: Counter>(Option<Histogram<C>>);
+/// When a search was as long as that, and whether it had crossed to the other half.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Length {
+    bucket: Bucket,
+    crossed: bool,
+}
 
-impl<C: Counter> SearchTimes<C> {
-    pub(super) fn new() -> Self {
-        Self(Histogram::new_with_bounds(1, LONGEST_NS, 2).ok())
-    }
-
+impl Length {
+    /// The length of a search that was timed.
     #[inline]
-    pub(super) fn take(&mut self, one: &Allocation) {
-        if let (Some(times), Some(ns), false) = (&mut self.0, one.search_ns, one.failed) {
-            times.saturating_record(u64::from(ns));
+    pub(super) const fn new(ns: u32, crossed: bool) -> Self {
+        Self { bucket: Bucket::of(ns), crossed }
+    }
+}
+
+/// Times of searches that found a port: of those that had crossed to the other half, and of the others.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct SearchTimes<C> {
+    stayed: Histogram<C>,
+    crossed: Histogram<C>,
+}
+
+impl<C: Count> SearchTimes<C> {
+    /// Takes searches that found a port.
+    #[inline]
+    pub(super) fn take(&mut self, lengths: &[Length]) {
+        // Most streams have one kind only.
+        let crossed = lengths.iter().filter(|length| length.crossed).count();
+        let all = lengths.iter().map(|length| length.bucket);
+        let some = |is: bool| lengths.iter().filter(move |one| one.crossed == is).map(|one| one.bucket);
+        match (crossed, lengths.len() - crossed) {
+            (0, 0) => {}
+            (0, _) => self.stayed.take(all),
+            (_, 0) => self.crossed.take(all),
+            _ => {
+                self.stayed.take(some(false));
+                self.crossed.take(some(true));
+            }
         }
     }
 
     pub(super) fn merge(&mut self, other: &Self) {
-        if let (Some(times), Some(other)) = (&mut self.0, &other.0)
-            && times.add(other).is_err()
-        {
-            // Histograms of one shape always add up; without it there are no quantiles, not wrong ones.
-            self.0 = None;
-        }
+        self.stayed.merge(&other.stayed);
+        self.crossed.merge(&other.crossed);
     }
 
     pub(super) fn searches(&self) -> u64 {
-        self.0.as_ref().map_or(0, Histogram::len)
+        self.stayed.len() + self.crossed.len()
     }
 
+    /// Of all.
     pub(super) fn quantiles(&self) -> Quantiles {
-        let searches = self.searches();
-        let at = |thousandths: u16| {
-            let enough = searches.saturating_mul(u64::from(1000 - thousandths)) >= 10_000;
-            self.0
-                .as_ref()
-                .filter(|_| enough)
-                .map(|times| times.value_at_quantile(f64::from(thousandths) / 1000.0).min(times.max()))
-        };
-        let [p50, p90, p99, p999] = QUANTILES.map(at);
-        Quantiles { searches, p50, p90, p99, p999 }
+        if self.crossed.len() == 0 {
+            return quantiles(&self.stayed);
+        }
+        let mut all = self.stayed.clone();
+        all.merge(&self.crossed);
+        quantiles(&all)
+    }
+
+    /// Of those that had crossed to the other half, or of the others.
+    pub(super) fn quantiles_of(&self, crossed: bool) -> Quantiles {
+        quantiles(if crossed { &self.crossed } else { &self.stayed })
     }
 }
 
+fn quantiles<C: Count>(times: &Histogram<C>) -> Quantiles {
+    let searches = times.len();
+    let at = |thousandths: u16| {
+        let enough = searches.saturating_mul(u64::from(1000 - thousandths)) >= 10_000;
+        times.quantile(thousandths).filter(|_| enough)
+    };
+    let [p50, p90, p99, p999] = QUANTILES.map(at);
+    Quantiles { searches, p50, p90, p99, p999 }
+}
+
 /// The searches of one site, or of all.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Searches {
     pub(super) sums: SearchSums,
     pub(super) times: SearchTimes<u64>,
 }
 
 impl Searches {
-    fn new() -> Self {
-        Self { sums: SearchSums::default(), times: SearchTimes::new() }
-    }
-
     fn merge(&mut self, other: &Self) {
         self.sums.merge(&other.sums);
         self.times.merge(&other.times);
@@ -242,19 +303,16 @@ impl Searches {
 }
 
 /// The searches of each site.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct SearchesBySite([Searches; 4]);
 
 impl SearchesBySite {
-    pub(super) fn new() -> Self {
-        Self(Site::ALL.map(|_| Searches::new()))
-    }
-
+    /// Takes searches of one site, and the lengths of those that found a port.
     #[inline]
-    pub(super) fn take(&mut self, site: Site, allocation: &Allocation) {
+    pub(super) fn take(&mut self, site: Site, sums: &SearchSums, lengths: &[Length]) {
         if let Some(one) = self.0.get_mut(super::totals::site_index(site)) {
-            one.sums.take(allocation);
-            one.times.take(allocation);
+            one.sums.merge(sums);
+            one.times.take(lengths);
         }
     }
 
@@ -268,7 +326,7 @@ impl SearchesBySite {
 
     /// All sites together.
     pub(super) fn all(&self) -> Searches {
-        let mut all = Searches::new();
+        let mut all = Searches::default();
         self.0.iter().for_each(|one| all.merge(one));
         all
     }
@@ -281,17 +339,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_histogram_takes_15_kib() {
-        let times = Histogram::<u32>::new_with_bounds(1, LONGEST_NS, 2).unwrap();
-        assert!(times.distinct_values() * 4 <= 16 * 1024, "{}", times.distinct_values());
-    }
-
-    #[test]
     fn quantiles_wait_for_enough_searches() {
-        let mut times = SearchTimes::<u32>::new();
+        let mut times = SearchTimes::<u32>::default();
         for (upto, known) in [(19, 0), (20, 1), (99, 1), (100, 2), (999, 2), (1_000, 3), (10_000, 4)] {
             while times.searches() < upto {
-                times.0.as_mut().unwrap().saturating_record(7);
+                times.take(&[Length::new(7, false)]);
             }
             let seen = times.quantiles();
             let seen = [seen.p50, seen.p90, seen.p99, seen.p999];
@@ -305,9 +357,9 @@ mod tests {
         fn quantiles_agree_with_a_sorted_list(
             mut list in proptest::collection::vec(0_u32..=u32::MAX, 1_000..1_500)
         ) {
-            let mut times = SearchTimes::<u64>::new();
+            let mut times = SearchTimes::<u64>::default();
             for ns in &list {
-                times.0.as_mut().unwrap().saturating_record(u64::from(*ns));
+                times.take(&[Length::new(*ns, ns & 1 == 1)]);
             }
             list.sort_unstable();
             let seen = times.quantiles();

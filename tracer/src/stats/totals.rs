@@ -63,6 +63,12 @@ impl Totals {
         self.add(event.kind(), event.protocol(), event.result(), 1);
     }
 
+    /// Takes so many allocations that succeeded.
+    #[inline]
+    pub(super) fn give(&mut self, site: Site, protocol: Protocol, count: u64) {
+        self.add(Kind::Allocation(site), protocol, Outcome::Ok, count);
+    }
+
     pub(super) fn absorb(&mut self, lost: &Lost) {
         self.add(lost.kind, lost.protocol, lost.result, lost.count);
         self.lost += lost.count;

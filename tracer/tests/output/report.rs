@@ -31,6 +31,8 @@ fn pool(barred: u32) -> PoolRecord {
         failures: Some(0),
         sustainable_per_s: None,
         cliff_per_s: None,
+        hold: None,
+        search: None,
         exhausted_in_s: None,
         holders: Vec::new(),
     }

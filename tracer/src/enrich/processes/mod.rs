@@ -101,18 +101,23 @@ impl Processes {
     }
 
     /// The process of an event.
+    #[inline]
     pub fn of(&mut self, event: &Event) -> &Process {
         let key = key(event);
-        let known = match self.entries.get(self.last) {
-            Some(entry) if entry.key == key => Some(self.last),
-            _ => self.places.get(&key).copied(),
-        };
+        if !self.entries.get(self.last).is_some_and(|entry| entry.key == key && entry.is_fresh(event)) {
+            self.find(key, event);
+        }
+        self.entries.get(self.last).map_or(&self.nobody, |entry| &entry.process)
+    }
+
+    #[inline(never)]
+    fn find(&mut self, key: u64, event: &Event) {
+        let known = self.places.get(&key).copied();
         self.last = match known.and_then(|place| Some((place, self.entries.get(place)?))) {
             Some((place, entry)) if entry.is_fresh(event) => place,
             Some((place, _)) => self.read_again(place, event),
             None => self.read(key, event),
         };
-        self.entries.get(self.last).map_or(&self.nobody, |entry| &entry.process)
     }
 
     fn read(&mut self, key: u64, event: &Event) -> usize {

@@ -175,3 +175,36 @@ proptest! {
         }
     }
 }
+
+proptest! {
+    #[test]
+    fn the_short_way_of_a_plain_connect_tells_what_the_long_one_does(
+        low in 1_u16..200, ports in 1_u16..60, port in 0_u16..300, start in any::<u32>(), exact in any::<bool>(),
+        (rare, seen) in (0_u8..12, any::<u16>()),
+    ) {
+        let reserved = Reserved::from_ports((rare == 1).then_some(low));
+        let rules = SearchRules {
+            reserved: (rare != 2).then_some(&reserved),
+            range_takes_every_port: rare >= 6,
+            step_width: rare == 3,
+        };
+        let options = if rare == 4 || rare == 7 { option::PORT_RANGE } else { option::REUSEADDR };
+        let record = Record {
+            range_low: low,
+            range_high: low + ports - 1,
+            search_start: start,
+            options,
+            present: if rare == 5 { seen } else { SEEN },
+            error: if rare == 8 { 99 } else { 0 },
+            flags: if exact { flags::CANDIDATES_EXACT } else { 0 },
+            ..record(if rare == 9 { kind::BIND } else { kind::CONNECT }, if rare == 10 { 33 } else { 6 }, port)
+        };
+        let event = decode(record.as_bytes()).unwrap();
+        let told = Search::any(&event, &rules);
+        prop_assert_eq!(Search::of(&event, &rules), told);
+        let course = Course::of(&event, &rules).filter(|_| !event.failed());
+        if let Some(found) = course.and_then(|course| course.search(start, port, exact)) {
+            prop_assert_eq!(found, told);
+        }
+    }
+}

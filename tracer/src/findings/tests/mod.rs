@@ -3,6 +3,7 @@
 mod conflicts;
 mod flows;
 mod ports;
+mod prospects;
 mod records;
 mod sample;
 mod settings;

@@ -145,6 +145,7 @@ impl Scene {
             let event = decode(record.as_bytes()).unwrap();
             self.stats.take(&event, &Search::of(&event, &rules), &process);
         }
+        self.stats.settle();
     }
 
     pub(super) fn with<T>(&self, look: impl FnOnce(&Case<'_>) -> T) -> T {

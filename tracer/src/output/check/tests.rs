@@ -63,7 +63,9 @@ fn pool(netns: u32, laddr: &str, raddr: &str, barred: u32) -> PoolRecord {
         failures: None,
         sustainable_per_s: None,
         cliff_per_s: None,
+        hold: None,
         exhausted_in_s: None,
+        search: None,
         holders: vec![
             holder(Some(5), 1, Some("postgres-export"), 96),
             holder(None, 0, None, 74),

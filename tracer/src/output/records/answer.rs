@@ -50,12 +50,18 @@ pub struct PoolRecord {
     pub halves: Option<HalvesRecord>,
     /// Failures in the window; null where nothing was traced.
     pub failures: Option<u64>,
-    /// Connections per second that the pool sustains; null where no hold is known.
+    /// Connections per second that the pool sustains: `effective` over the mean hold; null where no close was seen.
     pub sustainable_per_s: Option<f64>,
-    /// The same before the first half is full.
+    /// The same before the first half is full; null also where the search has no halves.
     pub cliff_per_s: Option<f64>,
-    /// When it will be full; null where no forecast can be made.
+    /// The mean hold that they rest on; null where no close was seen.
+    pub hold: Option<HoldRecord>,
+    /// When it will be full; null where no forecast can be made: nothing was traced, less than ten whole seconds
+    /// were, or growth cannot be told from none.
     pub exhausted_in_s: Option<ForecastRecord>,
+    /// What searches took before and after the cliff; null where nothing was traced, or where they cannot be told
+    /// from those of other pools.
+    pub search: Option<PoolSearchRecord>,
     /// Who holds it, as far as that was asked.
     pub holders: Vec<PoolHolderRecord>,
 }
@@ -80,10 +86,45 @@ pub struct HalfRecord {
     pub barred: u32,
 }
 
-/// When a pool will be full.
+/// How long the ports of a pool are out.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct HoldRecord {
+    /// Seconds from allocation until the port can be given again, on average.
+    pub seconds: f64,
+    /// Of these, seconds until the close.
+    pub life_s: f64,
+    /// Share of the closes that went to TIME_WAIT: this end closed first.
+    pub time_wait_share: f64,
+    /// Closes that were seen.
+    pub closes: u64,
+}
+
+/// Times of the searches of a pool that found a port.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct PoolSearchRecord {
+    /// Those that stayed in the half that is searched first.
+    pub stayed: SideRecord,
+    /// Those that crossed to the other half; null where the search has no halves.
+    pub crossed: Option<SideRecord>,
+}
+
+/// Searches of one kind.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct SideRecord {
+    /// How many were timed.
+    pub searches: u64,
+    /// Mean, in nanoseconds; null of no search.
+    pub mean_ns: Option<f64>,
+    /// Median, in nanoseconds; null of fewer than 20 searches.
+    pub p50_ns: Option<u64>,
+    /// 99 %, in nanoseconds; null of fewer than 1,000 searches.
+    pub p99_ns: Option<u64>,
+}
+
+/// When a pool will be full. All times are null where it empties.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ForecastRecord {
-    /// Seconds from now; null where it levels off.
+    /// Seconds from now, 0 where it is full; null where it levels off or empties.
     pub estimate: Option<f64>,
     /// Lower end of the interval.
     pub low: Option<f64>,
@@ -91,7 +132,7 @@ pub struct ForecastRecord {
     pub high: Option<f64>,
     /// The share at which it levels off instead.
     pub levels_off_at: Option<f64>,
-    /// What it rests on.
+    /// What it rests on: `releases`, or `two stocks` where those are not recorded; `stock` where it is full now.
     pub basis: String,
 }
 

@@ -13,8 +13,8 @@ use schemars::{JsonSchema, generate::SchemaSettings};
 use serde::{Deserialize, Serialize};
 
 pub use answer::{
-    CommandRecord, FindingRecord, ForecastRecord, HalfRecord, HalvesRecord, LineRecord, PoolHolderRecord,
-    PoolRecord, VerdictRecord,
+    CommandRecord, FindingRecord, ForecastRecord, HalfRecord, HalvesRecord, HoldRecord, LineRecord,
+    PoolHolderRecord, PoolRecord, PoolSearchRecord, SideRecord, VerdictRecord,
 };
 pub use check::{Bundle, Check, ConntrackRecord, SocketCount, SpaceDetail, SpaceRecord, TracingRecord};
 pub use choice::{Choice, ExplicitBind, FamilyName, Holder, Release, ReleaseStateName, ResultName};

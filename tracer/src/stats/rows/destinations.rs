@@ -4,12 +4,12 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::{Row, table::Table};
 use crate::{
-    event::{Event, Kind, NetnsId, Port, Protocol, Site},
-    stats::{ratio::SECOND_NS, search::Allocation},
+    event::{Event, NetnsId, Port, Protocol, Site},
+    stats::runs::Part,
 };
 
 /// How long the kernel's offset of a destination holds: `secure_ipv4_port_ephemeral` changes with it.
-const EPOCH_NS: u64 = 10 * SECOND_NS;
+const EPOCH_S: u64 = 10;
 
 /// Remote end, namespace and protocol, packed: the look-up is by three words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -108,36 +108,30 @@ impl Destinations {
         Self { table: Table::new(capacity), without: 0 }
     }
 
-    /// Takes an allocation; whether it is the first connect to its destination in an epoch of 10 s, and found its
-    /// port in the first half.
+    /// Takes allocations; whether the first of them is the first connect to its destination in an epoch of 10 s.
     ///
     /// A destination that is reached from several local addresses gives one first choice an epoch, not one for
     /// each address: fewer, and no less independent.
-    #[inline]
-    pub(in crate::stats) fn allocate(
-        &mut self,
-        key: Option<DestinationKey>,
-        event: &Event,
-        one: &Allocation,
-    ) -> bool {
-        let Some(key) = key else {
-            self.without += 1;
+    pub(in crate::stats) fn allocate(&mut self, part: &Part<'_>) -> bool {
+        let count = u64::from(part.count);
+        let Some(key) = part.remote else {
+            self.without += count;
             return false;
         };
-        let epoch = u32::try_from(one.at.0 / EPOCH_NS).unwrap_or(u32::MAX).saturating_add(1);
+        let epoch = u32::try_from(part.second / EPOCH_S).unwrap_or(u32::MAX).saturating_add(1);
         // A destination that comes back into a full table may have had its first choice before.
         let begin = if self.table.floor() == 0 { 0 } else { epoch };
-        let connects = event.kind() == Kind::Allocation(Site::Connect);
+        let connects = part.site == Site::Connect;
         let mut first = false;
         self.table.count(
             key,
-            1,
+            count,
             || begin,
             |entry| {
-                entry.row.allocate(event, one);
+                entry.row.allocate(part);
                 if connects && entry.extra < epoch {
                     entry.extra = epoch;
-                    first = one.search.crossed_half == Some(false);
+                    first = true;
                 }
             },
         );

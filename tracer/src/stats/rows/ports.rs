@@ -20,6 +20,15 @@ pub(super) enum PortSet {
     Unknown,
 }
 
+#[inline]
+fn set(count: &mut u32, bits: &mut [u64; WORDS], port: u16) {
+    if let Some(word) = bits.get_mut(usize::from(port >> 6)) {
+        let bit = 1 << (port & 63);
+        *count += u32::from(*word & bit == 0);
+        *word |= bit;
+    }
+}
+
 impl Default for PortSet {
     fn default() -> Self {
         Self::Few { len: 0, ports: [0; FEW] }
@@ -27,8 +36,20 @@ impl Default for PortSet {
 }
 
 impl PortSet {
+    /// Adds ports.
+    pub(super) fn insert_all(&mut self, ports: &[u16], may_grow: bool) {
+        if let Self::Many { count, bits } = self {
+            for port in ports {
+                set(count, bits, *port);
+            }
+            return;
+        }
+        for port in ports {
+            self.insert(*port, may_grow);
+        }
+    }
+
     /// Adds a port; the 33rd needs a bitmap.
-    #[inline]
     pub(super) fn insert(&mut self, port: u16, may_grow: bool) {
         match self {
             Self::Few { len, ports } => {
@@ -47,13 +68,7 @@ impl PortSet {
                     self.insert(port, true);
                 }
             }
-            Self::Many { count, bits } => {
-                if let Some(word) = bits.get_mut(usize::from(port >> 6)) {
-                    let bit = 1 << (port & 63);
-                    *count += u32::from(*word & bit == 0);
-                    *word |= bit;
-                }
-            }
+            Self::Many { count, bits } => set(count, bits, port),
             Self::Unknown => {}
         }
     }

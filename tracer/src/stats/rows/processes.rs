@@ -6,12 +6,12 @@ use super::{
     By, Entry, Group, Identity, Row,
     group::{grouped, programs},
     identity::Identities,
-    table::Table,
+    table::{Table, power_within},
 };
 use crate::{
     enrich::Process,
     event::{Event, Pid, StartTime},
-    stats::{Lost, bound::Step, search::Allocation},
+    stats::{Lost, bound::Step, runs::Part},
 };
 
 /// A process: its number, and its start, which tells it from an earlier one of the same number.
@@ -75,35 +75,31 @@ impl ProcessRows {
         Self { table: Table::new(capacity), identities: Identities::default(), most: capacity.max(1) }
     }
 
-    #[inline]
-    pub(in crate::stats) fn allocate(&mut self, event: &Event, one: &Allocation, process: &Process) {
-        self.count(event, process, |row| row.allocate(event, one));
+    pub(in crate::stats) fn allocate(&mut self, part: &Part<'_>) {
+        self.count(part.event, part.process, u64::from(part.count), |row| row.allocate(part));
     }
 
     pub(in crate::stats) fn fail_check(&mut self, event: &Event, process: &Process) {
-        self.count(event, process, |row| row.fail_check(event));
+        self.count(event, process, 1, |row| row.fail_check(event));
     }
 
-    #[inline]
-    fn count(&mut self, event: &Event, process: &Process, then: impl FnOnce(&mut Row)) {
+    fn count(&mut self, event: &Event, process: &Process, weight: u64, then: impl FnOnce(&mut Row)) {
         let Self { table, identities, most } = self;
         // Distinct names never outnumber twice the rows: those of no row are dropped first.
         let most = most.saturating_mul(2);
         let key = ProcessKey::of(event);
-        let mut asked = None;
+        let mut asked = false;
         table.count(
             key,
-            1,
+            weight,
             || Asker::new(identities.of(process, most)),
             |entry| {
-                then(&mut entry.row);
                 // A process may execute another program: a look now and then, cheap for the busy ones.
-                asked = entry.row.allocations().is_power_of_two().then_some(());
+                asked = power_within(entry.row.allocations(), weight).is_some();
+                then(&mut entry.row);
             },
         );
-        if asked.is_some()
-            && let Some(entry) = table.find(&key)
-        {
+        if asked && let Some(entry) = table.find(&key) {
             entry.extra.identity = identities.of(process, most);
         }
     }
@@ -116,8 +112,10 @@ impl ProcessRows {
         }
     }
 
-    pub(in crate::stats) fn bound(&mut self, event: &Event, step: Step) {
-        let Some(entry) = self.table.find(&ProcessKey::of(event)) else { return };
+    pub(in crate::stats) fn bound(&mut self, event: &Event, process: &Process, step: Step) {
+        let Self { table, identities, most } = self;
+        let make = || Asker::new(identities.of(process, most.saturating_mul(2)));
+        let Some(entry) = table.find_or_make(ProcessKey::of(event), make) else { return };
         match step {
             Step::Connects => {
                 entry.extra.bound_connects += 1;

@@ -4,10 +4,11 @@ use super::ports::PortSet;
 use crate::{
     event::{Event, Kind, MonoNs},
     stats::{
-        ByErrno, Churn, Holds, Lost, Quantiles, SearchSums,
+        ByErrno, Churn, Holds, Lost, Quantiles, SearchSums, Searched,
         churn::Peak,
         ratio::{real, seconds},
-        search::{Allocation, SearchTimes},
+        runs::Part,
+        search::SearchTimes,
     },
 };
 
@@ -24,7 +25,7 @@ pub(super) struct Detail {
 
 impl Detail {
     fn new() -> Self {
-        Self { times: SearchTimes::new(), opened: Churn::new(SECONDS), freed: Churn::new(SECONDS) }
+        Self { times: SearchTimes::default(), opened: Churn::new(SECONDS), freed: Churn::new(SECONDS) }
     }
 }
 
@@ -49,24 +50,22 @@ pub struct Row {
 }
 
 impl Row {
-    #[inline]
-    pub(in crate::stats) fn allocate(&mut self, event: &Event, one: &Allocation) {
-        self.allocations += 1;
-        self.seen(one.at);
-        self.peak.add(one.at);
-        self.search.take(one);
-        if one.failed {
-            self.failures += 1;
-            self.by_errno.add(event.errno(), 1);
+    pub(in crate::stats) fn allocate(&mut self, part: &Part<'_>) {
+        let count = u64::from(part.count);
+        self.allocations += count;
+        self.seen(part.first, part.last);
+        self.peak.add(part.second, part.count);
+        self.search.merge(part.sums);
+        if part.failed {
+            self.failures += count;
+            self.by_errno.add(part.event.errno(), count);
             return;
         }
-        self.holds.open(one.at);
-        if let Some(port) = one.port {
-            self.ports.insert(port.get(), self.detail.is_some());
-        }
+        self.holds.open(count, part.at_sum);
+        self.ports.insert_all(part.ports, self.detail.is_some());
         if let Some(detail) = &mut self.detail {
-            detail.times.take(one);
-            detail.opened.add(one.at, 1);
+            detail.times.take(part.lengths);
+            detail.opened.add_in(part.second, part.count);
         }
     }
 
@@ -74,7 +73,7 @@ impl Row {
     pub(in crate::stats) fn fail_check(&mut self, event: &Event) {
         self.failed_checks += 1;
         self.by_errno.add(event.errno(), 1);
-        self.seen(event.mono());
+        self.seen(event.mono(), event.mono());
     }
 
     pub(in crate::stats) fn release(&mut self, event: &Event) {
@@ -104,11 +103,11 @@ impl Row {
     }
 
     #[inline]
-    fn seen(&mut self, at: MonoNs) {
-        if self.first.is_none_or(|first| at < first) {
-            self.first = Some(at);
+    fn seen(&mut self, from: MonoNs, to: MonoNs) {
+        if self.first.is_none_or(|first| from < first) {
+            self.first = Some(from);
         }
-        self.last = self.last.max(at);
+        self.last = self.last.max(to);
     }
 
     pub(in crate::stats) fn merge(&mut self, other: &Self, may_grow: bool) {
@@ -218,6 +217,12 @@ impl Row {
         let times = &self.detail.as_ref()?.times;
         let most = times.searches().saturating_mul(10) >= self.search.found.searches.saturating_mul(9);
         most.then(|| times.quantiles())
+    }
+
+    /// Its searches that found a port after they had crossed to the other half, or those that had not.
+    #[must_use]
+    pub fn searched(&self, crossed: bool) -> Searched {
+        self.search.side(crossed, self.detail.as_ref().map(|detail| &detail.times))
     }
 
     /// Holds, as far as releases are recorded.

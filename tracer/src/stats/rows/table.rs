@@ -44,6 +44,14 @@ pub(super) struct Table<K, X> {
     last: usize,
 }
 
+/// The highest power of two, or else 0, that is not below `from` and below `from` + `count`.
+#[inline]
+pub(super) fn power_within(from: u64, count: u64) -> Option<u64> {
+    let last = from.saturating_add(count).checked_sub(1)?;
+    let power = if last == 0 { 0 } else { 1 << (u64::BITS - 1 - last.leading_zeros()) };
+    (power >= from && count != 0).then_some(power)
+}
+
 impl<K: Copy + Eq + Hash, X> Table<K, X> {
     pub(super) fn new(capacity: usize) -> Self {
         Self {
@@ -107,9 +115,10 @@ impl<K: Copy + Eq + Hash, X> Table<K, X> {
             *count += weight;
         }
         let Some(entry) = self.entries.get(place) else { return };
-        let allocations = entry.row.allocations();
-        // Before the event, so that the first is in the histogram; then ever more seldom.
-        if allocations & allocations.wrapping_sub(1) == 0 && !entry.row.has_detail() {
+        // Before the events, so that the first are in the histogram; then ever more seldom.
+        if !entry.row.has_detail()
+            && let Some(allocations) = power_within(entry.row.allocations(), weight)
+        {
             self.ask_for_detail(place, allocations);
         }
         if let Some(entry) = self.entries.get_mut(place) {
@@ -258,5 +267,20 @@ impl<K: Copy + Eq + Hash, X> Table<K, X> {
             entry.row.withdraw_detail();
         }
         self.detailed = detailed.into_iter().take(MOST_DETAILED).map(|(_, place)| place).collect();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::power_within;
+
+    #[test]
+    fn the_powers_that_single_steps_meet_are_met_by_longer_ones() {
+        for from in 0..40_u64 {
+            for count in 0..40 {
+                let met = (from..from + count).filter(|at| *at == 0 || at.is_power_of_two()).max();
+                assert_eq!(power_within(from, count), met, "{from} {count}");
+            }
+        }
     }
 }

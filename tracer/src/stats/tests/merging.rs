@@ -1,12 +1,12 @@
 //! Parts of a stream, merged in any order, give the numbers of the whole.
 
 use proptest::prelude::*;
-use tracer_ebpf::abi::Record;
+use tracer_ebpf::abi::{Record, kind};
 
 use super::sample::{bind, check, connect, event, fed, release, settings};
 use crate::{
-    event::{Errno, Kind, MonoNs, Outcome, Pid, Protocol, Site},
-    stats::{By, DestinationKey, Lost, Row, Stats},
+    event::{Errno, Kind, MonoNs, NetnsId, Outcome, Pid, Protocol, Site},
+    stats::{By, DestinationKey, Lost, Row, Settings, Stats},
 };
 
 /// A stream in order of time: connects that succeed and fail, binds, failed checks, releases.
@@ -129,6 +129,39 @@ proptest! {
     }
 
     #[test]
+    fn what_is_added_up_in_runs_gives_the_numbers_of_single_events(
+        records in stream(300), often in 1_usize..60, releases in any::<bool>()
+    ) {
+        // Sources that come again and again, from busy to rare.
+        let later = |record: Record, step| Record { mono_ns: record.mono_ns + step as u64 * 3_000_000, ..record };
+        let again = |record: &Record| {
+            let record = *record;
+            (0..often).map(move |step| later(record, step))
+        };
+        let mut records: Vec<Record> = records.iter().flat_map(again).collect();
+        records.sort_by_key(|record| record.mono_ns);
+        records.retain(|record| releases || record.kind != kind::RELEASE);
+        let settings = Settings { releases, ..settings() };
+        let (mut single, mut run) = (Stats::new(settings), fed(settings, &records));
+        for record in &records {
+            super::sample::feed(&mut single, &[*record]);
+        }
+        let netns = NetnsId::new(super::sample::NETNS).unwrap();
+        let told = |stats: &Stats| {
+            let mut all = digest(stats, true);
+            all.push(format!("{:?} {:?}", stats.reuse(MonoNs(u64::MAX)), stats.refusals().0.len()));
+            all.push(format!("{:?} {:?}", stats.bound_connects(), stats.bound_ports(netns).collect::<Vec<_>>()));
+            all
+        };
+        let expected = told(&single);
+        prop_assert_eq!(difference(&told(&run), &expected), []);
+        run = Stats::new(settings);
+        let short = super::sample::feed_shortly(&mut run, &records);
+        prop_assert_eq!(difference(&told(&run), &expected), []);
+        prop_assert!(short == 0 || !releases);
+    }
+
+    #[test]
     fn cut_at_whole_seconds_the_peaks_of_rows_are_exact_too(records in stream(200), cut in 0_u64..30) {
         let edge = (super::sample::at(0) / 1_000_000_000 + cut) * 1_000_000_000;
         let (early, late): (Vec<Record>, Vec<Record>) = records.iter().partition(|one| one.mono_ns < edge);
@@ -188,6 +221,22 @@ fn lost_events_keep_their_count_in_totals_and_rows_and_nowhere_else() {
     assert_eq!((rows[0].row.lost(), rows[0].row.search().found.searches), (13, 1));
     assert_eq!((rows[1].identity.comm.as_deref(), rows[1].row.first()), (Some("late"), None));
     assert_eq!(stats.destinations().first().map(|one| one.row.allocations()), Some(2));
+}
+
+#[test]
+fn a_source_that_goes_on_takes_the_short_way_and_others_do_not() {
+    let short = |records: &[Record]| {
+        let mut stats = Stats::new(Settings { releases: false, ..settings() });
+        super::sample::feed_shortly(&mut stats, records)
+    };
+    let one: Vec<Record> = (0..50_u16).map(|ms| connect(ms.into(), 5, 1, 40_000 + 2 * ms)).collect();
+    // The fourth opens a run.
+    assert_eq!(short(&one), 46);
+    let renamed: Vec<Record> =
+        one.iter().map(|one| Record { comm: [one.local_port.to_le_bytes()[0]; 16], ..*one }).collect();
+    assert_eq!(short(&renamed), 0);
+    let failed: Vec<Record> = one.iter().map(|one| Record { error: 99, local_port: 0, ..*one }).collect();
+    assert_eq!(short(&failed), 0);
 }
 
 #[test]

@@ -43,6 +43,12 @@ impl ReuseRule {
         }
     }
 
+    /// Seconds from the beginning of a TIME_WAIT until a connect may take it over, where it may.
+    #[must_use]
+    pub fn delay_s(&self) -> f64 {
+        f64::from(self.delay_ms) / 1e3
+    }
+
     /// Judges a socket; what is no TIME_WAIT blocks.
     ///
     /// Its age is what is gone of its 60 s: a late segment begins them anew, and makes it look younger.
