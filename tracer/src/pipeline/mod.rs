@@ -131,7 +131,7 @@ pub trait Consumer {
     /// Takes one record; what it gives is appended to `out`.
     fn take(&mut self, record: &[u8], out: &mut Vec<u8>);
     /// The batch is over.
-    fn end_batch(&mut self) {}
+    fn end_batch(&mut self);
     /// Whether it wants no more.
     fn is_full(&self) -> bool;
     /// The accounts as they stand.

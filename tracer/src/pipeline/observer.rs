@@ -55,6 +55,8 @@ impl Consumer for Observer<'_> {
         });
     }
 
+    fn end_batch(&mut self) {}
+
     fn is_full(&self) -> bool {
         self.intake.is_full()
     }

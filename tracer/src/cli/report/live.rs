@@ -183,6 +183,10 @@ impl Consumer for Live {
         self.gatherer.take(record, out);
     }
 
+    fn end_batch(&mut self) {
+        self.gatherer.end_batch();
+    }
+
     fn is_full(&self) -> bool {
         self.gatherer.is_full()
     }
