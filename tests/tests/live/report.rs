@@ -123,11 +123,15 @@ fn a_command_is_reported_alone_and_keeps_its_status(live: &Live) -> Result<()> {
     let report: Value = serde_json::from_str(&std::fs::read_to_string(&out)?)?;
     ensure!(number(&report, "/totals/by_site/connect")? == 50, "{}", report["totals"]);
     ensure!(report["command"]["alone"] == true, "{}", report["command"]);
+    // A file that nobody may execute, whatever the machine's own files may be.
+    let plain = live.scratch().file("plain");
+    std::fs::write(&plain, "no program")?;
+    let plain = plain.to_string_lossy();
     for (command, status) in [
         (&["sh", "-c", "exit 7"][..], 7),
         (&["sh", "-c", "kill -TERM $$"], 143),
         (&["/nowhere/at/all"], 127),
-        (&["/etc/passwd"], 126),
+        (&[&*plain], 126),
     ] {
         let ended = call(command)?;
         ensure!(ended.status == Some(status), "{command:?}: {:?}: {}", ended.status, ended.stderr);
