@@ -1,15 +1,23 @@
 //! Starting a command inside its cgroup, and what became of it.
 
 use std::{
-    ffi::OsString,
+    env,
+    ffi::{OsStr, OsString},
     fs, io,
-    os::unix::process::{CommandExt as _, ExitStatusExt as _},
-    path::Path,
+    os::unix::{
+        ffi::OsStrExt as _,
+        process::{CommandExt as _, ExitStatusExt as _},
+    },
+    path::{Path, PathBuf},
     process::{self, ExitStatus},
 };
 
 use crate::event;
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::{
+    fs::{Access, access},
+    io::Errno,
+    process::{Pid, Signal, kill_process},
+};
 
 /// Our own failure, as env(1) and timeout(1) tell it.
 const OWN_FAILURE: u8 = 125;
@@ -107,6 +115,32 @@ fn shown(command: &[OsString]) -> String {
     command.first().map(|word| word.to_string_lossy().into_owned()).unwrap_or_default()
 }
 
+/// Why a command cannot be run, and the exit status that says so; none where it can, as far as can be told before.
+/// Looked for as execvp(3) does.
+#[must_use]
+pub fn unrunnable(command: &OsStr, path: Option<&OsStr>) -> Option<(io::Error, u8)> {
+    let places: Vec<PathBuf> = if command.as_bytes().contains(&b'/') {
+        vec![PathBuf::from(command)]
+    } else {
+        env::split_paths(path.unwrap_or(OsStr::new(USUAL_PATH))).map(|folder| folder.join(command)).collect()
+    };
+    let mut worst = (io::Error::from_raw_os_error(Errno::NOENT.raw_os_error()), NOT_FOUND);
+    for place in places {
+        match access(&place, Access::EXEC_OK) {
+            Ok(()) if !place.is_dir() => return None,
+            Err(Errno::NOENT | Errno::NOTDIR) => {}
+            found => {
+                let errno = found.err().unwrap_or(Errno::ACCESS);
+                worst = (io::Error::from_raw_os_error(errno.raw_os_error()), NOT_EXECUTABLE);
+            }
+        }
+    }
+    Some(worst)
+}
+
+/// Where commands are looked for without `PATH`.
+const USUAL_PATH: &str = "/bin:/usr/bin";
+
 /// The hidden word of the command line.
 pub const ENTER: &str = "enter-cgroup-and-run";
 /// In place of a cgroup: stay where you are.
@@ -136,6 +170,19 @@ mod tests {
     fn statuses_are_those_of_a_shell() {
         assert_eq!(ended(ExitStatus::from_raw(3 << 8)), Ended { status: 3, signal: None });
         assert_eq!(ended(ExitStatus::from_raw(9)), Ended { status: 137, signal: Some(9) });
+    }
+
+    #[test]
+    fn what_cannot_be_run_is_known_before() {
+        let status =
+            |word: &str, path| unrunnable(OsStr::new(word), Some(OsStr::new(path))).map(|(_, status)| status);
+        assert_eq!(status("/bin/sh", ""), None);
+        assert_eq!(status("sh", "/nowhere:/bin"), None);
+        assert_eq!(status("sh", "/nowhere"), Some(127));
+        assert_eq!(status("/etc/hostname/x", ""), Some(127));
+        assert_eq!(status("/bin", ""), Some(126));
+        let (error, _) = unrunnable(OsStr::new("/nowhere/at/all"), None).unwrap();
+        assert_eq!(error.kind(), io::ErrorKind::NotFound);
     }
 
     #[test]

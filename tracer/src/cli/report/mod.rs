@@ -5,6 +5,7 @@ mod live;
 mod teller;
 
 use std::{
+    env,
     ffi::OsString,
     path::{Path, PathBuf},
     process::ExitCode,
@@ -19,7 +20,7 @@ use self::{
 };
 use super::{
     Failure,
-    exit::{self, complain},
+    exit::{self, complain, reason},
     fail::FailOptions,
     filters::Filters,
     options::{By, Color, Format, KernelOptions, Loudness, format},
@@ -96,6 +97,13 @@ pub(super) struct Args {
 
 /// Runs it, and tells the exit status.
 pub(super) fn run(args: &Args) -> ExitCode {
+    if let Some(command) = args.command.first()
+        && let Some((error, status)) = load::unrunnable(command, env::var_os("PATH").as_deref())
+    {
+        complain(&format!("cannot run {}: {}", escape(&command.to_string_lossy()), reason(&error)));
+        complain(&format!("the status {status} is portscope's own: the command was not run"));
+        return ExitCode::from(status);
+    }
     match gather(args) {
         Ok(status) => ExitCode::from(status),
         Err(failed) if args.command.is_empty() => exit::status(Err(failed)),
