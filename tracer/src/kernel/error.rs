@@ -16,6 +16,11 @@ pub enum KernelError {
     /// No backend can run.
     #[error("this kernel cannot be traced: {}", reasons(.0))]
     NoBackend(Vec<(Backend, Refusal)>),
+    /// A filter by cgroup, which no program of this kernel can judge.
+    #[error(
+        "this kernel does not tell a tracing program which cgroups a task is below, so --cgroup cannot be judged"
+    )]
+    CgroupFilter,
     /// The BTF of the kernel, or the file given in its place, cannot be read.
     #[error("cannot read kernel type information from {}: {reason}", .path.display())]
     Btf {
@@ -74,6 +79,7 @@ impl KernelError {
                 Some("run it as root, or give it those capabilities (setcap, systemd)")
             }
             Self::NoBackend(_) => Some("`portscope check --hooks` shows each hook with its reason"),
+            Self::CgroupFilter => Some("filter by --container, -p or -n instead"),
             Self::Btf { named: true, .. } => Some(
                 "give --btf the vmlinux BTF of the running kernel (bpftool btf dump, or a BTFHub archive)",
             ),

@@ -9,7 +9,7 @@ use std::{
 
 use aya::{
     programs::{ProgramError, ProgramType},
-    sys::is_program_supported,
+    sys::{BpfHelper, is_helper_supported, is_program_supported},
 };
 
 use super::{Backend, KernelError, hooks::hooks};
@@ -96,6 +96,17 @@ pub fn tracing_refusal() -> Option<String> {
             None
         }
     }
+}
+
+/// Tries whether a tracing program may ask for the cgroups above the running task: a filter by cgroup needs that (not on
+/// 5.10; on 6.1). `true` also when the trial tells nothing: loading the programs will.
+#[must_use]
+pub fn filters_by_cgroup() -> bool {
+    let helper = BpfHelper::BPF_FUNC_get_current_ancestor_cgroup_id;
+    is_helper_supported(ProgramType::RawTracePoint, helper).unwrap_or_else(|error| {
+        log::debug!("a program that asks for cgroups: {error}");
+        true
+    })
 }
 
 fn read(path: &Path) -> Result<String, KernelError> {

@@ -111,6 +111,9 @@ fn own_cgroup() -> Result<Result<OwnCgroup, String>, Failure> {
     let Some(mount) = facts::cgroup2_mount()? else {
         return Ok(Err("no cgroup version 2 hierarchy is mounted for the command".to_owned()));
     };
+    if !facts::filters_by_cgroup() {
+        return Ok(Err("this kernel does not tell a tracing program the cgroup of a command".to_owned()));
+    }
     let own = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
     Ok(OwnCgroup::make(&mount, &own).map_err(|error| {
         format!("cannot make a cgroup for the command below {} ({})", mount.display(), reason(&error))
