@@ -89,13 +89,18 @@ impl Intake {
         self.spaces.begin_batch();
     }
 
+    /// Counts a record where nothing else is wanted, which is told.
+    #[inline]
+    pub(super) fn discards(&mut self, record: &[u8]) -> bool {
+        if self.shown.discard {
+            self.read.emitted += u64::from(is_event(record));
+        }
+        self.shown.discard
+    }
+
     /// Takes one record of the ring; `sink` gets what is to be shown or counted.
     #[inline]
     pub(super) fn take(&mut self, record: &[u8], sink: impl FnOnce(Arrival<'_>)) {
-        if self.shown.discard {
-            self.read.emitted += u64::from(is_event(record));
-            return;
-        }
         let event = match decode(record) {
             Ok(event) => event,
             Err(error) => {
@@ -140,7 +145,7 @@ impl Intake {
     /// Counts a record that is known to pass; whether there is room for it.
     #[inline]
     pub(super) fn pass(&mut self, take: impl FnOnce() -> bool) -> bool {
-        let passes = !self.shown.discard && !self.is_full() && take();
+        let passes = !self.is_full() && take();
         self.read.emitted += u64::from(passes);
         passes
     }

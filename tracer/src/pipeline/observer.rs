@@ -37,6 +37,17 @@ impl<'a> Observer<'a> {
     pub fn output(&mut self) -> &mut dyn TraceOutput {
         self.output
     }
+
+    /// Shows a record. A function of its own: it needs more registers than counting a record does.
+    #[inline(never)]
+    fn observe(&mut self, record: &[u8], out: &mut Vec<u8>) {
+        let Self { output, intake, culprits, clock } = self;
+        intake.take(record, |Arrival { event, search, process, .. }| {
+            let utc = clock.utc(event.mono());
+            let holders = if event.failed() { culprits.of(event) } else { None };
+            output.event(&Observation { event, search, utc, process, holders }, out);
+        });
+    }
 }
 
 impl Consumer for Observer<'_> {
@@ -47,12 +58,9 @@ impl Consumer for Observer<'_> {
     }
 
     fn take(&mut self, record: &[u8], out: &mut Vec<u8>) {
-        let Self { output, intake, culprits, clock } = self;
-        intake.take(record, |Arrival { event, search, process, .. }| {
-            let utc = clock.utc(event.mono());
-            let holders = if event.failed() { culprits.of(event) } else { None };
-            output.event(&Observation { event, search, utc, process, holders }, out);
-        });
+        if !self.intake.discards(record) {
+            self.observe(record, out);
+        }
     }
 
     fn end_batch(&mut self) {}
