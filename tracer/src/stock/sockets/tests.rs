@@ -21,7 +21,12 @@ fn our_own_sockets_are_found() {
     let all = here(&PROTOCOLS);
     assert!(all.began < all.ended && !all.truncated);
 
-    let ours = of_port(&all, peer.port());
+    // Others may have connections from the same port, to elsewhere.
+    let to_us = |sockets: &Sockets| -> Vec<Socket> {
+        let found = of_port(sockets, peer.port()).into_iter();
+        found.filter(|one| one.remote_port == Port::new(served)).collect()
+    };
+    let ours = to_us(&all);
     let [ours] = ours.as_slice() else { panic!("{ours:?}") };
     assert_eq!((ours.protocol, ours.state), (Protocol::Tcp, State::Established));
     assert_eq!(ours.remote_port, Port::new(served));
@@ -40,7 +45,7 @@ fn our_own_sockets_are_found() {
     drop(accepted);
     let deadline = std::time::Instant::now() + std::time::Duration::from_secs(5);
     let left = loop {
-        let left = of_port(&here(&[Protocol::Tcp]), peer.port());
+        let left = to_us(&here(&[Protocol::Tcp]));
         if let [one] = left.as_slice()
             && one.state == State::TimeWait
         {
