@@ -7,7 +7,10 @@ use clap::Args;
 use super::{Failure, words};
 use crate::{
     event::NetnsId,
-    kernel::settings::{Filter, FilterSettings},
+    kernel::{
+        KernelError, facts,
+        settings::{Filter, FilterSettings},
+    },
     output::records::FilterValue,
     stock::{NAMED, Netns, Stock},
 };
@@ -207,6 +210,9 @@ pub(super) fn one_namespace(given: &[String]) -> Result<Netns, Failure> {
 fn cgroup(word: &str, mount: Option<&Path>) -> Result<(u32, u64), Failure> {
     let mount =
         mount.ok_or_else(|| Failure::usage("--cgroup: no cgroup version 2 hierarchy is mounted here"))?;
+    if !facts::filters_by_cgroup() {
+        return Err(KernelError::CgroupFilter.into());
+    }
     let given = Path::new(word);
     let below = given.strip_prefix(mount).unwrap_or(given);
     let below = below.strip_prefix("/").unwrap_or(below);

@@ -1,6 +1,11 @@
 //! What `/proc` tells of a process, as long as it lives.
 
-use std::{fs::File, io::Read as _, os::fd::OwnedFd, path::Path};
+use std::{
+    fs::{self, File},
+    io::Read as _,
+    os::fd::OwnedFd,
+    path::Path,
+};
 
 use rustix::fs::{CWD, Mode, OFlags, openat, readlinkat};
 
@@ -59,6 +64,16 @@ impl ProcessDir {
 #[must_use]
 pub fn parent(root: &Path, pid: Pid, start: Option<StartTime>) -> Option<Pid> {
     ProcessDir::open(root, pid, start)?.parent()
+}
+
+/// CPU time of the descendants of this process that have ended and were waited for, nanoseconds: the 16th and 17th field
+/// of `/proc/self/stat`.
+#[must_use]
+pub fn reaped_cpu_ns(root: &Path) -> Option<u64> {
+    let stat = fs::read(root.join("self/stat")).ok()?;
+    let mut ticks = fields(&stat)?.skip(13).map(str::parse::<u64>);
+    let (user, system) = (ticks.next()?.ok()?, ticks.next()?.ok()?);
+    user.checked_add(system)?.checked_mul(NS_PER_TICK)
 }
 
 /// The 22nd field of `/proc/PID/stat`: ticks from boot to the start of the process.

@@ -81,14 +81,19 @@ pub(super) fn key_of(refusal: &Refusal) -> Option<PoolKey> {
 
 /// The pool of this key.
 pub(super) fn pool_of<'a>(case: &Case<'a>, netns: Option<NetnsId>, key: &PoolKey) -> Option<Seen<'a>> {
-    let netns = netns.or_else(|| Place::of(case, None).map(|place| place.id()));
+    let netns = netns_of(case, netns);
     pools(case).find(|seen| Some(seen.netns) == netns && seen.pool.key == *key)
+}
+
+/// The namespace, or the one that is meant where none is named.
+fn netns_of(case: &Case<'_>, netns: Option<NetnsId>) -> Option<NetnsId> {
+    netns.or_else(|| Place::of(case, None).map(|place| place.id()))
 }
 
 /// The pool of this key when it was fullest, which may be now.
 pub(super) fn worst_of<'a>(case: &Case<'a>, netns: Option<NetnsId>, key: &PoolKey) -> Option<Seen<'a>> {
     let now = pool_of(case, netns, key);
-    let netns = netns.or_else(|| Place::of(case, None).map(|place| place.id()));
+    let netns = netns_of(case, netns);
     let held = case.pools.iter().find(|held| Some(held.netns) == netns)?;
     let worst = held.worst.iter().find(|worst| worst.pool.key == *key).map(|worst| Seen {
         netns: held.netns,
@@ -157,11 +162,11 @@ pub(super) fn members<'a>(
 
 /// The sockets between the ends of a pool for connect.
 fn between(space: &NetnsStock, key: PoolKey) -> impl Iterator<Item = &Socket> {
-    space.list().iter().filter(move |socket| {
-        let PoolKey::Connect { proto, laddr, raddr, rport } = key else { return false };
-        socket.protocol == proto
-            && (socket.local_addr, socket.remote_addr, socket.remote_port) == (laddr, raddr, Some(rport))
-    })
+    let is_connect = matches!(key, PoolKey::Connect { .. });
+    space
+        .list()
+        .iter()
+        .filter(move |socket| is_connect && socket.protocol == key.proto() && key.takes_in(socket))
 }
 
 /// Nanoseconds until each TIME_WAIT of a pool ends.
@@ -208,10 +213,7 @@ fn barred_in(space: &NetnsStock, key: PoolKey) -> Option<u32> {
             let own = between(space, key).filter(|one| rule.judge(one) != Blocking::Reusable);
             of_proto().filter(|one| one.is_binder()).chain(own).collect()
         }
-        PoolKey::Bind { laddr, .. } => {
-            let meets = |addr: IpAddr| addr == laddr || addr.is_unspecified() || laddr.is_unspecified();
-            of_proto().filter(|one| meets(one.local_addr)).collect()
-        }
+        PoolKey::Bind { .. } => of_proto().filter(|one| key.takes_in(one)).collect(),
     };
     let barred: PortSet = barring.iter().filter_map(|one| one.local_port).map(Port::get).collect();
     Some(barred.and(&PortSet::effective(config.range, &config.reserved)).count())

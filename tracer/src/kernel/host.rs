@@ -40,9 +40,6 @@ impl Host {
         if !facts.missing_capabilities.is_empty() {
             return Err(KernelError::NotPermitted { missing: facts.missing_capabilities.join(", ") });
         }
-        if settings.filter.config.cgroup.is_some() && !facts::filters_by_cgroup() {
-            return Err(KernelError::CgroupFilter);
-        }
         raise_memlock();
         log::debug!("facts are read");
         let tries_tracing = facts.has_btf && backends.contains(&Backend::Fentry);

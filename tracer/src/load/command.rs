@@ -92,19 +92,6 @@ impl Load {
     }
 }
 
-/// CPU time of the descendants that have ended and were waited for, nanoseconds: `cutime` and `cstime` of
-/// proc_pid_stat(5), in ticks of 10 ms.
-#[must_use]
-pub fn reaped_cpu_ns(proc_root: &Path) -> Option<u64> {
-    const NS_PER_TICK: u64 = 10_000_000;
-    let stat = fs::read_to_string(proc_root.join("self/stat")).ok()?;
-    let (_, rest) = stat.rsplit_once(')')?;
-    // The third field is the first one behind the name; these are the 16th and the 17th.
-    let mut ticks = rest.split_ascii_whitespace().skip(13).map(str::parse::<u64>);
-    let (user, system) = (ticks.next()?.ok()?, ticks.next()?.ok()?);
-    user.checked_add(system)?.checked_mul(NS_PER_TICK)
-}
-
 fn ended(status: ExitStatus) -> Ended {
     let signal = status.signal();
     let number = status.code().or(signal.map(|signal| signal + 128)).unwrap_or(i32::from(OWN_FAILURE));

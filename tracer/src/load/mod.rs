@@ -8,5 +8,5 @@ mod descent;
 mod forks;
 
 pub use cgroup::OwnCgroup;
-pub use command::{ENTER, Ended, Load, LoadError, enter_and_run, reaped_cpu_ns, unrunnable};
+pub use command::{ENTER, Ended, Load, LoadError, enter_and_run, unrunnable};
 pub use descent::{Descent, ToldBy};

@@ -164,9 +164,7 @@ impl Gatherer {
             Err(_) => log::debug!("the look at the stock failed"),
         }
     }
-}
 
-impl Gatherer {
     /// What was counted since the start, at the end.
     #[must_use]
     pub fn into_gathered(self, accounting: Accounting, tallies: &[Tally]) -> Gathered {

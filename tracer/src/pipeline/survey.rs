@@ -288,19 +288,14 @@ pub(super) fn barring(pool: &Pool, sockets: &[Socket]) -> Vec<Socket> {
 /// How well a socket explains that its port is barred: 0 best; none where it does not.
 fn rank(pool: &Pool, socket: &Socket) -> Option<u8> {
     let alive = u8::from(socket.inode.is_none());
+    let own = pool.key.takes_in(socket);
     match pool.key {
-        PoolKey::Connect { laddr, raddr, rport, .. } => {
-            let same = socket.local_addr == laddr
-                && socket.remote_addr == raddr
-                && socket.remote_port == Some(rport);
+        PoolKey::Connect { .. } => {
             // On a barred port any socket may be the bind()er: the one that listens or is bound alone surely is.
             let other = if socket.is_binder() { 2 } else { 4 };
-            Some(alive + if same { 0 } else { other })
+            Some(alive + if own { 0 } else { other })
         }
-        PoolKey::Bind { laddr, .. } => {
-            let wild = laddr.is_unspecified() || socket.is_wildcard();
-            (wild || socket.local_addr == laddr).then_some(alive)
-        }
+        PoolKey::Bind { .. } => own.then_some(alive),
     }
 }
 

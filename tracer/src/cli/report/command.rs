@@ -10,8 +10,9 @@ use super::{
     Args,
 };
 use crate::{
+    enrich::reaped_cpu_ns,
     kernel::{Armed, facts},
-    load::{self, Descent, Ended as LoadEnded, Load, OwnCgroup, ToldBy},
+    load::{Descent, Ended as LoadEnded, Load, OwnCgroup, ToldBy},
     output::records::CommandEnd,
     pipeline::{Ended, Gatherer},
 };
@@ -101,7 +102,7 @@ impl Command {
     pub(super) fn cpu_ns(&self) -> Option<u64> {
         match &self.cgroup {
             Some(own) => own.cpu_ns(),
-            None => self.name.as_ref().and_then(|_| load::reaped_cpu_ns(Path::new("/proc"))),
+            None => self.name.as_ref().and_then(|_| reaped_cpu_ns(Path::new("/proc"))),
         }
     }
 }

@@ -1,7 +1,5 @@
 //! Where in its range a pool is held, and by what.
 
-use std::net::IpAddr;
-
 use super::{Parity, Pool, PoolKey, PortSet};
 use crate::{
     event::{Port, PortRange, Protocol},
@@ -41,7 +39,8 @@ impl PortMap {
         let proto = key.map_or(Protocol::Tcp, |key| key.proto());
         let barred = pool.map_or_else(PortSet::default, |pool| pool.barred_ports.clone());
         let sockets = || space.list().iter().filter(move |socket| socket.protocol == proto);
-        let (own, any) = (Held::of(sockets().filter(|socket| belongs(key, socket))), Held::of(sockets()));
+        let is_own = |socket: &&Socket| key.is_some_and(|key| key.takes_in(socket));
+        let (own, any) = (Held::of(sockets().filter(is_own)), Held::of(sockets()));
         // What the pool's own sockets do not explain, others bar by their bind.
         let time_wait =
             own.time_wait.without(&own.live).or(&any.time_wait.without(&any.live).without(&own.live));
@@ -81,18 +80,6 @@ impl Held {
             set.insert(port);
         }
         held
-    }
-}
-
-/// Whether a socket is one of the pool itself.
-fn belongs(key: Option<PoolKey>, socket: &Socket) -> bool {
-    let meets = |one: IpAddr, other: IpAddr| one.is_unspecified() || other.is_unspecified() || one == other;
-    match key {
-        None => false,
-        Some(PoolKey::Connect { laddr, raddr, rport, .. }) => {
-            (socket.local_addr, socket.remote_addr, socket.remote_port) == (laddr, raddr, Some(rport))
-        }
-        Some(PoolKey::Bind { laddr, .. }) => meets(laddr, socket.local_addr),
     }
 }
 

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use super::{Parity, PortSet};
 use crate::{
     event::{Port, PortRange, Protocol},
-    stock::{NetnsConfig, State},
+    stock::{NetnsConfig, Socket, State},
 };
 
 /// How long a TIME_WAIT lasts, seconds: `TCP_TIMEWAIT_LEN` of `include/net/tcp.h`. No setting changes it.
@@ -48,6 +48,20 @@ impl PoolKey {
     pub const fn laddr(&self) -> IpAddr {
         match self {
             Self::Connect { laddr, .. } | Self::Bind { laddr, .. } => *laddr,
+        }
+    }
+
+    /// Whether a socket of its protocol is one of the pool itself: it lies between the ends of a connect, or is bound where
+    /// it bars a bind to this address.
+    #[must_use]
+    pub fn takes_in(&self, socket: &Socket) -> bool {
+        match *self {
+            Self::Connect { laddr, raddr, rport, .. } => {
+                (socket.local_addr, socket.remote_addr, socket.remote_port) == (laddr, raddr, Some(rport))
+            }
+            Self::Bind { laddr, .. } => {
+                laddr.is_unspecified() || socket.is_wildcard() || socket.local_addr == laddr
+            }
         }
     }
 
