@@ -71,6 +71,12 @@ impl Live {
         self.backend
     }
 
+    /// Whether the kernel may preempt BPF programs (`PREEMPT_LAZY`, Linux 6.13), and then skips them now and then.
+    #[must_use]
+    pub fn may_preempt_programs(&self) -> bool {
+        matches!(self.row, Row::Host | Row::Newest)
+    }
+
     /// Its folder.
     #[must_use]
     pub fn scratch(&self) -> &Scratch {
