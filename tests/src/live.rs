@@ -71,10 +71,14 @@ impl Live {
         self.backend
     }
 
-    /// Whether the kernel may preempt BPF programs (`PREEMPT_LAZY`, Linux 6.13), and then skips them now and then.
+    /// Whether the kernel preempts BPF programs of this backend (`PREEMPT_LAZY`, Linux 6.13), and then skips them now and
+    /// then. On the host: those of trampolines, where it has any; those of tracepoints since 7.0.
     #[must_use]
     pub fn may_preempt_programs(&self) -> bool {
-        matches!(self.row, Row::Host | Row::Newest)
+        match self.row {
+            Row::Host => self.backend == Backend::Fentry,
+            row => row == Row::Newest,
+        }
     }
 
     /// Its folder.

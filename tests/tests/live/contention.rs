@@ -18,8 +18,7 @@ fn searches_that_interleave_are_told_apart(live: &Live) -> Result<()> {
         &["--netns", "own", "--port-range", "40000-40799", "contend", "--threads", &threads, "--count", "20"],
     )?;
     let shown = truth.shown_by_default();
-    // The kernel keeps few return probes, and does not start a program that it has preempted on that CPU: choices may be
-    // missed, but must be counted, and none invented.
+    // The kernel keeps few return probes: choices may be missed, but must be counted, and none invented.
     let found = Comparison::of(&shown, &capture, &[shown[0].pid]);
     let missed = capture.optional("missed")?.unwrap_or(0);
     ensure!(found.surplus.is_empty(), "{found}");
@@ -34,8 +33,11 @@ fn searches_that_interleave_are_told_apart(live: &Live) -> Result<()> {
     );
     // Where no program is preempted only return probes miss. What `missed` tells is an upper bound there, too: a program
     // that a softirq finds running is skipped for a socket that chooses no port.
-    if live.backend() != Backend::Kprobe && !live.may_preempt_programs() {
-        ensure!(missing == 0, "{found}");
+    if live.backend() != Backend::Kprobe {
+        // Where they are, spares stand in: they miss the second preempted of a CPU, of which an emulated machine, that is
+        // in the kernel for many ticks at a time, has some.
+        let some = if live.may_preempt_programs() { shown.len() / 10 } else { 0 };
+        ensure!(missing <= some as u64, "{missed} may be missed: {found}");
     }
     ensure!(found.missing.len() < shown.len(), "nothing was seen at all");
     Ok(())

@@ -64,11 +64,33 @@ pub(crate) enum Path {
     Port,
 }
 
+/// Which of two equal programs on one hook runs.
+///
+/// A kernel that preempts programs does not start one that is still running on that CPU: whoever comes meanwhile is
+/// skipped. A second program, another one to the kernel, does then what the first would have done; most of the time it
+/// finds that done.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Turn {
+    /// The only one, or the one that is counted on.
+    First,
+    /// The one that stands in.
+    Spare,
+}
+
 /// Notes the entry: `requested` is the port that the caller named or the socket holds, 0 for none.
 #[inline(always)]
 pub(crate) fn enter(path: Path, sock: u64, requested: u16, port_offset: u64) {
+    enter_in(Turn::First, path, sock, requested, port_offset);
+}
+
+/// As [`enter`], unless that is done.
+#[inline(always)]
+pub(crate) fn enter_in(turn: Turn, path: Path, sock: u64, requested: u16, port_offset: u64) {
     // The tracer's own choices are noted like all others, and left out at their exit.
     let Some(ids) = running() else { return };
+    if turn == Turn::Spare && is_entered(ids, path, sock) {
+        return;
+    }
     if tuned!(COUNT_ENTRIES) {
         Counters::of(ids.0).entered();
     }
@@ -88,6 +110,17 @@ pub(crate) fn enter(path: Path, sock: u64, requested: u16, port_offset: u64) {
         }
         perturb::enter(slot);
     }
+}
+
+/// Whether this thread has noted the entry of this choice. One that it noted before, for the same socket, is over: its
+/// exit would have to have been skipped twice.
+#[inline(always)]
+fn is_entered(ids: Ids, path: Path, sock: u64) -> bool {
+    inflight::find(ids).is_some_and(|slot| {
+        // SAFETY: `find` returns non-null results of map lookups.
+        let slot = unsafe { &*slot };
+        slot.sock == sock && slot.kind == path as u8
+    })
 }
 
 /// Notes that this thread starts to bind a socket automatically.
@@ -115,15 +148,24 @@ pub(crate) fn exit_autobind() {
 /// read it.
 #[inline(always)]
 pub(crate) fn exit<S: Socket>(path: Path, ret: i32, socket: impl FnOnce(u64) -> Option<S>) {
+    exit_in(Turn::First, path, ret, socket);
+}
+
+/// As [`exit`], unless that is done.
+#[inline(always)]
+pub(crate) fn exit_in<S: Socket>(turn: Turn, path: Path, ret: i32, socket: impl FnOnce(u64) -> Option<S>) {
     let Some(ids) = running() else { return };
     if tuned!(COUNT_ENTRIES) {
         Counters::of(ids.0).exited();
     }
-    let Some(slot) = inflight::find(ids) else { return no_entry() };
+    let Some(slot) = inflight::find(ids) else { return no_entry(turn) };
     // SAFETY: `find` returns non-null results of map lookups.
     let entry = unsafe { &mut *slot };
+    if turn == Turn::Spare && entry.sock == 0 {
+        return;
+    }
     if entry.kind != path as u8 {
-        return no_entry();
+        return no_entry(turn);
     }
     if is_own(ids) {
         if path == Path::Connect && entry.sock != 0 {
@@ -140,7 +182,7 @@ pub(crate) fn exit<S: Socket>(path: Path, ret: i32, socket: impl FnOnce(u64) -> 
             }
         }
         None if entry.sock != 0 => read_failed(),
-        _ => no_entry(),
+        _ => no_entry(turn),
     }
     inflight::release(slot);
 }
@@ -311,9 +353,12 @@ pub(crate) fn errno(kind: u8, ret: i32) -> u8 {
     }
 }
 
+/// An exit without its entry. It is counted once: the spare sees what the first saw, or what the first has ended.
 #[inline(always)]
-fn no_entry() {
-    Counters::here().no_entry();
+fn no_entry(turn: Turn) {
+    if turn == Turn::First {
+        Counters::here().no_entry();
+    }
 }
 
 #[inline(always)]

@@ -20,7 +20,12 @@ pub(crate) fn born(sock: u64, record: &Record) {
 #[inline(always)]
 pub(crate) fn hand_over(sock: u64, time_wait: u64) {
     let Some(record) = LIVE.get_ptr_mut(sock) else { return };
+    // A second program on the hook finds it done.
     // SAFETY: the pointer is the non-null result of a map lookup.
+    if unsafe { (*record).state } == HANDED_OVER {
+        return;
+    }
+    // SAFETY: as above.
     keep(time_wait, unsafe { &*record });
     // SAFETY: as above.
     unsafe { (*record).state = HANDED_OVER };

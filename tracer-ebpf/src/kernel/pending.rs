@@ -9,7 +9,8 @@ use aya_ebpf::helpers::generated::bpf_get_current_task;
 use tracer_ebpf::abi::{Record, filter::CGROUP, kind, present};
 
 use super::{
-    choice, control,
+    choice::{self, Turn},
+    control,
     descriptor::{self, Found},
     emit::emit,
     fields::{Fields as _, Probed},
@@ -145,7 +146,16 @@ pub(crate) struct Beginning {
 /// A choice begins on the running thread.
 #[inline(always)]
 pub(crate) fn begin(at: &Beginning) {
+    begin_in(Turn::First, at);
+}
+
+/// As [`begin`], unless that is done.
+#[inline(always)]
+pub(crate) fn begin_in(turn: Turn, at: &Beginning) {
     let Some(ids) = choice::admitted() else { return };
+    if turn == Turn::Spare && owned(ids.tid(), at.sock, SEARCHING).is_some() {
+        return;
+    }
     let Some(slot) = slot(ids.tid()) else { return };
     if slot.tid != ids.tid() {
         slot.in_syscall = 0;

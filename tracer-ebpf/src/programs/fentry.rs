@@ -15,7 +15,7 @@ use aya_ebpf::{
 use tracer_ebpf::abi::blanks;
 
 use crate::kernel::{
-    choice::{self, Path},
+    choice::{self, Path, Turn},
     fields::Typed,
     globals::value,
     release,
@@ -54,79 +54,95 @@ macro_rules! word {
     }};
 }
 
-/// `int __inet_hash_connect(struct inet_timewait_death_row *, struct sock *sk, u64 port_offset, …)`,
-/// net/ipv4/inet_hashtables.c: the search of every TCP and DCCP connect, IPv4 and IPv6.
-#[fentry]
-#[inline(always)]
-fn fe_connect(ctx: FEntryContext) -> i32 {
-    let sock = sock!(ctx, 1);
-    choice::enter(Path::Connect, sock.0 as u64, sock::port_of(&sock), ctx.arg(2));
-    0
+/// A program and its spare, equal but for their turn ([`Turn`]).
+macro_rules! pair {
+    ($(#[doc = $doc:literal])* $kind:ident $first:ident $spare:ident |$ctx:ident: $context:ty $(, $turn:ident)?| { $($body:tt)* }) => {
+        $(#[doc = $doc])*
+        #[$kind]
+        #[inline(always)]
+        fn $first($ctx: $context) -> i32 {
+            $(let $turn = Turn::First;)?
+            $($body)*
+            0
+        }
+
+        #[doc = concat!("The spare of [`", stringify!($first), "`].")]
+        #[$kind]
+        #[inline(always)]
+        fn $spare($ctx: $context) -> i32 {
+            $(let $turn = Turn::Spare;)?
+            $($body)*
+            0
+        }
+    };
 }
 
-/// The exit of [`fe_connect`]'s function: 0, `-EADDRNOTAVAIL` or `-ENOMEM`.
-#[fexit]
-#[inline(always)]
-fn fx_connect(ctx: FExitContext) -> i32 {
-    let sock = sock!(ctx, 1);
-    // 4 arguments up to 6.12, 5 from 6.18 on: userspace reads their number from the BTF. The branch that
-    // would read behind the return value is dead code to the verifier.
-    let arguments = value::<{ blanks::value::CONNECT_RET }>();
-    let ret = if arguments == 4 { word!(ctx + 32) } else { word!(ctx + 40) };
-    choice::exit(Path::Connect, ret as i32, |_| Some(TypedSock::<true>(sock)));
-    0
+pair! {
+    /// `int __inet_hash_connect(struct inet_timewait_death_row *, struct sock *sk, u64 port_offset, …)`,
+    /// net/ipv4/inet_hashtables.c: the search of every TCP and DCCP connect, IPv4 and IPv6.
+    fentry fe_connect fe_connect_2 |ctx: FEntryContext, turn| {
+        let sock = sock!(ctx, 1);
+        choice::enter_in(turn, Path::Connect, sock.0 as u64, sock::port_of(&sock), ctx.arg(2));
+    }
 }
 
-/// `int inet_csk_get_port(struct sock *sk, unsigned short snum)`, net/ipv4/inet_connection_sock.c: bind and
-/// listen of TCP and DCCP.
-#[fentry]
-#[inline(always)]
-fn fe_tcp_port(ctx: FEntryContext) -> i32 {
-    choice::enter(Path::Port, sock!(ctx, 0).0 as u64, ctx.arg::<u64>(1) as u16, 0);
-    0
+pair! {
+    /// The exit of [`fe_connect`]'s function: 0, `-EADDRNOTAVAIL` or `-ENOMEM`.
+    fexit fx_connect fx_connect_2 |ctx: FExitContext, turn| {
+        let sock = sock!(ctx, 1);
+        // 4 arguments up to 6.12, 5 from 6.18 on: userspace reads their number from the BTF. The branch that
+        // would read behind the return value is dead code to the verifier.
+        let arguments = value::<{ blanks::value::CONNECT_RET }>();
+        let ret = if arguments == 4 { word!(ctx + 32) } else { word!(ctx + 40) };
+        choice::exit_in(turn, Path::Connect, ret as i32, |_| Some(TypedSock::<true>(sock)));
+    }
 }
 
-/// The exit of [`fe_tcp_port`]'s function: 0, `-EADDRINUSE`, or 1 before 6.1.
-#[fexit]
-#[inline(always)]
-fn fx_tcp_port(ctx: FExitContext) -> i32 {
-    let sock = sock!(ctx, 0);
-    choice::exit(Path::Port, ctx.arg::<u64>(2) as i32, |_| Some(TypedSock::<true>(sock)));
-    0
+pair! {
+    /// `int inet_csk_get_port(struct sock *sk, unsigned short snum)`, net/ipv4/inet_connection_sock.c: bind and
+    /// listen of TCP and DCCP.
+    fentry fe_tcp_port fe_tcp_port_2 |ctx: FEntryContext, turn| {
+        choice::enter_in(turn, Path::Port, sock!(ctx, 0).0 as u64, ctx.arg::<u64>(1) as u16, 0);
+    }
 }
 
-/// `int udp_lib_get_port(struct sock *sk, unsigned short snum, unsigned int hash2_nulladdr)`,
-/// net/ipv4/udp.c: bind and autobind of UDP and UDP-Lite.
-#[fentry]
-#[inline(always)]
-fn fe_udp_port(ctx: FEntryContext) -> i32 {
-    choice::enter(Path::Port, sock!(ctx, 0).0 as u64, ctx.arg::<u64>(1) as u16, 0);
-    0
+pair! {
+    /// The exit of [`fe_tcp_port`]'s function: 0, `-EADDRINUSE`, or 1 before 6.1.
+    fexit fx_tcp_port fx_tcp_port_2 |ctx: FExitContext, turn| {
+        let sock = sock!(ctx, 0);
+        choice::exit_in(turn, Path::Port, ctx.arg::<u64>(2) as i32, |_| Some(TypedSock::<true>(sock)));
+    }
 }
 
-/// The exit of [`fe_udp_port`]'s function.
-#[fexit]
-#[inline(always)]
-fn fx_udp_port(ctx: FExitContext) -> i32 {
-    let sock = sock!(ctx, 0);
-    choice::exit(Path::Port, ctx.arg::<u64>(3) as i32, |_| Some(TypedSock::<false>(sock)));
-    0
+pair! {
+    /// `int udp_lib_get_port(struct sock *sk, unsigned short snum, unsigned int hash2_nulladdr)`,
+    /// net/ipv4/udp.c: bind and autobind of UDP and UDP-Lite.
+    fentry fe_udp_port fe_udp_port_2 |ctx: FEntryContext, turn| {
+        choice::enter_in(turn, Path::Port, sock!(ctx, 0).0 as u64, ctx.arg::<u64>(1) as u16, 0);
+    }
 }
 
-/// `int inet_autobind(struct sock *sk)`, net/ipv4/af_inet.c: an unbound datagram socket connects or sends.
-/// Nothing but this tells autobind from bind.
-#[fentry]
-fn fe_autobind(ctx: FEntryContext) -> i32 {
-    choice::enter_autobind(sock!(ctx, 0).0 as u64);
-    0
+pair! {
+    /// The exit of [`fe_udp_port`]'s function.
+    fexit fx_udp_port fx_udp_port_2 |ctx: FExitContext, turn| {
+        let sock = sock!(ctx, 0);
+        choice::exit_in(turn, Path::Port, ctx.arg::<u64>(3) as i32, |_| Some(TypedSock::<false>(sock)));
+    }
 }
 
-/// The exit of [`fe_autobind`]'s function.
-#[fexit]
-#[inline(always)]
-fn fx_autobind(_ctx: FExitContext) -> i32 {
-    choice::exit_autobind();
-    0
+pair! {
+    /// `int inet_autobind(struct sock *sk)`, net/ipv4/af_inet.c: an unbound datagram socket connects or sends.
+    /// Nothing but this tells autobind from bind.
+    fentry fe_autobind fe_autobind_2 |ctx: FEntryContext| {
+        choice::enter_autobind(sock!(ctx, 0).0 as u64);
+    }
+}
+
+pair! {
+    /// The exit of [`fe_autobind`]'s function.
+    fexit fx_autobind fx_autobind_2 |_ctx: FExitContext| {
+        choice::exit_autobind();
+    }
 }
 
 /// `int ping_get_port(struct sock *sk, unsigned short ident)`, net/ipv4/ping.c: the identifier of an ICMP
@@ -146,46 +162,46 @@ fn fx_ping_port(ctx: FExitContext) -> i32 {
     0
 }
 
-/// `void inet_twsk_bind_unhash(struct inet_timewait_sock *tw, …)`, net/ipv4/inet_timewait_sock.c: the end of
-/// a TIME_WAIT, by its timer or by a connect that takes its tuple over.
-#[fentry]
-fn fe_tw_end(ctx: FEntryContext) -> i32 {
-    let time_wait = sock!(ctx, 0);
-    release::time_wait_ends(time_wait.0 as u64, &time_wait);
-    0
+pair! {
+    /// `void inet_twsk_bind_unhash(struct inet_timewait_sock *tw, …)`, net/ipv4/inet_timewait_sock.c: the end of
+    /// a TIME_WAIT, by its timer or by a connect that takes its tuple over.
+    fentry fe_tw_end fe_tw_end_2 |ctx: FEntryContext| {
+        let time_wait = sock!(ctx, 0);
+        release::time_wait_ends(time_wait.0 as u64, &time_wait);
+    }
 }
 
-/// `void inet_twsk_hashdance(struct inet_timewait_sock *tw, struct sock *sk, …)` up to 6.11, `…_schedule`
-/// from 6.12 on: a TIME_WAIT takes the port of a socket over.
-#[fentry]
-fn fe_tw_start(ctx: FEntryContext) -> i32 {
-    release::handed_over(sock!(ctx, 1).0 as u64, sock!(ctx, 0).0 as u64);
-    0
+pair! {
+    /// `void inet_twsk_hashdance(struct inet_timewait_sock *tw, struct sock *sk, …)` up to 6.11, `…_schedule`
+    /// from 6.12 on: a TIME_WAIT takes the port of a socket over.
+    fentry fe_tw_start fe_tw_start_2 |ctx: FEntryContext| {
+        release::handed_over(sock!(ctx, 1).0 as u64, sock!(ctx, 0).0 as u64);
+    }
 }
 
-/// `void inet_put_port(struct sock *sk)`, net/ipv4/inet_hashtables.c: a TCP socket gives its port back.
-#[fentry]
-fn fe_put_port(ctx: FEntryContext) -> i32 {
-    let sock = sock!(ctx, 0);
-    release::closes(sock.0 as u64, &sock);
-    0
+pair! {
+    /// `void inet_put_port(struct sock *sk)`, net/ipv4/inet_hashtables.c: a TCP socket gives its port back.
+    fentry fe_put_port fe_put_port_2 |ctx: FEntryContext| {
+        let sock = sock!(ctx, 0);
+        release::closes(sock.0 as u64, &sock);
+    }
 }
 
-/// `void udp_lib_unhash(struct sock *sk)`, net/ipv4/udp.c: a UDP socket gives its port back.
-#[fentry]
-fn fe_udp_unhash(ctx: FEntryContext) -> i32 {
-    let sock = sock!(ctx, 0);
-    release::closes(sock.0 as u64, &sock);
-    0
+pair! {
+    /// `void udp_lib_unhash(struct sock *sk)`, net/ipv4/udp.c: a UDP socket gives its port back.
+    fentry fe_udp_unhash fe_udp_unhash_2 |ctx: FEntryContext| {
+        let sock = sock!(ctx, 0);
+        release::closes(sock.0 as u64, &sock);
+    }
 }
 
-/// `int __udp_disconnect(struct sock *sk, int flags)`, net/ipv4/udp.c: gives an automatic port back by a
-/// clone of `udp_lib_unhash` where the compiler made one (7.2).
-#[fentry]
-fn fe_udp_disc(ctx: FEntryContext) -> i32 {
-    let sock = sock!(ctx, 0);
-    release::disconnects(&TypedSock::<false>(sock));
-    0
+pair! {
+    /// `int __udp_disconnect(struct sock *sk, int flags)`, net/ipv4/udp.c: gives an automatic port back by a
+    /// clone of `udp_lib_unhash` where the compiler made one (7.2).
+    fentry fe_udp_disc fe_udp_disc_2 |ctx: FEntryContext| {
+        let sock = sock!(ctx, 0);
+        release::disconnects(&TypedSock::<false>(sock));
+    }
 }
 
 /// `void ping_unhash(struct sock *sk)`, net/ipv4/ping.c: an ICMP echo socket gives its identifier back.

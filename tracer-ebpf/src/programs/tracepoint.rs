@@ -12,6 +12,7 @@ use aya_ebpf::{
 use tracer_ebpf::abi::kind;
 
 use crate::kernel::{
+    choice::Turn,
     fields::{Fields as _, Probed},
     globals::offset,
     pending::{self, Beginning},
@@ -35,11 +36,22 @@ const IPPROTO_DCCP: u16 = 33;
 /// connect or listen, and again when it fails.
 #[raw_tracepoint(tracepoint = "inet_sock_set_state")]
 fn tp_set_state(ctx: RawTracePointContext) -> i32 {
+    set_state(Turn::First, &ctx)
+}
+
+/// The spare of [`tp_set_state`].
+#[raw_tracepoint(tracepoint = "inet_sock_set_state")]
+fn tp_set_state_2(ctx: RawTracePointContext) -> i32 {
+    set_state(Turn::Spare, &ctx)
+}
+
+#[inline(always)]
+fn set_state(turn: Turn, ctx: &RawTracePointContext) -> i32 {
     let socket = Probed(ctx.arg(0));
     let (old, new): (u64, u64) = (ctx.arg::<u64>(1) & 0xff, ctx.arg::<u64>(2) & 0xff);
     match new {
-        state::SYN_SENT => begin(&socket, kind::CONNECT, kind::FIXED_CONNECT),
-        state::LISTEN if old == state::CLOSE => begin(&socket, kind::LISTEN, kind::FIXED_LISTEN),
+        state::SYN_SENT => begin(turn, &socket, kind::CONNECT, kind::FIXED_CONNECT),
+        state::LISTEN if old == state::CLOSE => begin(turn, &socket, kind::LISTEN, kind::FIXED_LISTEN),
         state::CLOSE => {
             if old == state::SYN_SENT || old == state::LISTEN {
                 pending::refused(socket.0 as u64);
@@ -55,19 +67,31 @@ fn tp_set_state(ctx: RawTracePointContext) -> i32 {
 }
 
 #[inline(always)]
-fn begin(socket: &Probed, chosen: u8, fixed: u8) {
+fn begin(turn: Turn, socket: &Probed, chosen: u8, fixed: u8) {
     let protocol: u16 = socket.read(offset!(sk_protocol)).unwrap_or(0);
     if protocol != IPPROTO_TCP && protocol != IPPROTO_DCCP {
         return;
     }
     let requested = sock::port_of(socket);
     let kind = if requested == 0 { chosen } else { fixed };
-    pending::begin(&Beginning { sock: socket.0 as u64, kind, requested, local: None, inode: 0 });
+    let at = Beginning { sock: socket.0 as u64, kind, requested, local: None, inode: 0 };
+    pending::begin_in(turn, &at);
 }
 
 /// `tcp_destroy_sock(sk)`: a TCP socket goes, and with it a port that it held without connecting.
 #[raw_tracepoint(tracepoint = "tcp_destroy_sock")]
 fn tp_destroy(ctx: RawTracePointContext) -> i32 {
+    destroy(&ctx)
+}
+
+/// The spare of [`tp_destroy`].
+#[raw_tracepoint(tracepoint = "tcp_destroy_sock")]
+fn tp_destroy_2(ctx: RawTracePointContext) -> i32 {
+    destroy(&ctx)
+}
+
+#[inline(always)]
+fn destroy(ctx: &RawTracePointContext) -> i32 {
     let socket = Probed(ctx.arg(0));
     release::closes(socket.0 as u64, &socket);
     0

@@ -153,7 +153,7 @@ impl Armed {
 
     /// Starts to record.
     fn run(&mut self) -> Result<(), KernelError> {
-        self.skipped_before = skips::total(&self.ebpf);
+        self.skipped_before = skips::total(&self.ebpf, &self.hooks);
         let control = Control { mode: Mode::Run as u32, ..self.control()? };
         self.switch(control)
     }
@@ -258,7 +258,7 @@ impl Armed {
     ///
     /// The kernel refuses to show the map.
     pub fn counts(&self) -> Result<Counts, KernelError> {
-        let skipped = skips::total(&self.ebpf).zip(self.skipped_before);
+        let skipped = skips::total(&self.ebpf, &self.hooks).zip(self.skipped_before);
         let skipped = skipped.map(|(now, before)| now.saturating_sub(before));
         let mut counts = counts::read(&self.ebpf)?;
         counts.skipped = skipped;

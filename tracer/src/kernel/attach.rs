@@ -20,6 +20,7 @@ use super::{
     KernelError,
     facts::Facts,
     hooks::{Hook, Refusal, Target},
+    private::with_mounted,
 };
 
 const OTHER_TYPE: &str = "the program in the BPF object is of another type";
@@ -214,35 +215,12 @@ fn chain(error: &dyn std::error::Error) -> String {
     text
 }
 
-/// Runs `work` where tracefs is mounted at its usual place: here if it is, else on a thread with a mount
-/// namespace of its own, so that nothing on the host changes.
+/// Runs `work` where tracefs is mounted at one of its usual places.
 pub fn with_tracefs<T: Send>(work: impl FnOnce() -> T + Send) -> T {
-    if Path::new("/sys/kernel/tracing/events").exists()
-        || Path::new("/sys/kernel/debug/tracing/events").exists()
-    {
-        return work();
-    }
-    thread::scope(|scope| {
-        let thread = scope.spawn(|| {
-            if let Err(error) = mount_tracefs_privately() {
-                log::debug!("tracefs cannot be mounted: {error}");
-            }
-            work()
-        });
-        match thread.join() {
-            Ok(result) => result,
-            Err(panic) => std::panic::resume_unwind(panic),
-        }
-    })
-}
-
-fn mount_tracefs_privately() -> rustix::io::Result<()> {
-    use rustix::{
-        mount::{MountFlags, MountPropagationFlags, mount, mount_change},
-        thread::UnshareFlags,
+    let here = if Path::new("/sys/kernel/debug/tracing/events").exists() {
+        "/sys/kernel/debug/tracing/events"
+    } else {
+        "/sys/kernel/tracing/events"
     };
-    #[expect(deprecated, reason = "the flag that makes it unsafe, CLONE_FILES, is not used")]
-    rustix::thread::unshare(UnshareFlags::NEWNS)?;
-    mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)?;
-    mount("tracefs", "/sys/kernel/tracing", "tracefs", MountFlags::empty(), None)
+    with_mounted("tracefs", Path::new("/sys/kernel/tracing"), Path::new(here), work)
 }

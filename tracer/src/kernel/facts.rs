@@ -12,7 +12,7 @@ use aya::{
     sys::{BpfHelper, is_helper_supported, is_program_supported},
 };
 
-use super::{Backend, KernelError, hooks::hooks};
+use super::{Backend, KernelError, hooks::hooks, preemption};
 
 /// Capabilities that tracing may need, by their bit (include/uapi/linux/capability.h).
 const CAPABILITIES: [(u32, &str); 3] = [(39, "CAP_BPF"), (38, "CAP_PERFMON"), (12, "CAP_NET_ADMIN")];
@@ -32,6 +32,8 @@ pub struct Facts {
     pub tracing_refused: Option<String>,
     /// The kernel has the `kprobe` PMU.
     pub has_kprobes: bool,
+    /// The kernel preempts BPF programs, or may.
+    pub preempts: bool,
     /// Where the version 2 cgroup hierarchy is mounted.
     pub cgroup2: Option<PathBuf>,
     /// Address of each kernel symbol that matters; 0 where the kernel hides addresses.
@@ -53,9 +55,16 @@ impl Facts {
             has_btf: Path::new(super::btf::KERNEL_BTF).exists(),
             tracing_refused: None,
             has_kprobes: Path::new("/sys/bus/event_source/devices/kprobe/type").exists(),
+            preempts: preemption::preempts(),
             cgroup2: cgroup2_mount()?,
             symbols: HashMap::new(),
         })
+    }
+
+    /// The first number of the release; 0 for none.
+    #[must_use]
+    pub fn major(&self) -> u32 {
+        self.release.split('.').next().and_then(|number| number.parse().ok()).unwrap_or(0)
     }
 }
 

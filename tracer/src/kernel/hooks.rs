@@ -52,6 +52,9 @@ pub enum Role {
     Optional(&'static str),
     /// Needed for `--releases` only.
     Release(&'static str),
+    /// Stands in for the program of this name where the kernel skips that one because it has preempted it on the same
+    /// CPU. The kernel takes the two for different programs; the second finds done, most of the time, what it would do.
+    Spare(&'static str),
 }
 
 /// One hook.
@@ -125,6 +128,10 @@ const fn release(program: &'static str, target: Target, lost: &'static str) -> H
     Hook { program, target, role: Role::Release(lost) }
 }
 
+const fn spare(program: &'static str, target: Target, of: &'static str) -> Hook {
+    Hook { program, target, role: Role::Spare(of) }
+}
+
 const CONNECT: &[&str] = &["__inet_hash_connect"];
 const TCP_PORT: &[&str] = &["inet_csk_get_port"];
 const UDP_PORT: &[&str] = &["udp_lib_get_port"];
@@ -146,20 +153,33 @@ const NO_TW_RELEASE: &str = "releases by TIME_WAIT";
 const NO_DISCONNECT: &str = "releases by disconnecting a UDP socket";
 
 const FENTRY: &[Hook] = &[
+    spare("fx_connect_2", Target::Fexit(CONNECT), "fx_connect"),
     required("fx_connect", Target::Fexit(CONNECT)),
+    spare("fx_tcp_port_2", Target::Fexit(TCP_PORT), "fx_tcp_port"),
     required("fx_tcp_port", Target::Fexit(TCP_PORT)),
+    spare("fx_udp_port_2", Target::Fexit(UDP_PORT), "fx_udp_port"),
     required("fx_udp_port", Target::Fexit(UDP_PORT)),
+    spare("fx_autobind_2", Target::Fexit(AUTOBIND), "fx_autobind"),
     required("fx_autobind", Target::Fexit(AUTOBIND)),
     optional("fx_ping_port", Target::Fexit(PING_PORT), NO_PING),
+    spare("fe_tw_end_2", Target::Fentry(TW_END), "fe_tw_end"),
     optional("fe_tw_end", Target::Fentry(TW_END), NO_TW),
+    spare("fe_tw_start_2", Target::Fentry(TW_START), "fe_tw_start"),
     release("fe_tw_start", Target::Fentry(TW_START), NO_TW_RELEASE),
+    spare("fe_put_port_2", Target::Fentry(PUT_PORT), "fe_put_port"),
     release("fe_put_port", Target::Fentry(PUT_PORT), NO_RELEASE),
+    spare("fe_udp_unhash_2", Target::Fentry(UDP_UNHASH), "fe_udp_unhash"),
     release("fe_udp_unhash", Target::Fentry(UDP_UNHASH), NO_RELEASE),
+    spare("fe_udp_disc_2", Target::Fentry(UDP_DISCONNECT), "fe_udp_disc"),
     release("fe_udp_disc", Target::Fentry(UDP_DISCONNECT), NO_DISCONNECT),
     release("fe_ping_unhash", Target::Fentry(PING_UNHASH), NO_RELEASE),
+    spare("fe_connect_2", Target::Fentry(CONNECT), "fe_connect"),
     required("fe_connect", Target::Fentry(CONNECT)),
+    spare("fe_tcp_port_2", Target::Fentry(TCP_PORT), "fe_tcp_port"),
     required("fe_tcp_port", Target::Fentry(TCP_PORT)),
+    spare("fe_udp_port_2", Target::Fentry(UDP_PORT), "fe_udp_port"),
     required("fe_udp_port", Target::Fentry(UDP_PORT)),
+    spare("fe_autobind_2", Target::Fentry(AUTOBIND), "fe_autobind"),
     required("fe_autobind", Target::Fentry(AUTOBIND)),
     optional("fe_ping_port", Target::Fentry(PING_PORT), NO_PING),
 ];
@@ -201,7 +221,9 @@ const TRACEPOINT: &[Hook] = &[
     required("cg_post_bind4", Target::Cgroup),
     required("cg_post_bind6", Target::Cgroup),
     release("cg_release", Target::Cgroup, NO_RELEASE),
+    spare("tp_destroy_2", Target::RawTracepoint("tcp_destroy_sock"), "tp_destroy"),
     release("tp_destroy", Target::RawTracepoint("tcp_destroy_sock"), NO_RELEASE),
+    spare("tp_set_state_2", Target::RawTracepoint("inet_sock_set_state"), "tp_set_state"),
     required("tp_set_state", Target::RawTracepoint("inet_sock_set_state")),
     required("cg_bind4", Target::Cgroup),
     required("cg_bind6", Target::Cgroup),
@@ -212,7 +234,8 @@ const TRACEPOINT: &[Hook] = &[
 ];
 
 /// The hooks of a backend in the order in which they are attached: exits before entries, so that no entry
-/// waits for an exit that is not hooked yet.
+/// waits for an exit that is not hooked yet; a spare before its first, because of two programs on one trampoline the one
+/// that came last runs first.
 #[must_use]
 pub const fn hooks(backend: Backend) -> &'static [Hook] {
     match backend {

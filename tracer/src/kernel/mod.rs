@@ -15,6 +15,8 @@ pub mod hooks;
 mod host;
 pub mod object;
 pub mod plan;
+mod preemption;
+mod private;
 pub mod selftest;
 mod sets;
 pub mod settings;

@@ -34,16 +34,37 @@ pub fn plan(facts: &Facts, backend: Backend, wishes: Wishes) -> Result<Plan, Ref
         return Err(Refusal::Missing(reason));
     }
     let mut plan = Plan { backend, hooks: Vec::new(), left_out: Vec::new() };
+    let spares = preempts(facts, backend);
     for hook in hooks(backend) {
         let missing = missing_function(facts, hook.target);
         match (hook.role, missing) {
             (Role::Release(_), _) if !wishes.releases => plan.left_out.push((*hook, Verdict::NotWanted)),
+            (Role::Spare(_), _) if !spares => plan.left_out.push((*hook, Verdict::NotWanted)),
             (Role::Required, Some(reason)) => return Err(Refusal::Missing(reason)),
             (_, Some(reason)) => plan.left_out.push((*hook, Verdict::Not(Refusal::Missing(reason)))),
             (_, None) => plan.hooks.push(*hook),
         }
     }
+    // Nobody stands in for a program that is not there.
+    let firsts: Vec<_> = plan.hooks.iter().map(|hook| hook.program).collect();
+    let (kept, dropped) = plan.hooks.into_iter().partition(|hook| match hook.role {
+        Role::Spare(first) => firsts.contains(&first),
+        _ => true,
+    });
+    plan.hooks = kept;
+    plan.left_out.extend(Vec::into_iter(dropped).map(|hook| (hook, Verdict::NotWanted)));
     Ok(plan)
+}
+
+/// Whether the kernel preempts the programs of a backend: those of kprobes and of system calls never, those of raw
+/// tracepoints since 7.0 (include/linux/tracepoint.h).
+fn preempts(facts: &Facts, backend: Backend) -> bool {
+    facts.preempts
+        && match backend {
+            Backend::Fentry => true,
+            Backend::Kprobe => false,
+            Backend::Tracepoint => facts.major() >= 7,
+        }
 }
 
 fn lacking(facts: &Facts, backend: Backend) -> Option<String> {
@@ -88,8 +109,9 @@ mod tests {
 
     #[test]
     fn a_full_kernel_runs_every_backend() {
+        let host = Facts { preempts: true, release: "7.2.1".to_owned(), ..host() };
         for backend in Backend::ALL {
-            let plan = plan(&host(), backend, Wishes { releases: true }).unwrap();
+            let plan = plan(&host, backend, Wishes { releases: true }).unwrap();
             assert_eq!(plan.hooks.len(), hooks(backend).len(), "{backend}");
         }
     }
@@ -99,6 +121,24 @@ mod tests {
         let plan = plan(&host(), Backend::Fentry, Wishes::default()).unwrap();
         assert!(plan.hooks.iter().all(|hook| !matches!(hook.role, Role::Release(_))));
         assert!(plan.left_out.iter().all(|(_, verdict)| *verdict == Verdict::NotWanted));
+    }
+
+    #[test]
+    fn spares_stand_in_where_programs_are_preempted_and_for_programs_that_are_there() {
+        let spares = |facts: &Facts, backend, releases| {
+            let plan = plan(facts, backend, Wishes { releases }).unwrap();
+            let names = plan.hooks.iter().filter(|hook| matches!(hook.role, Role::Spare(_)));
+            names.map(|hook| hook.program).collect::<Vec<_>>()
+        };
+        let preempted = |release: &str| Facts { preempts: true, release: release.to_owned(), ..host() };
+        let (new, old) = (preempted("7.2.0-rc1+deb14"), preempted("6.18.4"));
+        assert!(spares(&host(), Backend::Fentry, true).is_empty());
+        assert!(spares(&old, Backend::Fentry, false).contains(&"fx_connect_2"));
+        assert!(!spares(&old, Backend::Fentry, false).contains(&"fe_put_port_2"));
+        assert!(spares(&old, Backend::Fentry, true).contains(&"fe_put_port_2"));
+        assert!(spares(&old, Backend::Tracepoint, true).is_empty());
+        assert_eq!(spares(&new, Backend::Tracepoint, false), ["tp_set_state_2"]);
+        assert!(spares(&new, Backend::Kprobe, true).is_empty());
     }
 
     #[test]

@@ -90,11 +90,14 @@ fn text(trials: &[Trial], verbose: bool) -> String {
     for trial in trials {
         match &trial.outcome {
             Ok(hooks) => {
-                let attached = hooks.iter().filter(|(_, verdict)| *verdict == Verdict::Attached).count();
-                let told = format!("{:<11} works: {attached} of {} hooks", trial.backend.name(), hooks.len());
+                let count =
+                    |what: &dyn Fn(&Verdict) -> bool| hooks.iter().filter(|(_, has)| what(has)).count();
+                let attached = count(&|verdict| *verdict == Verdict::Attached);
+                let wanted = count(&|verdict| *verdict != Verdict::NotWanted);
+                let told = format!("{:<11} works: {attached} of {wanted} hooks", trial.backend.name());
                 line(&mut out, &told);
-                for (hook, verdict) in
-                    hooks.iter().filter(|(_, verdict)| verbose || *verdict != Verdict::Attached)
+                let quiet = [Verdict::Attached, Verdict::NotWanted];
+                for (hook, verdict) in hooks.iter().filter(|(_, verdict)| verbose || !quiet.contains(verdict))
                 {
                     line(&mut out, &hook_line(hook, verdict));
                 }
@@ -113,6 +116,10 @@ fn hook_line(hook: &Hook, verdict: &Verdict) -> String {
         Role::Optional(lost) | Role::Release(lost) if *verdict != Verdict::Attached => {
             format!("; not seen: {lost}")
         }
+        Role::Spare(first) if *verdict == Verdict::NotWanted => {
+            format!(": spare of {first}, which this kernel does not preempt")
+        }
+        Role::Spare(first) => format!(": spare of {first}"),
         _ => String::new(),
     };
     escape(&format!("  {:<15} {} at {}{why}{lost}", hook.program, verdict.word(), hook.target.place()))

@@ -70,7 +70,7 @@ pub struct HookState {
     pub hook: String,
     /// The program.
     pub program: String,
-    /// `attached`, `unsupported`, `refused` or `broken`.
+    /// `attached`, `not wanted`, `unsupported`, `refused` or `silent`.
     pub verdict: String,
     /// Why it is not attached.
     pub reason: Option<String>,

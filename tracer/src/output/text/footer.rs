@@ -14,7 +14,7 @@ const MOST_LOST: usize = 5;
 /// Appends the identity `seen = emitted + filtered + lost`, and whose events were lost.
 pub(super) fn write(footer: &Footer, out: &mut Vec<u8>) {
     let missed = match footer.missed {
-        Some(missed) if missed > 0 => format!("; missed {}", grouped(missed)),
+        Some(missed) if missed > 0 => format!("; at most {} were missed", grouped(missed)),
         _ => String::new(),
     };
     // Writing to a vector cannot fail.

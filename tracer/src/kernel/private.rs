@@ -1,0 +1,41 @@
+//! File systems of the kernel that are not mounted here: mounted where nobody else sees them.
+
+use std::{path::Path, thread};
+
+use rustix::{
+    mount::{MountFlags, MountPropagationFlags, mount, mount_change},
+    thread::UnshareFlags,
+};
+
+/// Runs `work` where a file system of the kernel is mounted at `point`: here if `witness`, a path in it, is there; else on
+/// a thread with a mount namespace of its own, so that nothing on the host changes. Where it cannot be mounted `work` runs
+/// without it.
+pub(super) fn with_mounted<T: Send>(
+    kind: &'static str,
+    point: &Path,
+    witness: &Path,
+    work: impl FnOnce() -> T + Send,
+) -> T {
+    if witness.exists() {
+        return work();
+    }
+    thread::scope(|scope| {
+        let thread = scope.spawn(|| {
+            if let Err(error) = mount_privately(kind, point) {
+                log::debug!("{kind} cannot be mounted: {error}");
+            }
+            work()
+        });
+        match thread.join() {
+            Ok(result) => result,
+            Err(panic) => std::panic::resume_unwind(panic),
+        }
+    })
+}
+
+fn mount_privately(kind: &str, point: &Path) -> rustix::io::Result<()> {
+    #[expect(deprecated, reason = "the flag that makes it unsafe, CLONE_FILES, is not used")]
+    rustix::thread::unshare(UnshareFlags::NEWNS)?;
+    mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)?;
+    mount(kind, point, kind, MountFlags::empty(), None)
+}
