@@ -169,6 +169,10 @@ field_offsets! {
     byte task_cred Required [("task_struct", "cred", Bytes(8))];
     /// Real user id.
     byte cred_uid Required [("cred", "uid.val", Bytes(4))];
+    /// Namespaces of the task.
+    byte task_nsproxy Optional [("task_struct", "nsproxy", Bytes(8))];
+    /// Its network namespace.
+    byte nsproxy_net Optional [("nsproxy", "net_ns", Bytes(8))];
     /// Type of the socket, `SOCK_STREAM` and so on.
     byte sk_type Tracepoint [("sock", "sk_type", Bytes(2))];
     /// Open files of the task.

@@ -222,7 +222,7 @@ pub(crate) fn fetched<T: Word>(base: *const u8, offset: u32) -> Option<T> {
 pub(crate) struct Block<const WORDS: usize> {
     address: *const u8,
     base: u32,
-    bytes: [u64; WORDS],
+    bytes: [MaybeUninit<u64>; WORDS],
 }
 
 impl<const WORDS: usize> Block<WORDS> {
@@ -232,7 +232,8 @@ impl<const WORDS: usize> Block<WORDS> {
         if !tuned!(PROBE_READ) {
             return None;
         }
-        let mut bytes = [0; WORDS];
+        // The helper writes all of it, with zeros where it cannot read.
+        let mut bytes = [const { MaybeUninit::uninit() }; WORDS];
         fetch(address, base, &mut bytes).then_some(Self { address, base, bytes })
     }
 

@@ -6,7 +6,7 @@ use tracer_ebpf::abi::{Protocol, Record, blanks, option, present};
 use super::{
     fields::{Block, Fields, Probed, Typed},
     globals::{apart, offset, opaque, ruled_out, shifted, tuned, value},
-    task::bytes,
+    task::{self, bytes},
 };
 
 /// `AF_INET6`.
@@ -191,21 +191,26 @@ impl Socket for ProbedSock {
     #[inline(always)]
     fn nature(&self) -> Nature {
         let origin = self.origin();
-        let tcp = matches!(origin, Some((IPPROTO_TCP, _)));
-        Nature::of(origin, inet(&Probed(self.0.address()), tcp))
+        // A subflow of MPTCP is made by the kernel (`mptcp_subflow_create_socket`, net/mptcp/subflow.c): of the others it
+        // is not asked, a read less.
+        let subflow = matches!(origin, Some((IPPROTO_TCP, 1)));
+        Nature::of(origin, inet(&Probed(self.0.address()), subflow))
     }
 
     #[inline(always)]
     fn net(&self) -> Net {
-        match self.0.read::<u64, _>(offset!(skc_net)) {
-            Some(net) => {
-                let net = Probed(net as *const u8);
-                let range: Option<u64> = net.read(offset!(net_range_low));
-                let high = |both| shifted::<{ blanks::value::NET_RANGE_SHIFT }>(both) as u16;
-                net_of(net.read(offset!(net_inum)), range.map(|both| (both as u16, high(both))))
-            }
-            None => Net::UNSEEN,
+        let Some(net) = self.0.read::<u64, _>(offset!(skc_net)) else { return Net::UNSEEN };
+        // Most often it is that of the running task, to which a typed pointer leads. A copy is compared: the compiler
+        // would take one for the other, and the verifier knows the type of one alone.
+        if let Some(own) = task::net()
+            && opaque(own.0 as u64) == net
+        {
+            return net_of(own.read(offset!(net_inum)), own.net_range());
         }
+        let net = Probed(net as *const u8);
+        let range: Option<u64> = net.read(offset!(net_range_low));
+        let high = |both| shifted::<{ blanks::value::NET_RANGE_SHIFT }>(both) as u16;
+        net_of(net.read(offset!(net_inum)), range.map(|both| (both as u16, high(both))))
     }
 }
 

@@ -12,7 +12,7 @@ use tracer_ebpf::abi::{Record, present};
 
 use super::{
     fields::{Fields, Probed, Typed},
-    globals::{offset, opaque, tuned},
+    globals::{offset, opaque, ruled_out, tuned},
 };
 
 /// Thread-group id in the upper half, thread id in the lower.
@@ -92,6 +92,19 @@ fn started(leader: Option<impl Fields>, record: &mut Record) -> u16 {
     let start: Option<u64> = leader.and_then(|leader| leader.read(offset!(task_start)));
     record.start = (start.unwrap_or(0) >> 20) as u32;
     if start.is_some() { present::START } else { 0 }
+}
+
+/// The network namespace of the running task, a typed pointer, where the kernel has those.
+#[inline(always)]
+pub(crate) fn net() -> Option<Typed> {
+    if !tuned!(TASK_BTF) {
+        ruled_out();
+        return None;
+    }
+    // SAFETY: the helper has no preconditions; the result is never null.
+    let task = Typed(unsafe { bpf_get_current_task_btf() }.cast_const().cast());
+    let proxy: u64 = task.read(offset!(task_nsproxy))?;
+    pointer(proxy).read(offset!(nsproxy_net)).map(pointer)
 }
 
 /// A pointer that was itself loaded through a typed pointer keeps its type.

@@ -40,7 +40,9 @@ fn exit(path: Path, ctx: &RetProbeContext) {
 fn kp_connect(ctx: ProbeContext) -> u32 {
     let sock = pointer(&ctx, 1);
     let port_offset = ctx.arg(2).unwrap_or(0);
-    choice::enter(Path::Connect, sock.0 as u64, sock::port_of(&sock), port_offset);
+    // There is one for a socket without a port alone (`inet_hash_connect`): then the socket need not be read.
+    let requested = if port_offset == 0 { sock::port_of(&sock) } else { 0 };
+    choice::enter(Path::Connect, sock.0 as u64, requested, port_offset);
     0
 }
 
