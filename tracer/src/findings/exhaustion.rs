@@ -110,7 +110,9 @@ fn of_refusals(case: &Case<'_>, flow: &Flow<'_>, refusals: &[&Refusal]) -> Optio
             .fact("holders", draft::holders(seen.holders))
             .fact("pays_back_per_s", seen.pool.limits().pays_back_per_s())
             .fact("held_after_s", json!(seen.then.map(|then| after_s(flow, then))))
-            .line("held by", held_then(flow, seen));
+            .fact("barred_unlisted", seen.unlisted)
+            .line("held by", held_then(flow, seen))
+            .maybe_line("", unlisted(seen));
     }
     finding = finding
         .maybe_line("refused to", refused_to(case, worst, seen.as_ref()))
@@ -149,6 +151,16 @@ fn held_then(flow: &Flow<'_>, seen: &Seen<'_>) -> String {
         Some(then) => format!("{held} (at t=+{:.0} s)", after_s(flow, then)),
         None => held,
     }
+}
+
+/// Why the holders are those that the flow knows.
+fn unlisted(seen: &Seen<'_>) -> Option<String> {
+    (seen.unlisted > 0).then(|| {
+        format!(
+            "{} of them as bind gave them here: Linux before 6.8 lists no sockets that are only bound",
+            wording::count(seen.unlisted)
+        )
+    })
 }
 
 fn title(worst: &Refusal, refusals: &[&Refusal]) -> String {

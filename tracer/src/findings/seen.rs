@@ -19,6 +19,8 @@ pub(super) struct Seen<'a> {
     pub(super) holders: &'a [Holding],
     /// When it was so; none for now.
     pub(super) then: Option<MonoNs>,
+    /// Its barred ports that only the flow tells of.
+    pub(super) unlisted: u32,
 }
 
 impl Seen<'_> {
@@ -37,7 +39,14 @@ impl Seen<'_> {
 pub(super) fn pools<'a>(case: &Case<'a>) -> impl Iterator<Item = Seen<'a>> {
     let seen = |held: &'a HeldPools| {
         let netns = held.netns;
-        held.iter().map(move |(pool, peak, holders)| Seen { netns, pool, peak, holders, then: None })
+        held.iter().map(move |(pool, peak, holders)| Seen {
+            netns,
+            pool,
+            peak,
+            holders,
+            then: None,
+            unlisted: 0,
+        })
     };
     case.pools.iter().flat_map(seen)
 }
@@ -52,7 +61,8 @@ pub(super) fn fullest<'a>(case: &Case<'a>) -> Option<Seen<'a>> {
 /// Failures for want of a port.
 ///
 /// The cause says so. A connect without a local address never came to its search: it found no source address.
-pub(super) fn is_exhaustion(refusal: &Refusal) -> bool {
+#[must_use]
+pub fn is_exhaustion(refusal: &Refusal) -> bool {
     refusal.cause == Some(Cause::Exhausted) && refusal.count > 0 && !lacks_source(refusal)
 }
 
@@ -64,7 +74,8 @@ pub(super) fn lacks_source(refusal: &Refusal) -> bool {
 }
 
 /// The pool that a refusal is about; none where its ends are not known.
-pub(super) fn key_of(refusal: &Refusal) -> Option<PoolKey> {
+#[must_use]
+pub fn key_of(refusal: &Refusal) -> Option<PoolKey> {
     let proto = refusal.proto;
     match (refusal.site, refusal.laddr, refusal.raddr, refusal.rport) {
         (Site::Connect, laddr, raddr, rport) if proto == Protocol::Tcp => {
@@ -101,9 +112,16 @@ pub(super) fn worst_of<'a>(case: &Case<'a>, netns: Option<NetnsId>, key: &PoolKe
         peak: worst.pool.barred,
         holders: &worst.holders,
         then: Some(worst.at),
+        unlisted: worst.unlisted,
     });
     let barred = |seen: &Option<Seen<'_>>| seen.map_or(0, |seen| seen.pool.barred);
     if barred(&worst) > barred(&now) { worst } else { now }
+}
+
+/// Whether the kernel lists no sockets of a namespace that are bound and nothing else.
+pub(super) fn bound_untold(case: &Case<'_>, netns: NetnsId) -> bool {
+    let sockets = case.stock.space(netns).and_then(|space| space.sockets.as_ref());
+    sockets.is_some_and(|sockets| sockets.bound_untold)
 }
 
 /// The row of a destination, if its pool is the only one to there: a row knows no local address.

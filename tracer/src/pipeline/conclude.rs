@@ -63,8 +63,9 @@ pub fn conclude(gathered: &Gathered, watched: Watched, proc_root: &Path) -> Resu
     let span = Span { start: stats.settings().start, at: *at };
     let since_start = since_start.as_ref().unwrap_or(stats);
     let mut known = Flowed { stats: since_start, peaks, makers: FxHashMap::default() };
-    let survey = Survey::take(proc_root, &Wanted::default(), &mut known)?;
+    let mut survey = Survey::take(proc_root, &Wanted::default(), &mut known)?;
     let mut refusals = refusals(stats);
+    survey.add_unlisted(&refusals, proc_root, &mut known)?;
     survey.name_keepers(&mut refusals, proc_root, &mut known)?;
     let flow = Flow {
         start: span.start,
@@ -131,6 +132,10 @@ impl Known for Flowed<'_> {
         self.stats.bound_ports(netns).collect()
     }
 
+    fn follows_releases(&self) -> bool {
+        self.stats.settings().releases
+    }
+
     fn peak(&self, netns: NetnsId, key: &PoolKey) -> u32 {
         self.peaks.barred(netns, key)
     }
@@ -140,7 +145,10 @@ impl Known for Flowed<'_> {
     }
 
     fn maker(&mut self, netns: NetnsId, socket: &Socket) -> Option<(Pid, Process)> {
-        let remote = (socket.remote_addr, socket.remote_port?.get());
+        let remote = match socket.remote_port {
+            Some(port) => (socket.remote_addr, port.get()),
+            None => (socket.local_addr, 0),
+        };
         let port = socket.local_port?.get();
         let key = self.stats.owner(netns, socket.protocol, port, remote)?;
         let stats = self.stats;
