@@ -79,8 +79,10 @@ pub fn conclude(gathered: &Gathered, watched: Watched, proc_root: &Path) -> Resu
     };
     let case = survey.case(Some(&watched.before), Some(&flow));
     let judgement = judge(&case);
-    let mut pools = with_failures(answer::pools(&survey.pools), &refusals);
+    let mut pools = answer::pools(&survey.pools);
     answer::add_prospects(&mut pools, &prospects(&case));
+    pools.extend(answer::vanished(&survey.pools, span.start));
+    add_failures(&mut pools, &refusals);
     // The picture of a command's report is of its own pools, whatever else is full on the host.
     let alone = watched.command.as_ref().is_some_and(|command| command.alone);
     let destinations = attempts(stats);
@@ -241,8 +243,8 @@ fn refusal(row: &RefusalRow, attempts: &FxHashMap<Remote, u64>, beside: Option<u
 }
 
 /// Pools with their failures in the window.
-fn with_failures(mut pools: Vec<PoolRecord>, refusals: &[Refusal]) -> Vec<PoolRecord> {
-    for pool in &mut pools {
+fn add_failures(pools: &mut [PoolRecord], refusals: &[Refusal]) {
+    for pool in pools {
         let same = |refusal: &&Refusal| {
             refusal.netns.map(NetnsId::get) == Some(pool.netns)
                 && refusal.proto.name() == pool.proto
@@ -253,5 +255,4 @@ fn with_failures(mut pools: Vec<PoolRecord>, refusals: &[Refusal]) -> Vec<PoolRe
         };
         pool.failures = Some(refusals.iter().filter(same).map(|refusal| refusal.count).sum());
     }
-    pools
 }

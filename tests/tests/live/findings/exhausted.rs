@@ -78,8 +78,9 @@ fn who_held_the_ports_is_told_after_they_are_gone(live: &Live) -> Result<()> {
     // The stock is looked at as soon as a refusal has come through the ring.
     thread::sleep(Duration::from_secs(3));
     let pid = client.pid();
-    drop(client);
+    // The end that closes first has the TIME_WAITs: of the client nothing is left.
     drop(server);
+    drop(client);
     thread::sleep(Duration::from_secs(1));
     let told = report.end()?;
     ensure!(full.given() == 200 && full.failed_with("EADDRNOTAVAIL") == 5, "{:?}", full.failed);
@@ -87,7 +88,13 @@ fn who_held_the_ports_is_told_after_they_are_gone(live: &Live) -> Result<()> {
     let evidence = &finding["evidence"];
     ensure!(evidence["barred"] == 200 && evidence["effective"] == 200, "{evidence}");
     ensure!(evidence["holders"][0]["pid"] == pid && evidence["holders"][0]["ports"] == 200, "{evidence}");
-    Told::says(finding, &["held by 200 of 200: 200 ESTAB; shortlived 100.0 %"])
+    Told::says(finding, &["held by 200 of 200: 200 ESTAB; shortlived 100.0 %"])?;
+    // Its pool is told as it was then, too.
+    let pool = told.pool_to(space.id(), 7001)?;
+    ensure!(pool["barred"] == 200 && pool["held"] == json!({"ESTABLISHED": 200}), "{pool}");
+    ensure!(pool["failures"] == 5 && pool["holders"][0]["pid"] == pid, "{pool}");
+    ensure!(pool["held_after_s"] == evidence["held_after_s"] && pool["held_after_s"].is_f64(), "{pool}");
+    Ok(())
 }
 
 fn ports_that_others_hold_are_theirs_and_reserved_ones_nobodys(live: &Live) -> Result<()> {

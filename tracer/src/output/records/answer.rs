@@ -34,7 +34,11 @@ pub struct PoolRecord {
     pub range: [u16; 2],
     /// Unreserved ports of the range.
     pub effective: u32,
-    /// Ports that this pool cannot use now.
+    /// Of a pool that was nearly full in the window and is among the fullest no longer, mostly since all its sockets
+    /// are gone: when it was as it is told here, at its fullest, in seconds from the beginning of the window. Null of
+    /// the others, which are told as they are now.
+    pub held_after_s: Option<f64>,
+    /// Ports that this pool cannot use.
     pub barred: u32,
     /// Most of them at once, as far as it was looked.
     pub peak_barred: u32,
