@@ -126,15 +126,21 @@ pub(super) fn bound_untold(case: &Case<'_>, netns: NetnsId) -> bool {
 
 /// The row of a destination, if its pool is the only one to there: a row knows no local address.
 pub(super) fn row_of<'a>(case: &Case<'_>, rows: &[Destination<'a>], seen: &Seen<'_>) -> Option<&'a Row> {
-    let PoolKey::Connect { proto, raddr, rport, .. } = seen.pool.key else { return None };
+    let PoolKey::Connect { raddr, rport, .. } = seen.pool.key else { return None };
     let same_end = |key: &PoolKey| matches!(key, PoolKey::Connect { raddr: addr, rport: port, .. } if (*addr, *port) == (raddr, rport));
     let alone = pools(case).filter(|one| one.netns == seen.netns && same_end(&one.pool.key)).count() == 1;
+    row_to(rows, seen).filter(|_| alone)
+}
+
+/// The row of the destination of a pool: of all pools to there.
+pub(super) fn row_to<'a>(rows: &[Destination<'a>], seen: &Seen<'_>) -> Option<&'a Row> {
+    let PoolKey::Connect { proto, raddr, rport, .. } = seen.pool.key else { return None };
     let is = |row: &&Destination<'_>| {
         let key = &row.key;
         key.netns().is_none_or(|netns| netns == seen.netns)
             && (key.addr(), key.port(), key.protocol()) == (raddr, Some(rport), proto)
     };
-    rows.iter().find(is).filter(|_| alone).map(|one| one.row)
+    rows.iter().find(is).map(|one| one.row)
 }
 
 /// The searches of a pool that had crossed to the other half, or those that had not; none where they cannot be told
@@ -187,17 +193,38 @@ fn between(space: &NetnsStock, key: PoolKey) -> impl Iterator<Item = &Socket> {
         .filter(move |socket| is_connect && socket.protocol == key.proto() && key.takes_in(socket))
 }
 
-/// Nanoseconds until each TIME_WAIT of a pool ends.
-pub(super) fn due_ns(case: &Case<'_>, seen: &Seen<'_>) -> Vec<u64> {
-    let Some(space) = case.stock.space(seen.netns) else { return Vec::new() };
-    let waits = members(space, seen.pool).filter(|socket| socket.state == State::TimeWait);
-    waits.filter_map(|socket| Some(u64::from(socket.time_left_ms?.get()) * 1_000_000)).collect()
+/// The sockets that go where a pool for connect does, from whichever local address.
+pub(super) fn toward<'a>(
+    space: &'a NetnsStock,
+    pool: &'a Pool,
+) -> impl Iterator<Item = &'a Socket> + use<'a> {
+    let there = match pool.key {
+        PoolKey::Connect { proto, raddr, rport, .. } => Some((proto, raddr, Some(rport))),
+        PoolKey::Bind { .. } => None,
+    };
+    let all = space.list().iter();
+    all.filter(move |one| Some((one.protocol, one.remote_addr, one.remote_port)) == there)
+        .filter(move |one| one.local_port.is_some_and(|port| pool.range.contains(port.get())))
 }
 
-/// The TIME_WAITs of a pool that began within the window: connections that no release has told of yet.
+/// Nanoseconds until each TIME_WAIT of a pool ends.
+pub(super) fn due_ns(case: &Case<'_>, seen: &Seen<'_>) -> Vec<u64> {
+    let space = case.stock.space(seen.netns);
+    space.map(|space| left_ns(members(space, seen.pool)).collect()).unwrap_or_default()
+}
+
+fn left_ns<'a>(sockets: impl Iterator<Item = &'a Socket>) -> impl Iterator<Item = u64> {
+    sockets
+        .filter(|socket| socket.state == State::TimeWait)
+        .filter_map(|socket| Some(u64::from(socket.time_left_ms?.get()) * 1_000_000))
+}
+
+/// The TIME_WAITs to the destination of a pool that began within the window: connections that no release has told of
+/// yet.
 pub(super) fn waiting(case: &Case<'_>, flow: &Flow<'_>, seen: &Seen<'_>) -> TimeWaits {
     let window = window_ns(flow);
-    let ages = due_ns(case, seen).into_iter().map(|left| TIME_WAIT_NS.saturating_sub(left));
+    let sockets = case.stock.space(seen.netns).into_iter().flat_map(|space| toward(space, seen.pool));
+    let ages = left_ns(sockets).map(|left| TIME_WAIT_NS.saturating_sub(left));
     ages.filter(|age| *age < window).fold(TimeWaits::default(), |sum, age| TimeWaits {
         count: sum.count.saturating_add(1),
         age_ns: sum.age_ns.saturating_add(u128::from(age)),

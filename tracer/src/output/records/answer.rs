@@ -58,13 +58,15 @@ pub struct PoolRecord {
     pub sustainable_per_s: Option<f64>,
     /// The same before the first half is full; null also where the search has no halves.
     pub cliff_per_s: Option<f64>,
-    /// The mean hold that they rest on; null where no close was seen.
+    /// The mean hold that they rest on, of all connections to this destination, from whichever local address; null
+    /// where no close was seen.
     pub hold: Option<HoldRecord>,
     /// When it will be full; null where no forecast can be made: nothing was traced, less than ten whole seconds
-    /// were, or growth cannot be told from none.
+    /// were, growth cannot be told from none, or connections go to this destination from several local addresses, of
+    /// which the counts by destination know nothing.
     pub exhausted_in_s: Option<ForecastRecord>,
     /// What searches took before and after the cliff; null where nothing was traced, or where they cannot be told
-    /// from those of other pools.
+    /// from those of other pools: connections go to this destination from several local addresses.
     pub search: Option<PoolSearchRecord>,
     /// Who holds it, as far as that was asked.
     pub holders: Vec<PoolHolderRecord>,
