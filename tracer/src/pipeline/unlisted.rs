@@ -78,9 +78,12 @@ fn at_refusals<'r>(
 ) -> Vec<Found> {
     let netns = space.namespace.id;
     let (binders, listed) = (known.binders(netns), listed(space));
+    let missing = binders.without(&listed);
+    if missing.is_empty() {
+        return Vec::new();
+    }
     let mut whole = space.clone();
     if let Some(sockets) = &mut whole.sockets {
-        let missing = binders.without(&listed);
         sockets.list.extend(missing.iter().filter_map(|port| unlisted(netns, port, addresses, known)));
     }
     let Some(pools) = whole.pools(&binders) else { return Vec::new() };
