@@ -135,6 +135,16 @@ impl Live {
         need::judge(&self.test, need, unmet)
     }
 
+    /// Judges a need of a part of the test; false when that part is to be left out.
+    ///
+    /// # Errors
+    ///
+    /// When the row promised otherwise.
+    pub fn has_part(&self, need: Need, unmet: Option<&str>) -> Result<bool> {
+        need::judge_part(&self.test, need, unmet)?;
+        Ok(unmet.is_none())
+    }
+
     /// Judges what a workload that tries all of `tried` found absent.
     ///
     /// # Errors

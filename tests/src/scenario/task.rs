@@ -155,7 +155,7 @@ pub enum Manner {
     CloseFirst,
     /// Closes each when the other end has: the TIME_WAIT is the client's.
     CloseLast,
-    /// Never accepts, with the shortest queue there is: most SYNs stay without an answer.
+    /// Never accepts, and its queue is full: SYNs stay without an answer.
     Ignore,
 }
 

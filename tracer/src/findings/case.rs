@@ -76,6 +76,8 @@ pub struct Worst {
     pub holders: Vec<Holding>,
     /// When that was.
     pub at: MonoNs,
+    /// Its barred ports that the kernel does not list, and only the flow tells of.
+    pub unlisted: u32,
 }
 
 impl HeldPools {

@@ -6,11 +6,11 @@ use super::{
     Case, Finding, Flow, Refusal, Severity, draft,
     place::Place,
     relief, search,
-    seen::{Seen, is_exhaustion, key_of, pools, searched, window_ns, worst_of},
+    seen::{Seen, bound_untold, is_exhaustion, key_of, pools, searched, window_ns, worst_of},
     wording,
 };
 use crate::{
-    event::{Cause, MonoNs, NetnsId, Site},
+    event::{Cause, MonoNs, NetnsId, Protocol, Site},
     stats::SearchSums,
     stock::PoolKey,
 };
@@ -110,9 +110,12 @@ fn of_refusals(case: &Case<'_>, flow: &Flow<'_>, refusals: &[&Refusal]) -> Optio
             .fact("holders", draft::holders(seen.holders))
             .fact("pays_back_per_s", seen.pool.limits().pays_back_per_s())
             .fact("held_after_s", json!(seen.then.map(|then| after_s(flow, then))))
+            .fact("barred_unlisted", seen.unlisted)
             .line("held by", held_then(flow, seen));
     }
+    let label = if seen.is_some() { "" } else { "held by" };
     finding = finding
+        .maybe_line(label, unlisted(case, worst, seen.as_ref()))
         .maybe_line("refused to", refused_to(case, worst, seen.as_ref()))
         .maybe_line("also", also(refusals));
     if let Some(seen) = &seen {
@@ -148,6 +151,25 @@ fn held_then(flow: &Flow<'_>, seen: &Seen<'_>) -> String {
     match seen.then {
         Some(then) => format!("{held} (at t=+{:.0} s)", after_s(flow, then)),
         None => held,
+    }
+}
+
+/// What there is to say of holders that the kernel does not list.
+fn unlisted(case: &Case<'_>, worst: &Refusal, seen: Option<&Seen<'_>>) -> Option<String> {
+    let told = seen.map_or(0, |seen| seen.unlisted);
+    // A search through a range of odd size leaves one port out.
+    let is_whole = seen.is_some_and(|seen| seen.pool.free() <= 1);
+    let hidden = worst.netns.is_some_and(|netns| bound_untold(case, netns)) && worst.proto == Protocol::Tcp;
+    match (told, is_whole) {
+        (1.., true) => Some(format!(
+            "{} of them as bind gave them here: Linux before 6.8 lists no sockets that are only bound",
+            wording::count(told)
+        )),
+        (_, false) if hidden && worst.site != Site::Connect => Some(
+            "others were gone by the end, or bound before it began: Linux before 6.8 lists no such sockets"
+                .to_owned(),
+        ),
+        _ => None,
     }
 }
 

@@ -32,6 +32,7 @@ pub use finding::{Advice, Command, Finding, Id, Line, Severity, UnknownId, Verdi
 pub use judge::{Judgement, judge};
 pub use occupancy::{Occupancy, WONT_HELP, occupancy};
 pub use prospect::{Prospect, prospects};
+pub use seen::{is_exhaustion, key_of};
 pub use wording::count;
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use super::{
     Case, Flow,
     forecast::{in_flight, outlook},
-    seen::{Seen, members, pools, row_of, searched, waiting, window_ns},
+    seen::{Seen, members, pools, row_of, row_to, searched, toward, waiting, window_ns},
 };
 use crate::{
     event::NetnsId,
@@ -21,7 +21,7 @@ pub struct Prospect {
     pub netns: NetnsId,
     /// Which.
     pub key: PoolKey,
-    /// How long its ports are out; none where no close was seen.
+    /// How long ports are out to its destination, from whichever local address; none where no close was seen.
     pub hold: Option<Hold>,
     /// What will become of it, and what that rests on; none where nothing can be told.
     pub forecast: Option<(Forecast, &'static str)>,
@@ -46,14 +46,15 @@ fn prospect(case: &Case<'_>, flow: &Flow<'_>, rows: &[Destination<'_>], seen: &S
     Prospect {
         netns: seen.netns,
         key: seen.pool.key,
-        hold: row.and_then(|row| hold(case, flow, seen, row)),
+        hold: row_to(rows, seen).and_then(|row| hold(case, flow, seen, row)),
         forecast: row.and_then(|row| outlook(case, flow, seen, row)),
         stayed: side(false),
         crossed: side(true).filter(|_| seen.pool.halves.is_some()),
     }
 }
 
-/// How long the ports of a pool are out: from releases where they are recorded, else from the stock at both ends.
+/// How long the ports of a pool are out, which is a matter of its destination, whichever the local address: `row` is that
+/// of the destination. From releases where they are recorded, else from the stock at both ends.
 pub(super) fn hold(case: &Case<'_>, flow: &Flow<'_>, seen: &Seen<'_>, row: &Row) -> Option<Hold> {
     let closing = waiting(case, flow, seen);
     if flow.stats.settings().releases {
@@ -62,8 +63,8 @@ pub(super) fn hold(case: &Case<'_>, flow: &Flow<'_>, seen: &Seen<'_>, row: &Row)
     let wait_s = wait_s(case, seen)?;
     let ends = Ends {
         given: row.allocations().checked_sub(row.failures())?,
-        open_before: open(case.before?.space(seen.netns).map(|space| members(space, seen.pool))?),
-        open_after: open(case.stock.space(seen.netns).map(|space| members(space, seen.pool))?),
+        open_before: open(case.before?.space(seen.netns).map(|space| toward(space, seen.pool))?),
+        open_after: open(case.stock.space(seen.netns).map(|space| toward(space, seen.pool))?),
         waiting: closing.count,
         wait_s,
         window_ns: window_ns(flow),

@@ -6,7 +6,7 @@ use super::{
     Case, Finding, Flow, Severity, draft, exhaustion,
     place::Place,
     relief,
-    seen::{Seen, is_only_bind_pool, pools, row_of, searched, window_ns},
+    seen::{Seen, bound_untold, is_only_bind_pool, pools, row_of, searched, window_ns},
     wording,
 };
 use crate::{
@@ -37,15 +37,18 @@ pub(super) fn ps002(case: &Case<'_>) -> Vec<Finding> {
 }
 
 fn cliff(case: &Case<'_>, flow: &Flow<'_>, rows: &[Destination<'_>], seen: &Seen<'_>) -> Option<Finding> {
-    let halves = seen.pool.halves?;
-    let first = halves.first_half();
-    let share = wording::share(first.barred.into(), first.of.into()).filter(|share| *share >= BARRED)?;
     let (rate, sums) = demand(case, flow, rows, seen)?;
     // Searches that know no halves, such as those in a range of the socket's own, do not tell whether they crossed.
     let crossed = sums.crossed.mean()?;
     if rate < LEAST_PER_S {
         return None;
     }
+    let listed = seen.pool.halves?;
+    // What the kernel does not list the searches have found: one that crosses has tried all of the first half in vain.
+    let is_proven = bound_untold(case, seen.netns) && crossed >= BARRED;
+    let halves = if is_proven { listed.with_full_first() } else { listed };
+    let first = halves.first_half();
+    let share = wording::share(first.barred.into(), first.of.into()).filter(|share| *share >= BARRED)?;
     let sides = [false, true].map(|crossed| searched(case, flow, rows, seen, crossed));
     let is_crossed = first.barred >= first.of;
     let what = if is_crossed { "is full" } else { "is nearly full" };
@@ -61,7 +64,9 @@ fn cliff(case: &Case<'_>, flow: &Flow<'_>, rows: &[Destination<'_>], seen: &Seen
         .fact("crossed_share", crossed)
         .fact("rate_per_s", rate)
         .fact("first_half", json!({"parity": halves.first.name(), "of": first.of, "barred": first.barred}))
+        .fact("listed_in_first_half", listed.first_half().barred)
         .line("halves", halves_line(&halves))
+        .maybe_line("", unlisted(&listed, &halves))
         .line(
             "why",
             format!(
@@ -122,6 +127,16 @@ fn halves_line(halves: &Halves) -> String {
         halves.first.other().name(),
         half(halves.second_half())
     )
+}
+
+/// Why the first half is full though the kernel lists fewer sockets in it.
+fn unlisted(listed: &Halves, halves: &Halves) -> Option<String> {
+    let missing =
+        halves.first_half().barred.checked_sub(listed.first_half().barred).filter(|ports| *ports > 0)?;
+    Some(format!(
+        "{} of the first as the searches found them: Linux before 6.8 lists no sockets that are only bound",
+        wording::count(missing)
+    ))
 }
 
 /// Allocations per second in a pool, and its searches.

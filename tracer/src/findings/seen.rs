@@ -19,6 +19,8 @@ pub(super) struct Seen<'a> {
     pub(super) holders: &'a [Holding],
     /// When it was so; none for now.
     pub(super) then: Option<MonoNs>,
+    /// Its barred ports that only the flow tells of.
+    pub(super) unlisted: u32,
 }
 
 impl Seen<'_> {
@@ -37,7 +39,14 @@ impl Seen<'_> {
 pub(super) fn pools<'a>(case: &Case<'a>) -> impl Iterator<Item = Seen<'a>> {
     let seen = |held: &'a HeldPools| {
         let netns = held.netns;
-        held.iter().map(move |(pool, peak, holders)| Seen { netns, pool, peak, holders, then: None })
+        held.iter().map(move |(pool, peak, holders)| Seen {
+            netns,
+            pool,
+            peak,
+            holders,
+            then: None,
+            unlisted: 0,
+        })
     };
     case.pools.iter().flat_map(seen)
 }
@@ -52,7 +61,8 @@ pub(super) fn fullest<'a>(case: &Case<'a>) -> Option<Seen<'a>> {
 /// Failures for want of a port.
 ///
 /// The cause says so. A connect without a local address never came to its search: it found no source address.
-pub(super) fn is_exhaustion(refusal: &Refusal) -> bool {
+#[must_use]
+pub fn is_exhaustion(refusal: &Refusal) -> bool {
     refusal.cause == Some(Cause::Exhausted) && refusal.count > 0 && !lacks_source(refusal)
 }
 
@@ -64,7 +74,8 @@ pub(super) fn lacks_source(refusal: &Refusal) -> bool {
 }
 
 /// The pool that a refusal is about; none where its ends are not known.
-pub(super) fn key_of(refusal: &Refusal) -> Option<PoolKey> {
+#[must_use]
+pub fn key_of(refusal: &Refusal) -> Option<PoolKey> {
     let proto = refusal.proto;
     match (refusal.site, refusal.laddr, refusal.raddr, refusal.rport) {
         (Site::Connect, laddr, raddr, rport) if proto == Protocol::Tcp => {
@@ -101,22 +112,35 @@ pub(super) fn worst_of<'a>(case: &Case<'a>, netns: Option<NetnsId>, key: &PoolKe
         peak: worst.pool.barred,
         holders: &worst.holders,
         then: Some(worst.at),
+        unlisted: worst.unlisted,
     });
     let barred = |seen: &Option<Seen<'_>>| seen.map_or(0, |seen| seen.pool.barred);
     if barred(&worst) > barred(&now) { worst } else { now }
 }
 
+/// Whether the kernel lists no sockets of a namespace that are bound and nothing else.
+pub(super) fn bound_untold(case: &Case<'_>, netns: NetnsId) -> bool {
+    let sockets = case.stock.space(netns).and_then(|space| space.sockets.as_ref());
+    sockets.is_some_and(|sockets| sockets.bound_untold)
+}
+
 /// The row of a destination, if its pool is the only one to there: a row knows no local address.
 pub(super) fn row_of<'a>(case: &Case<'_>, rows: &[Destination<'a>], seen: &Seen<'_>) -> Option<&'a Row> {
-    let PoolKey::Connect { proto, raddr, rport, .. } = seen.pool.key else { return None };
+    let PoolKey::Connect { raddr, rport, .. } = seen.pool.key else { return None };
     let same_end = |key: &PoolKey| matches!(key, PoolKey::Connect { raddr: addr, rport: port, .. } if (*addr, *port) == (raddr, rport));
     let alone = pools(case).filter(|one| one.netns == seen.netns && same_end(&one.pool.key)).count() == 1;
+    row_to(rows, seen).filter(|_| alone)
+}
+
+/// The row of the destination of a pool: of all pools to there.
+pub(super) fn row_to<'a>(rows: &[Destination<'a>], seen: &Seen<'_>) -> Option<&'a Row> {
+    let PoolKey::Connect { proto, raddr, rport, .. } = seen.pool.key else { return None };
     let is = |row: &&Destination<'_>| {
         let key = &row.key;
         key.netns().is_none_or(|netns| netns == seen.netns)
             && (key.addr(), key.port(), key.protocol()) == (raddr, Some(rport), proto)
     };
-    rows.iter().find(is).filter(|_| alone).map(|one| one.row)
+    rows.iter().find(is).map(|one| one.row)
 }
 
 /// The searches of a pool that had crossed to the other half, or those that had not; none where they cannot be told
@@ -169,17 +193,38 @@ fn between(space: &NetnsStock, key: PoolKey) -> impl Iterator<Item = &Socket> {
         .filter(move |socket| is_connect && socket.protocol == key.proto() && key.takes_in(socket))
 }
 
-/// Nanoseconds until each TIME_WAIT of a pool ends.
-pub(super) fn due_ns(case: &Case<'_>, seen: &Seen<'_>) -> Vec<u64> {
-    let Some(space) = case.stock.space(seen.netns) else { return Vec::new() };
-    let waits = members(space, seen.pool).filter(|socket| socket.state == State::TimeWait);
-    waits.filter_map(|socket| Some(u64::from(socket.time_left_ms?.get()) * 1_000_000)).collect()
+/// The sockets that go where a pool for connect does, from whichever local address.
+pub(super) fn toward<'a>(
+    space: &'a NetnsStock,
+    pool: &'a Pool,
+) -> impl Iterator<Item = &'a Socket> + use<'a> {
+    let there = match pool.key {
+        PoolKey::Connect { proto, raddr, rport, .. } => Some((proto, raddr, Some(rport))),
+        PoolKey::Bind { .. } => None,
+    };
+    let all = space.list().iter();
+    all.filter(move |one| Some((one.protocol, one.remote_addr, one.remote_port)) == there)
+        .filter(move |one| one.local_port.is_some_and(|port| pool.range.contains(port.get())))
 }
 
-/// The TIME_WAITs of a pool that began within the window: connections that no release has told of yet.
+/// Nanoseconds until each TIME_WAIT of a pool ends.
+pub(super) fn due_ns(case: &Case<'_>, seen: &Seen<'_>) -> Vec<u64> {
+    let space = case.stock.space(seen.netns);
+    space.map(|space| left_ns(members(space, seen.pool)).collect()).unwrap_or_default()
+}
+
+fn left_ns<'a>(sockets: impl Iterator<Item = &'a Socket>) -> impl Iterator<Item = u64> {
+    sockets
+        .filter(|socket| socket.state == State::TimeWait)
+        .filter_map(|socket| Some(u64::from(socket.time_left_ms?.get()) * 1_000_000))
+}
+
+/// The TIME_WAITs to the destination of a pool that began within the window: connections that no release has told of
+/// yet.
 pub(super) fn waiting(case: &Case<'_>, flow: &Flow<'_>, seen: &Seen<'_>) -> TimeWaits {
     let window = window_ns(flow);
-    let ages = due_ns(case, seen).into_iter().map(|left| TIME_WAIT_NS.saturating_sub(left));
+    let sockets = case.stock.space(seen.netns).into_iter().flat_map(|space| toward(space, seen.pool));
+    let ages = left_ns(sockets).map(|left| TIME_WAIT_NS.saturating_sub(left));
     ages.filter(|age| *age < window).fold(TimeWaits::default(), |sum, age| TimeWaits {
         count: sum.count.saturating_add(1),
         age_ns: sum.age_ns.saturating_add(u128::from(age)),

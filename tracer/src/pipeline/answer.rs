@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use crate::{
-    event::{NetnsId, Port},
-    findings::{Command, Finding, HeldPools, Holding, Prospect, Verdict},
+    event::{MonoNs, NetnsId, Port},
+    findings::{Command, Finding, HeldPools, Holding, Prospect, Verdict, Worst},
     output::records::{
         CommandRecord, FindingRecord, ForecastRecord, HalfRecord, HalvesRecord, HoldRecord, LineRecord,
         PoolHolderRecord, PoolRecord, PoolSearchRecord, SideRecord, VerdictRecord,
@@ -74,6 +74,32 @@ pub fn pools(spaces: &[HeldPools]) -> Vec<PoolRecord> {
     all
 }
 
+/// The pools that were nearly full in a window from `start` on and are among the fullest no longer, as they were at
+/// their fullest, the fullest first.
+#[must_use]
+pub fn vanished(spaces: &[HeldPools], start: MonoNs) -> Vec<PoolRecord> {
+    let mut all: Vec<(NetnsId, &Worst)> = spaces
+        .iter()
+        .flat_map(|space| {
+            let is_there = |worst: &&Worst| space.iter().any(|(pool, ..)| pool.key == worst.pool.key);
+            space.worst.iter().filter(move |worst| !is_there(worst)).map(|worst| (space.netns, worst))
+        })
+        .collect();
+    let share = |worst: &Worst| worst.pool.utilisation().unwrap_or(0.0);
+    all.sort_by(|(_, one), (_, other)| share(other).total_cmp(&share(one)).then(one.at.cmp(&other.at)));
+    all.into_iter()
+        .map(|(netns, worst)| PoolRecord {
+            held_after_s: Some(seconds(worst.at.since(start))),
+            ..record(netns, &worst.pool, worst.pool.barred, &worst.holders)
+        })
+        .collect()
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a window has less than 52 bits of nanoseconds for 52 days")]
+fn seconds(ns: u64) -> f64 {
+    ns as f64 / 1e9
+}
+
 fn record(netns: NetnsId, pool: &Pool, peak: u32, holders: &[Holding]) -> PoolRecord {
     let (remote_addr, remote_port) = match pool.key {
         PoolKey::Connect { raddr, rport, .. } => (Some(raddr), Some(rport)),
@@ -90,6 +116,7 @@ fn record(netns: NetnsId, pool: &Pool, peak: u32, holders: &[Holding]) -> PoolRe
         remote_port: remote_port.map(Port::get),
         range: [pool.range.low(), pool.range.high()],
         effective: pool.effective,
+        held_after_s: None,
         barred: pool.barred,
         peak_barred: peak,
         utilisation: pool.utilisation(),

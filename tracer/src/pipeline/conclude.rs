@@ -63,8 +63,9 @@ pub fn conclude(gathered: &Gathered, watched: Watched, proc_root: &Path) -> Resu
     let span = Span { start: stats.settings().start, at: *at };
     let since_start = since_start.as_ref().unwrap_or(stats);
     let mut known = Flowed { stats: since_start, peaks, makers: FxHashMap::default() };
-    let survey = Survey::take(proc_root, &Wanted::default(), &mut known)?;
+    let mut survey = Survey::take(proc_root, &Wanted::default(), &mut known)?;
     let mut refusals = refusals(stats);
+    survey.add_unlisted(&refusals, proc_root, &mut known)?;
     survey.name_keepers(&mut refusals, proc_root, &mut known)?;
     let flow = Flow {
         start: span.start,
@@ -78,8 +79,10 @@ pub fn conclude(gathered: &Gathered, watched: Watched, proc_root: &Path) -> Resu
     };
     let case = survey.case(Some(&watched.before), Some(&flow));
     let judgement = judge(&case);
-    let mut pools = with_failures(answer::pools(&survey.pools), &refusals);
+    let mut pools = answer::pools(&survey.pools);
     answer::add_prospects(&mut pools, &prospects(&case));
+    pools.extend(answer::vanished(&survey.pools, span.start));
+    add_failures(&mut pools, &refusals);
     // The picture of a command's report is of its own pools, whatever else is full on the host.
     let alone = watched.command.as_ref().is_some_and(|command| command.alone);
     let destinations = attempts(stats);
@@ -131,6 +134,10 @@ impl Known for Flowed<'_> {
         self.stats.bound_ports(netns).collect()
     }
 
+    fn follows_releases(&self) -> bool {
+        self.stats.settings().releases
+    }
+
     fn peak(&self, netns: NetnsId, key: &PoolKey) -> u32 {
         self.peaks.barred(netns, key)
     }
@@ -140,7 +147,10 @@ impl Known for Flowed<'_> {
     }
 
     fn maker(&mut self, netns: NetnsId, socket: &Socket) -> Option<(Pid, Process)> {
-        let remote = (socket.remote_addr, socket.remote_port?.get());
+        let remote = match socket.remote_port {
+            Some(port) => (socket.remote_addr, port.get()),
+            None => (socket.local_addr, 0),
+        };
         let port = socket.local_port?.get();
         let key = self.stats.owner(netns, socket.protocol, port, remote)?;
         let stats = self.stats;
@@ -233,8 +243,8 @@ fn refusal(row: &RefusalRow, attempts: &FxHashMap<Remote, u64>, beside: Option<u
 }
 
 /// Pools with their failures in the window.
-fn with_failures(mut pools: Vec<PoolRecord>, refusals: &[Refusal]) -> Vec<PoolRecord> {
-    for pool in &mut pools {
+fn add_failures(pools: &mut [PoolRecord], refusals: &[Refusal]) {
+    for pool in pools {
         let same = |refusal: &&Refusal| {
             refusal.netns.map(NetnsId::get) == Some(pool.netns)
                 && refusal.proto.name() == pool.proto
@@ -245,5 +255,4 @@ fn with_failures(mut pools: Vec<PoolRecord>, refusals: &[Refusal]) -> Vec<PoolRe
         };
         pool.failures = Some(refusals.iter().filter(same).map(|refusal| refusal.count).sum());
     }
-    pools
 }

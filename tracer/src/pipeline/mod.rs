@@ -16,6 +16,7 @@ pub mod report;
 mod spaces;
 mod summary;
 pub mod survey;
+mod unlisted;
 pub mod who;
 
 use std::{

@@ -7,6 +7,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use super::{
     host::{descriptors, node_agents},
     look::Moment,
+    unlisted::still_bound,
 };
 use crate::{
     enrich::Process,
@@ -31,8 +32,10 @@ const MOST_KEEPERS: usize = 16;
 
 /// What else is known than the stock tells.
 pub trait Known {
-    /// Ports of a namespace that a bind was seen to hold.
+    /// Ports of a namespace that a bind was seen to be given.
     fn binders(&self, netns: NetnsId) -> PortSet;
+    /// Whether those that were given back are no longer among them.
+    fn follows_releases(&self) -> bool;
     /// Most ports of a pool barred at once.
     fn peak(&self, netns: NetnsId, key: &PoolKey) -> u32;
     /// The pools of a namespace that were nearly full, each at its fullest.
@@ -48,6 +51,10 @@ pub struct Nothing;
 impl Known for Nothing {
     fn binders(&self, _netns: NetnsId) -> PortSet {
         PortSet::default()
+    }
+
+    fn follows_releases(&self) -> bool {
+        true
     }
 
     fn peak(&self, _netns: NetnsId, _key: &PoolKey) -> u32 {
@@ -108,7 +115,7 @@ impl Survey {
         let own_netns = Netns::open(Path::new("/proc/self/ns/net")).ok().map(|netns| netns.id());
         let mut pools: Vec<HeldPools> = Vec::new();
         for space in &stock.spaces {
-            let Some(found) = space.pools(&known.binders(space.namespace.id)) else { continue };
+            let Some(found) = space.pools(&still_bound(space, known)) else { continue };
             let peak_barred = every(&found).map(|pool| known.peak(space.namespace.id, &pool.key)).collect();
             pools.push(HeldPools {
                 netns: space.namespace.id,
@@ -302,11 +309,16 @@ fn rank(pool: &Pool, socket: &Socket) -> Option<u8> {
 /// A pool at its worst, with those who had it then.
 fn worst(moment: &Moment, known: &mut dyn Known) -> Worst {
     let holders = group(moment.netns, &moment.sockets, &moment.holders, known);
-    Worst { pool: moment.pool.clone(), holders, at: moment.at }
+    Worst { pool: moment.pool.clone(), holders, at: moment.at, unlisted: 0 }
 }
 
 /// Sockets by who holds them, the most first.
-fn group(netns: NetnsId, sockets: &[Socket], holders: &Holders, known: &mut dyn Known) -> Vec<Holding> {
+pub(super) fn group(
+    netns: NetnsId,
+    sockets: &[Socket],
+    holders: &Holders,
+    known: &mut dyn Known,
+) -> Vec<Holding> {
     type Key = (Option<String>, Option<String>);
     let mut groups: BTreeMap<Option<Key>, (Holding, FxHashSet<Pid>)> = BTreeMap::new();
     for socket in sockets {

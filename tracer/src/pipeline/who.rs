@@ -11,7 +11,7 @@ use crate::{
     event::Port,
     findings::{Occupancy, WONT_HELP, occupancy},
     output::records::{OccupancyRecord, OwnerRecord, PortRecord, SCHEMA, SocketRecord, Who},
-    stock::{Holder, Holders, Socket, StockError, WhichHolders},
+    stock::{Holder, Holders, Socket, StockError, WhichHolders, leaves_out_bound},
 };
 
 /// Looks for the holders of some ports, and of no other sockets.
@@ -31,7 +31,7 @@ pub fn document(survey: &Survey, ports: &[Port], proc_root: &Path) -> Result<Who
     Ok(Who {
         schema: SCHEMA,
         host: names.nodename().to_string_lossy().into_owned(),
-        bound_untold: tells_no_bound(&kernel),
+        bound_untold: leaves_out_bound(&kernel),
         kernel,
         time: now(),
         ports: answers
@@ -46,13 +46,6 @@ pub fn document(survey: &Survey, ports: &[Port], proc_root: &Path) -> Result<Who
         unreadable_processes: survey.stock.unreadable.max(holders.unreadable),
         truncated: survey.stock.truncated || holders.truncated,
     })
-}
-
-/// Whether a kernel of this release leaves sockets that are bound, and nothing else, out of its dumps
-/// (`inet_diag_dump_icsk`, before 6.8). No answer of a dump tells; it only makes us say what was not seen.
-fn tells_no_bound(release: &str) -> bool {
-    let mut numbers = release.split(['.', '-']).map_while(|part| part.parse::<u32>().ok());
-    matches!((numbers.next(), numbers.next()), (Some(major), Some(minor)) if (major, minor) < (6, 8))
 }
 
 fn place(place: &Occupancy, port: Port, holders: &Holders) -> OccupancyRecord {
@@ -101,16 +94,6 @@ fn owner(holder: &Holder) -> OwnerRecord {
 mod tests {
     use super::*;
     use crate::stock::Wanted;
-
-    #[test]
-    fn bound_sockets_are_told_from_6_8_on() {
-        for release in ["6.1.0-56-amd64", "5.10.0", "6.7"] {
-            assert!(tells_no_bound(release), "{release}");
-        }
-        for release in ["6.8.0", "6.18.44-fc", "7.2", "strange", ""] {
-            assert!(!tells_no_bound(release), "{release}");
-        }
-    }
 
     #[test]
     fn a_listener_of_ours_is_told_with_its_process() {

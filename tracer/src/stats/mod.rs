@@ -313,7 +313,7 @@ impl Stats {
     }
 
     /// The process that was last given a port in a namespace, if it was for this destination: the maker of the
-    /// TIME_WAIT that holds it now.
+    /// TIME_WAIT that holds it now. Or, of a local address and port 0, if it was without a destination on that address.
     #[must_use]
     pub fn owner(
         &self,

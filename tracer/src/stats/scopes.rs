@@ -59,15 +59,20 @@ pub(super) struct Again {
     pub(super) closed: Option<MonoNs>,
 }
 
-/// Who was given a port, and for which peer: number and start of the process, a hash of the peer.
+/// Who was given a port, and for which peer: number and start of the process, a hash of the peer. Without one the
+/// local address stands in its place, with port 0.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Owner([u32; 3]);
 
 impl Owner {
-    /// That of an allocation; none without a peer.
+    /// That of an allocation; none where its addresses are not known.
     pub(super) fn of(event: &Event) -> Option<Self> {
         let start = event.start().map_or(0, |start| start.0);
-        Some(Self([event.pid().0, start, peer(event.remote_addr()?, event.remote_port()?.get())]))
+        let (addr, port) = match event.remote_port() {
+            Some(port) => (event.remote_addr()?, port.get()),
+            None => (event.local_addr()?, 0),
+        };
+        Some(Self([event.pid().0, start, peer(addr, port)]))
     }
 }
 
@@ -146,7 +151,7 @@ impl Scope {
         }
     }
 
-    /// The process that was last given a port, if it was for this peer.
+    /// The process that was last given a port, if it was for this peer, or, of port 0, without one on this address.
     pub(super) fn owner(&self, port: u16, (addr, remote): (IpAddr, u16)) -> Option<ProcessKey> {
         let [pid, start, for_peer] = self.ports.get(usize::from(port))?.owner;
         let key = ProcessKey { pid: Pid(pid), start: (start != 0).then_some(StartTime(start)) };

@@ -30,6 +30,7 @@ pub use pools::{
 pub use settings::{Settings, TimeWaitReuse};
 pub use snapshot::{Failure, NetnsStock, Part, Stock, Wanted};
 pub use sockets::{
-    End, Inode, MOST_SOCKETS, PROTOCOLS, Reply, ReplyError, Socket, Sockets, State, read_reply,
+    End, Inode, MOST_SOCKETS, PROTOCOLS, Reply, ReplyError, Socket, Sockets, State, leaves_out_bound,
+    read_reply,
 };
 pub use sysctl::{parse_range, parse_reserved, parse_step_width};

@@ -21,6 +21,7 @@ fn pool(barred: u32) -> PoolRecord {
         remote_port: Some(6379),
         range: [32_768, 60_999],
         effective: 28_232,
+        held_after_s: None,
         barred,
         peak_barred: barred,
         utilisation: Some(f64::from(barred) / 28_232.0),
@@ -87,6 +88,10 @@ fn an_interval_is_a_row_under_its_titles_and_says_more_when_something_is_wrong()
     let ends = |line: &str, word: &str| line.find(word).map(|at| at + word.len());
     assert_eq!(ends(&titles, "HELD"), ends(lines[0], "%)"));
     assert_eq!(titles.find("VERDICT"), lines[0].find("EXHAUSTED"));
+    // What was full in the interval is not so at its end.
+    let gone = PoolRecord { held_after_s: Some(4.0), ..pool(28_232) };
+    let left = interval(&report("OK", None, vec![gone, pool(7)]), look);
+    assert!(left.contains("7 (0.0 %)") && !left.contains("28,232"), "{left}");
     assert!(interval(&report("TOO SHORT TO SAY", None, vec![pool(28_232)]), look).trim_end().len() <= 110);
 }
 

@@ -9,6 +9,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use nix::sys::socket::{setsockopt, sockopt};
 use portscope_tests::scenario::{Done, Ending, Manner, Order, Sharing, Task, Way};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags, Shutdown, SocketFlags, accept_with};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -28,6 +29,8 @@ const LONG_QUEUE: i32 = 65_535;
 struct Service {
     listener: OwnedFd,
     thread: Option<JoinHandle<()>>,
+    /// A connection of our own that nobody accepts.
+    _first: Option<OwnedFd>,
 }
 
 #[derive(Default)]
@@ -183,11 +186,24 @@ fn listen(at: SocketAddr, manner: Manner, reuse_addr: bool) -> Result<Service, E
     rustix::net::bind(&fd, &at)?;
     rustix::net::listen(&fd, if manner == Manner::Ignore { 0 } else { LONG_QUEUE })?;
     if manner == Manner::Ignore {
-        return Ok(Service { listener: fd, thread: None });
+        let first = fill_queue(&fd, at)?;
+        return Ok(Service { listener: fd, thread: None, _first: Some(first) });
     }
     let own = rustix::io::fcntl_dupfd_cloexec(&fd, 0)?;
     let thread = thread::spawn(move || serve(&own, manner));
-    Ok(Service { listener: fd, thread: Some(thread) })
+    Ok(Service { listener: fd, thread: Some(thread), _first: None })
+}
+
+/// Takes the one place in a queue of length 0, so that no SYN of others is answered any more. Left to them, several may
+/// come before the first one's handshake is over, and each of those is answered by a SYN cookie.
+fn fill_queue(listener: &OwnedFd, at: SocketAddr) -> Result<OwnedFd, Errno> {
+    let first = Transport::Tcp.socket(if at.is_ipv4() { Ground::V4 } else { Ground::V6 })?;
+    rustix::net::connect(&first, &at)?;
+    let patience = Timespec { tv_sec: 5, tv_nsec: 0 };
+    match poll(&mut [PollFd::new(listener, PollFlags::IN)], Some(&patience))? {
+        0 => Err(Errno::TIMEDOUT),
+        _ => Ok(first),
+    }
 }
 
 /// Accepts until the listener is shut down.

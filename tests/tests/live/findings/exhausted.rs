@@ -1,5 +1,6 @@
 //! PS001 and PS004: no port is left, in each of the ways there are; PS019: it only looks so.
 
+use std::collections::BTreeSet;
 use std::thread;
 use std::time::Duration;
 
@@ -19,6 +20,7 @@ per_backend! {
     bind_before_connect_is_told_until_the_option_is_set,
     datagrams_and_binds_have_an_errno_and_a_pool_of_their_own,
     what_only_looks_like_exhaustion_is_told_as_no_want_of_ports,
+    ports_that_bind_gave_back_bar_nothing,
 }
 
 const FULL: &str = "127.0.0.1:7001";
@@ -76,8 +78,9 @@ fn who_held_the_ports_is_told_after_they_are_gone(live: &Live) -> Result<()> {
     // The stock is looked at as soon as a refusal has come through the ring.
     thread::sleep(Duration::from_secs(3));
     let pid = client.pid();
-    drop(client);
+    // The end that closes first has the TIME_WAITs: of the client nothing is left.
     drop(server);
+    drop(client);
     thread::sleep(Duration::from_secs(1));
     let told = report.end()?;
     ensure!(full.given() == 200 && full.failed_with("EADDRNOTAVAIL") == 5, "{:?}", full.failed);
@@ -85,7 +88,13 @@ fn who_held_the_ports_is_told_after_they_are_gone(live: &Live) -> Result<()> {
     let evidence = &finding["evidence"];
     ensure!(evidence["barred"] == 200 && evidence["effective"] == 200, "{evidence}");
     ensure!(evidence["holders"][0]["pid"] == pid && evidence["holders"][0]["ports"] == 200, "{evidence}");
-    Told::says(finding, &["held by 200 of 200: 200 ESTAB; shortlived 100.0 %"])
+    Told::says(finding, &["held by 200 of 200: 200 ESTAB; shortlived 100.0 %"])?;
+    // Its pool is told as it was then, too.
+    let pool = told.pool_to(space.id(), 7001)?;
+    ensure!(pool["barred"] == 200 && pool["held"] == json!({"ESTABLISHED": 200}), "{pool}");
+    ensure!(pool["failures"] == 5 && pool["holders"][0]["pid"] == pid, "{pool}");
+    ensure!(pool["held_after_s"] == evidence["held_after_s"] && pool["held_after_s"].is_f64(), "{pool}");
+    Ok(())
 }
 
 fn ports_that_others_hold_are_theirs_and_reserved_ones_nobodys(live: &Live) -> Result<()> {
@@ -224,4 +233,22 @@ fn what_only_looks_like_exhaustion_is_told_as_no_want_of_ports(live: &Live) -> R
         told.silent("PS001", space.id())?;
     }
     told.silent("PS019", no_source.id())
+}
+
+fn ports_that_bind_gave_back_bar_nothing(live: &Live) -> Result<()> {
+    let space = Space::with_range("40000-40063")?;
+    let _server = server(&space, &[FULL])?;
+    let (mut client, mut binder) = (space.actor("client")?, space.actor("binder")?);
+    let report = Report::begin(live, &[])?;
+    client.must_take(Task::connect(at(FULL)))?;
+    let bound = binder.must_take(Task::new(Way::Bind).from(at("127.0.0.1:0")).times(500).closing())?;
+    let told = report.end()?;
+    ensure!(bound.ports.iter().collect::<BTreeSet<_>>().len() >= 32, "{:?}", bound.ports);
+    let pool = told.pool_to(space.id(), 7001)?;
+    ensure!(pool["barred"] == 1 && pool["barred_by_binds"] == 0, "{pool}");
+    ensure!(pool["held"] == json!({"ESTABLISHED": 1}), "{pool}");
+    for id in ["PS001", "PS002"] {
+        told.silent(id, space.id())?;
+    }
+    Ok(())
 }

@@ -14,7 +14,8 @@ pub(super) const PS001: Explanation = Explanation {
             different programs. The kernel counts such a failure nowhere.",
     confirm: "`ss -Htan src 10.0.3.14 dst 10.0.9.2:6379 | awk '{print $1}' | sort | uniq -c` counts the ports by \
               state; `sysctl net.ipv4.ip_local_port_range net.ipv4.ip_local_reserved_ports` tells how many there are. \
-              `nstat -az` shows nothing of it.",
+              `nstat -az` shows nothing of it. Before Linux 6.8 `ss` does not show sockets that are bound only: then \
+              a port was held by whom bind gave it to, or it would not have been refused (`barred_unlisted`).",
     helps: &[
         "Keep connections open: a pool, keep-alive. No risk to the host.",
         "More 4-tuples: a second source address, or more addresses or ports of the destination. No risk to the host.",
@@ -36,7 +37,9 @@ pub(super) const PS002: Explanation = Explanation {
     id: Id(2),
     title: "the half that is searched first is full",
     when: "At least 90 % of the ports of the parity that a search takes first are barred, and at least 10 ports a \
-           second are asked for. Not of UDP, not of connects with a range of their own on Linux 6.8 and later.",
+           second are asked for. Not of UDP, not of connects with a range of their own on Linux 6.8 and later. Before \
+           6.8 the kernel does not list sockets that are bound only: there a search that crossed to the other half \
+           proves that the first one was full.",
     means: "TCP connect takes ports of the parity of the low end first, bind(port 0) the others. When that half is \
             full, every search goes through it in vain before it takes a port of the other half: connects become \
             some ten times slower, binds some hundred times. Nothing fails yet, half of the ports are still there.",

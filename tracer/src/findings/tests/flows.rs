@@ -37,6 +37,29 @@ fn ps002_shows_both_halves() {
 }
 
 #[test]
+fn ps002_takes_the_word_of_the_searches_where_bound_sockets_are_not_listed() {
+    let mut scene = cliff(2);
+    assert!(scene.is_silent(2));
+    scene.space().sockets.as_mut().unwrap().bound_untold = true;
+    let finding = scene.only(2);
+    is_well_formed(&finding);
+    let half = serde_json::json!({"parity": "even", "of": 500, "barred": 500});
+    assert_eq!(
+        (&finding.evidence["first_half"], &finding.evidence["listed_in_first_half"]),
+        (&half, &2.into())
+    );
+    let text = text(&finding);
+    assert!(text.contains("halves       even (first) 500 of 500, odd 0 of 500"), "{text}");
+    assert!(text.contains("498 of the first as the searches found them: Linux before 6.8"), "{text}");
+    // Searches that did not cross prove nothing.
+    let mut near = Scene { traced: true, ..Scene::new(40_000, 40_999, "") };
+    near.put(connections(State::Established, 40_000, 2, 2));
+    near.space().sockets.as_mut().unwrap().bound_untold = true;
+    near.feed((0..2_990_u16).map(|place| searched(u64::from(place) * 10, 40_000 + place % 400 * 2)));
+    assert!(near.is_silent(2));
+}
+
+#[test]
 fn ps002_is_silent_before_the_cliff_and_where_nobody_asks() {
     assert!(cliff(449).is_silent(2));
     let mut idle = Scene { traced: true, ..Scene::new(40_000, 40_999, "") };

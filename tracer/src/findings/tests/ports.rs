@@ -3,12 +3,12 @@
 use super::{
     is_well_formed,
     records::{bound_connect, connect},
-    sample::{Scene, addr, connections, holding, refusal, socket},
+    sample::{Scene, US, addr, connections, holding, refusal, socket},
     text,
 };
 use crate::{
     event::{Cause, Errno, NetnsId, Protocol, Site},
-    findings::{Id, Severity},
+    findings::{Id, Severity, Worst},
     stock::{PoolKey, State},
 };
 
@@ -54,6 +54,43 @@ won't help   tcp_fin_timeout, ulimit -n, tcp_tw_recycle (removed from Linux), lo
     assert_eq!(reuse.undo.as_deref(), Some("sysctl -w net.ipv4.tcp_tw_reuse=2"));
     assert_eq!(finding.evidence["refused"], 458);
     assert_eq!(finding.evidence["pays_back_per_s"], 1_000.0 / 60.0);
+}
+
+#[test]
+fn ps001_says_that_sockets_which_are_only_bound_are_not_listed() {
+    let mut scene = Scene { traced: true, ..Scene::new(40_000, 40_009, "") };
+    scene.put([]);
+    scene.refusals = vec![refusal(Site::Bind, Cause::Exhausted, Errno::EADDRINUSE, 20)];
+    assert!(!text(&scene.only(1)).contains("6.8"));
+    scene.space().sockets.as_mut().unwrap().bound_untold = true;
+    let finding = scene.only(1);
+    is_well_formed(&finding);
+    let said = text(&finding);
+    assert!(
+        said.starts_with("held by      others were gone by the end, or bound before it began: Linux"),
+        "{said}"
+    );
+    // The flow knows of all of them.
+    let mut bound: Vec<_> = (40_000..40_010).map(|port| socket(State::Bound, port, None)).collect();
+    for socket in &mut bound {
+        socket.local_addr = addr(US);
+    }
+    let listed = scene.space().sockets.clone();
+    scene.put(bound);
+    let pool = scene.pools[0].pools.bind.iter().find(|pool| pool.key.laddr() == addr(US)).unwrap().clone();
+    scene.space().sockets = listed;
+    scene.put([]);
+    let holders = vec![holding("binder", 1, 10)];
+    scene.pools[0].worst = vec![Worst { pool, holders, at: scene.refusals[0].last, unlisted: 10 }];
+    let finding = scene.only(1);
+    is_well_formed(&finding);
+    let said = text(&finding);
+    let expected = "\
+held by      10 of 10: 10 BOUND; binder 100.0 % (at t=+29 s)
+             10 of them as bind gave them here: Linux before 6.8 lists no sockets that are only bound
+";
+    assert!(said.starts_with(expected), "{said}");
+    assert_eq!(finding.evidence["barred_unlisted"], 10);
 }
 
 #[test]

@@ -6,7 +6,7 @@ use tracer_ebpf::abi::Record;
 
 use super::{
     records::connect,
-    sample::{START, Scene, connections},
+    sample::{START, Scene, addr, connections},
     text,
 };
 use crate::{
@@ -63,6 +63,27 @@ fn churn_that_fits_levels_off_and_tells_what_the_pool_sustains() {
         panic!("{:?}", found.forecast);
     };
     assert!(near(utilisation, 0.600_01), "{utilisation}");
+}
+
+#[test]
+fn a_destination_that_two_addresses_go_to_has_one_hold() {
+    let mut waiting = connections(State::TimeWait, 40_000, 300, 1);
+    for (left_ms, socket) in (30_001..).step_by(100).zip(&mut waiting) {
+        socket.time_left_ms = NonZeroU32::new(left_ms);
+    }
+    for socket in waiting.iter_mut().step_by(3) {
+        socket.local_addr = addr("10.0.3.15");
+    }
+    let all = watched(10, waiting).with(prospects);
+    let connect: Vec<&Prospect> =
+        all.iter().filter(|one| matches!(one.key, PoolKey::Connect { .. })).collect();
+    assert_eq!(connect.len(), 2, "{all:#?}");
+    for found in connect {
+        let hold = found.hold.unwrap();
+        assert!(near(hold.hold_s, 60.001) && hold.closes == 300, "{hold:?}");
+        // Whose connects they were is not known.
+        assert!(found.forecast.is_none() && found.stayed.is_none() && found.crossed.is_none(), "{found:?}");
+    }
 }
 
 #[test]

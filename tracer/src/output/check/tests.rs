@@ -53,6 +53,7 @@ fn pool(netns: u32, laddr: &str, raddr: &str, barred: u32) -> PoolRecord {
         remote_port: Some(5432),
         range: [32_768, 60_999],
         effective: 28_232,
+        held_after_s: None,
         barred,
         peak_barred: barred,
         utilisation: Some(f64::from(barred) / 28_232.0),

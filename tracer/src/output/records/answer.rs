@@ -34,7 +34,11 @@ pub struct PoolRecord {
     pub range: [u16; 2],
     /// Unreserved ports of the range.
     pub effective: u32,
-    /// Ports that this pool cannot use now.
+    /// Of a pool that was nearly full in the window and is among the fullest no longer, mostly since all its sockets
+    /// are gone: when it was as it is told here, at its fullest, in seconds from the beginning of the window. Null of
+    /// the others, which are told as they are now.
+    pub held_after_s: Option<f64>,
+    /// Ports that this pool cannot use.
     pub barred: u32,
     /// Most of them at once, as far as it was looked.
     pub peak_barred: u32,
@@ -54,13 +58,15 @@ pub struct PoolRecord {
     pub sustainable_per_s: Option<f64>,
     /// The same before the first half is full; null also where the search has no halves.
     pub cliff_per_s: Option<f64>,
-    /// The mean hold that they rest on; null where no close was seen.
+    /// The mean hold that they rest on, of all connections to this destination, from whichever local address; null
+    /// where no close was seen.
     pub hold: Option<HoldRecord>,
     /// When it will be full; null where no forecast can be made: nothing was traced, less than ten whole seconds
-    /// were, or growth cannot be told from none.
+    /// were, growth cannot be told from none, or connections go to this destination from several local addresses, of
+    /// which the counts by destination know nothing.
     pub exhausted_in_s: Option<ForecastRecord>,
     /// What searches took before and after the cliff; null where nothing was traced, or where they cannot be told
-    /// from those of other pools.
+    /// from those of other pools: connections go to this destination from several local addresses.
     pub search: Option<PoolSearchRecord>,
     /// Who holds it, as far as that was asked.
     pub holders: Vec<PoolHolderRecord>,

@@ -29,7 +29,8 @@ pub struct Report {
     pub destinations: Vec<DestinationRecord>,
     /// What cannot be told of further processes and destinations.
     pub rows_bound: RowsBound,
-    /// The fullest pools, as they are at the end.
+    /// The fullest pools, as they are at the end; after them those that were nearly full in the window
+    /// and are so no longer (`held_after_s`).
     pub pools: Vec<super::PoolRecord>,
     /// Searches and the candidates that they had to reject.
     pub collisions: CollisionsRecord,

@@ -98,7 +98,7 @@ fn rate(out: &mut String, report: &Report) {
     line(out, "rate", &told);
 }
 
-/// The fullest pool for connect; of a command that was traced alone, the fullest of its own.
+/// The fullest pool for connect that there is at the end; of a command that was traced alone, the fullest of its own.
 fn fullest(report: &Report) -> Option<&PoolRecord> {
     let alone = report.command.as_ref().is_some_and(|command| command.alone);
     let is_own = |pool: &PoolRecord| {
@@ -107,7 +107,8 @@ fn fullest(report: &Report) -> Option<&PoolRecord> {
                 == (Some(pool.netns), pool.remote_addr, pool.remote_port)
         })
     };
-    report.pools.iter().find(|pool| pool.remote_addr.is_some() && (!alone || is_own(pool)))
+    let is_there = |pool: &PoolRecord| pool.remote_addr.is_some() && pool.held_after_s.is_none();
+    report.pools.iter().find(|pool| is_there(pool) && (!alone || is_own(pool)))
 }
 
 /// How the command was told from the rest, where that is not the usual way.

@@ -157,6 +157,17 @@ impl Halves {
         self.half(self.first)
     }
 
+    /// The same with a first half that is full.
+    #[must_use]
+    pub const fn with_full_first(self) -> Self {
+        let of = self.first_half().of;
+        let full = Half { of, barred: of };
+        match self.first {
+            Parity::Even => Self { even: full, ..self },
+            Parity::Odd => Self { odd: full, ..self },
+        }
+    }
+
     /// The one that it takes when the first is full.
     #[must_use]
     pub const fn second_half(&self) -> Half {

@@ -7,12 +7,14 @@ mod message;
 mod reply;
 mod socket;
 mod state;
+mod untold;
 
 use std::path::Path;
 
 pub use reply::{End, Reply, ReplyError, read_reply};
 pub use socket::{Inode, Socket};
 pub use state::State;
+pub use untold::leaves_out_bound;
 
 use self::ask::Diag;
 use super::{Netns, StockError};
@@ -32,7 +34,7 @@ pub const PROTOCOLS: [Protocol; 4] = [Protocol::Tcp, Protocol::Udp, Protocol::Ud
 
 /// The sockets of a namespace, as one dump told them.
 ///
-/// Kernels before 6.8 do not tell TCP sockets that are bound and nothing else.
+/// Kernels before 6.8 do not tell TCP sockets that are bound and nothing else: [`Sockets::bound_untold`].
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Sockets {
     /// In the kernel's order.
@@ -48,6 +50,8 @@ pub struct Sockets {
     /// Protocols that this kernel has, but whose sockets it cannot tell (no `udp_diag`, for one). Of one that it
     /// does not have at all there are no sockets.
     pub untold: Vec<Protocol>,
+    /// This kernel leaves out TCP sockets that are bound and nothing else.
+    pub bound_untold: bool,
 }
 
 impl Sockets {
@@ -64,7 +68,8 @@ impl Sockets {
 
     /// Asks the namespace of this thread.
     pub fn here(proc_root: &Path, protocols: &[Protocol], most: usize) -> Result<Self, StockError> {
-        let mut all = Self { began: monotonic_now(), ..Self::default() };
+        let mut all =
+            Self { began: monotonic_now(), bound_untold: untold::leaves_out_bound_here(), ..Self::default() };
         let mut diag = Diag::open()?;
         for protocol in PROTOCOLS.into_iter().filter(|one| protocols.contains(one)) {
             if !is_there(protocol, proc_root) {
