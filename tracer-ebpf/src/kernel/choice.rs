@@ -205,6 +205,7 @@ impl Choice {
             let mut at = cell(kind, S::USUAL, ResultClass::Ok);
             if self.ret != 0 || protocol != S::USUAL.number() {
                 at = cell(kind, Protocol::of(protocol), ResultClass::of(errno(kind, self.ret)));
+                entry.refused = frozen(&entry.sock);
                 apart();
             }
             return emit::count(self.ids, at);
@@ -233,6 +234,9 @@ impl Choice {
         }
         let event = if is_direct() { emit::reserve() } else { &raw mut entry.record };
         if event.is_null() {
+            if ret != 0 {
+                entry.refused = frozen(&entry.sock);
+            }
             if connects {
                 perturb::exit(entry);
             }
@@ -247,6 +251,7 @@ impl Choice {
         event.error = 0;
         if ret != 0 {
             event.error = errno(event.kind, ret);
+            entry.refused = frozen(&entry.sock);
             apart();
         }
         event.mono_ns = frozen(&entry.exited_ns);

@@ -11,6 +11,8 @@ const S_IFMT: u16 = 0o170_000;
 const S_IFSOCK: u16 = 0o140_000;
 /// `SOCK_DGRAM`.
 const SOCK_DGRAM: u16 = 2;
+/// `IPPROTO_TCP`.
+const IPPROTO_TCP: u16 = 6;
 /// Protocols whose sockets are bound automatically: ICMP, UDP, ICMPv6, UDP-Lite.
 const AUTOBOUND: [u16; 4] = [1, 17, 58, 136];
 
@@ -30,6 +32,14 @@ pub(crate) fn datagram(fd: u64) -> Option<Found> {
     let protocol: u16 = found.socket.read(offset!(sk_protocol))?;
     let kind: u16 = found.socket.read(offset!(sk_type))?;
     (AUTOBOUND.contains(&protocol) && kind == SOCK_DGRAM).then_some(found)
+}
+
+/// The TCP socket behind a descriptor, if it is one.
+#[inline(always)]
+pub(crate) fn tcp(fd: u64) -> Option<Found> {
+    let found = find(fd)?;
+    let protocol: u16 = found.socket.read(offset!(sk_protocol))?;
+    (protocol == IPPROTO_TCP).then_some(found)
 }
 
 /// The socket behind a descriptor.

@@ -51,6 +51,12 @@ pub(crate) struct Slot {
     pub(crate) port_offset: u64,
     /// The entry of our own table when this search was counted there.
     pub(crate) perturb: u64,
+    /// Address of the socket whose search has failed last: its connect need not be told again.
+    pub(crate) refused: u64,
+    /// Address of the socket that this thread is connecting, and of the peer's address, where an exit is to know them.
+    pub(crate) connecting: u64,
+    /// See `connecting`.
+    pub(crate) peer: u64,
     /// Owner of the slot.
     pub(crate) tid: u32,
     /// `table_perturb[index] + (port_offset >> 32)`.

@@ -19,3 +19,4 @@ pub(crate) mod perturb;
 pub(crate) mod release;
 pub(crate) mod sock;
 pub(crate) mod task;
+pub(crate) mod unsearched;

@@ -5,7 +5,7 @@
 //! state ([`refused`]); the end of the system call brings the errno ([`leave`]). The time between is an
 //! upper bound of the search.
 
-use aya_ebpf::helpers::generated::bpf_get_current_task;
+use aya_ebpf::helpers::{bpf_probe_read_user, generated::bpf_get_current_task};
 use tracer_ebpf::abi::{Record, filter::CGROUP, kind, present};
 
 use super::{
@@ -21,6 +21,7 @@ use super::{
     maps::{AUTOBOUND, PENDING, SLOT_COUNT},
     sock::{self, ProbedSock, Socket as _},
     task,
+    unsearched::EADDRNOTAVAIL,
 };
 
 /// Nothing is under way.
@@ -61,10 +62,12 @@ pub(crate) struct Pending {
     pub(crate) local_fixed: u8,
     /// 1 inside a send without an address.
     pub(crate) nameless: u8,
-    /// Always 0.
-    pub(crate) reserved: u8,
-    /// Descriptor of that send.
+    /// 1 inside a connect.
+    pub(crate) connects: u8,
+    /// Descriptor of that send or connect.
     pub(crate) fd: u32,
+    /// Where the address of the peer of that connect lies, in user memory.
+    pub(crate) peer: u64,
 }
 
 /// The slot of a thread.
@@ -98,6 +101,22 @@ pub(crate) fn enter_syscall() {
         slot.stage = IDLE;
         slot.in_syscall = 1;
         slot.nameless = 0;
+        slot.connects = 0;
+    }
+}
+
+/// A connect begins: of a stream socket it is looked at only if it fails without a search ([`leave`]).
+#[inline(always)]
+pub(crate) fn enter_connect(fd: u64, peer: u64) {
+    let Some(ids) = choice::admitted() else { return };
+    if let Some(slot) = slot(ids.tid()) {
+        slot.tid = ids.tid();
+        slot.stage = IDLE;
+        slot.in_syscall = 1;
+        slot.nameless = 0;
+        slot.connects = 1;
+        slot.fd = fd as u32;
+        slot.peer = peer;
     }
 }
 
@@ -111,6 +130,7 @@ pub(crate) fn enter_nameless_send(fd: u64) {
         slot.stage = IDLE;
         slot.in_syscall = 1;
         slot.nameless = 1;
+        slot.connects = 0;
         slot.fd = fd as u32;
     }
 }
@@ -248,6 +268,9 @@ pub(crate) fn leave(ret: i64) {
     if stage == IDLE && slot.nameless != 0 && (errno == EDESTADDRREQ || errno == EAGAIN) {
         return leave_nameless_send(slot, errno);
     }
+    if stage == IDLE && slot.connects != 0 && errno == i32::from(EADDRNOTAVAIL) {
+        return leave_unsearched(slot);
+    }
     if stage != SEARCHING {
         return;
     }
@@ -261,6 +284,24 @@ pub(crate) fn leave(ret: i64) {
         kind::AUTOBIND if errno == EAGAIN => finish(slot, Some(errno), Some(0)),
         _ => {}
     }
+}
+
+/// A connect has failed before it came to a search: no address of the host can be the source.
+#[inline(always)]
+fn leave_unsearched(slot: &mut Pending) {
+    let Some(found) = descriptor::tcp(u64::from(slot.fd)) else { return };
+    let sock = found.socket.0 as u64;
+    let requested = sock::port_of(&found.socket);
+    let kind = if requested == 0 { kind::CONNECT } else { kind::FIXED_CONNECT };
+    begin(&Beginning { sock, kind, requested, local: None, inode: 0 });
+    slot.stage = IDLE;
+    slot.entered_ns = 0;
+    describe(slot);
+    // Both families have the port there.
+    let port = slot.peer.wrapping_add(2) as *const u16;
+    // SAFETY: the helper checks the user address itself.
+    slot.record.remote_port = unsafe { bpf_probe_read_user(port) }.map_or(0, u16::from_be);
+    finish_described(slot, Some(EADDRNOTAVAIL.into()), Some(0));
 }
 
 /// A send without an address has failed: with a port that was not seen before, it has bound its socket

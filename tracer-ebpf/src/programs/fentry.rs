@@ -20,6 +20,7 @@ use crate::kernel::{
     globals::value,
     release,
     sock::{self, TypedSock},
+    unsearched,
 };
 
 /// The socket among the arguments.
@@ -96,6 +97,18 @@ pair! {
         let ret = if arguments == 4 { word!(ctx + 32) } else { word!(ctx + 40) };
         choice::exit_in(turn, Path::Connect, ret as i32, |_| Some(TypedSock::<true>(sock)));
     }
+}
+
+/// `int tcp_v6_connect(struct sock *sk, struct sockaddr *uaddr, int addr_len)`, net/ipv6/tcp_ipv6.c: also fails where
+/// there was no search.
+#[fexit]
+#[inline(always)]
+fn fx_connect6(ctx: FExitContext) -> i32 {
+    if unsearched::is_unavailable(ctx.arg::<u64>(3) as i32) {
+        let peer: *const u8 = ctx.arg(1);
+        unsearched::connect_fails(&TypedSock::<true>(sock!(ctx, 0)), peer as u64);
+    }
+    0
 }
 
 pair! {

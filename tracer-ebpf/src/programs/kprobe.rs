@@ -14,6 +14,7 @@ use crate::kernel::{
     fields::Probed,
     release,
     sock::{self, ProbedSock},
+    unsearched,
 };
 
 /// A pointer among the arguments.
@@ -51,6 +52,26 @@ fn kp_connect(ctx: ProbeContext) -> u32 {
 #[inline(always)]
 fn kr_connect(ctx: RetProbeContext) -> u32 {
     exit(Path::Connect, &ctx);
+    0
+}
+
+/// `tcp_v6_connect`.
+#[kprobe]
+fn kp_connect6(ctx: ProbeContext) -> u32 {
+    unsearched::connect_begins(pointer(&ctx, 0).0 as u64, pointer(&ctx, 1).0 as u64);
+    0
+}
+
+/// Its exit.
+#[kretprobe]
+#[inline(always)]
+fn kr_connect6(ctx: RetProbeContext) -> u32 {
+    if let Some((sock, peer)) = unsearched::connecting()
+        && unsearched::is_unavailable(ctx.ret::<u64>() as i32)
+        && let Some(socket) = ProbedSock::fetch(sock as *const u8)
+    {
+        unsearched::connect_fails(&socket, peer);
+    }
     0
 }
 

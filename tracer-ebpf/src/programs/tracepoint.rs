@@ -118,7 +118,7 @@ fn tp_enter(_ctx: TracePointContext) -> u32 {
 /// cheaper, but UDP-Lite does not call it.)
 #[tracepoint]
 fn tp_enter_conn(ctx: TracePointContext) -> u32 {
-    pending::enter_syscall();
+    pending::enter_connect(arg(&ctx, 0), arg(&ctx, 1));
     pending::begin_datagram(arg(&ctx, 0));
     0
 }

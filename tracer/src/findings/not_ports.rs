@@ -35,7 +35,7 @@ impl Kind {
             is_v6_loopback(refusal.laddr) || (lacks_source(refusal) && is_v6_loopback(refusal.raddr));
         match refusal.cause {
             _ if refusal.errno != Some(Errno::EADDRNOTAVAIL) || refusal.count == 0 => None,
-            Some(Cause::TupleBusy) => Some(Self::TupleBusy),
+            Some(Cause::TupleBusy) if !lacks_source(refusal) => Some(Self::TupleBusy),
             Some(Cause::Exhausted) if !lacks_source(refusal) => None,
             _ if v6_off => Some(Self::NoIpv6),
             Some(Cause::NoAddress) => Some(Self::Foreign),

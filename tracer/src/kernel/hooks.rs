@@ -133,6 +133,7 @@ const fn spare(program: &'static str, target: Target, of: &'static str) -> Hook 
 }
 
 const CONNECT: &[&str] = &["__inet_hash_connect"];
+const CONNECT6: &[&str] = &["tcp_v6_connect"];
 const TCP_PORT: &[&str] = &["inet_csk_get_port"];
 const UDP_PORT: &[&str] = &["udp_lib_get_port"];
 const PING_PORT: &[&str] = &["ping_get_port"];
@@ -147,6 +148,7 @@ const PING_UNHASH: &[&str] = &["ping_unhash"];
 
 const NO_PING: &str = "allocations of ICMP echo sockets";
 const NO_SCTP: &str = "allocations of SCTP sockets";
+const NO_SOURCE: &str = "connects over IPv6 that fail for want of a source address";
 const NO_TW: &str = "whether a connect took a port over from a TIME_WAIT";
 const NO_RELEASE: &str = "releases";
 const NO_TW_RELEASE: &str = "releases by TIME_WAIT";
@@ -161,6 +163,7 @@ const FENTRY: &[Hook] = &[
     required("fx_udp_port", Target::Fexit(UDP_PORT)),
     spare("fx_autobind_2", Target::Fexit(AUTOBIND), "fx_autobind"),
     required("fx_autobind", Target::Fexit(AUTOBIND)),
+    optional("fx_connect6", Target::Fexit(CONNECT6), NO_SOURCE),
     optional("fx_ping_port", Target::Fexit(PING_PORT), NO_PING),
     spare("fe_tw_end_2", Target::Fentry(TW_END), "fe_tw_end"),
     optional("fe_tw_end", Target::Fentry(TW_END), NO_TW),
@@ -189,6 +192,7 @@ const KPROBE: &[Hook] = &[
     required("kr_tcp_port", Target::Kprobe(TCP_PORT)),
     required("kr_udp_port", Target::Kprobe(UDP_PORT)),
     required("kr_autobind", Target::Kprobe(AUTOBIND)),
+    optional("kr_connect6", Target::Kprobe(CONNECT6), NO_SOURCE),
     optional("kr_ping_port", Target::Kprobe(PING_PORT), NO_PING),
     optional("kr_sctp_port", Target::Kprobe(SCTP_PORT), NO_SCTP),
     optional("kp_tw_end", Target::Kprobe(TW_END), NO_TW),
@@ -198,6 +202,7 @@ const KPROBE: &[Hook] = &[
     release("kp_udp_disc", Target::Kprobe(UDP_DISCONNECT), NO_DISCONNECT),
     release("kp_ping_unhash", Target::Kprobe(PING_UNHASH), NO_RELEASE),
     required("kp_connect", Target::Kprobe(CONNECT)),
+    optional("kp_connect6", Target::Kprobe(CONNECT6), NO_SOURCE),
     required("kp_tcp_port", Target::Kprobe(TCP_PORT)),
     required("kp_udp_port", Target::Kprobe(UDP_PORT)),
     required("kp_autobind", Target::Kprobe(AUTOBIND)),
@@ -266,6 +271,10 @@ mod tests {
             let names: Vec<_> = hooks(backend).iter().map(|hook| hook.program).collect();
             for (exit, entry) in [("fx_", "fe_"), ("kr_", "kp_")] {
                 for (at, name) in names.iter().enumerate().filter(|(_, name)| name.starts_with(exit)) {
+                    // It is told all it needs by its arguments.
+                    if *name == "fx_connect6" {
+                        continue;
+                    }
                     let twin = name.replacen(exit, entry, 1);
                     assert!(names[at..].contains(&twin.as_str()), "{twin} does not follow {name}");
                 }
