@@ -1,0 +1,209 @@
+//! What a run looked like from second to second, in bounded memory however long it is.
+//!
+//! Nothing is done for an event: once a second the running totals are compared with those of the second before.
+
+use crate::event::MonoNs;
+
+/// Points that are kept; when they are full, neighbours become one.
+pub const MOST_POINTS: usize = 600;
+/// Pools whose course is kept.
+pub const MOST_TRACKED: usize = 16;
+
+const SECOND_NS: u64 = 1_000_000_000;
+
+/// Allocations, failed ones included, and failures.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Count {
+    /// Ports asked for.
+    pub allocations: u64,
+    /// Of these, the refused.
+    pub failures: u64,
+}
+
+impl Count {
+    fn add(&mut self, other: Self) {
+        self.allocations = self.allocations.saturating_add(other.allocations);
+        self.failures = self.failures.saturating_add(other.failures);
+    }
+
+    fn since(self, before: Self) -> Self {
+        Self {
+            allocations: self.allocations.saturating_sub(before.allocations),
+            failures: self.failures.saturating_sub(before.failures),
+        }
+    }
+
+    /// The part of a second, of `seconds` over which it is spread; the parts add up to the whole.
+    fn part(self, at: u64, seconds: u64) -> Self {
+        let part = |all: u64| all / seconds + u64::from(at < all % seconds);
+        Self { allocations: part(self.allocations), failures: part(self.failures) }
+    }
+}
+
+/// The course of a pool.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Track<K> {
+    /// The pool.
+    pub key: K,
+    /// Its highest utilisation.
+    pub peak: f32,
+    /// The highest utilisation of each point; none where nobody looked, or the pool was not followed yet. It may end
+    /// before the counts do.
+    pub shares: Vec<Option<f32>>,
+}
+
+/// Counts of each step, and the course of the fullest pools.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Series<K> {
+    start: MonoNs,
+    step_s: u64,
+    /// Seconds that are over and in the counts.
+    seconds: u64,
+    counts: Vec<Count>,
+    last: Count,
+    tracks: Vec<Track<K>>,
+}
+
+impl<K: Clone + PartialEq> Series<K> {
+    /// Nothing seen yet.
+    #[must_use]
+    pub const fn new(start: MonoNs) -> Self {
+        let last = Count { allocations: 0, failures: 0 };
+        Self { start, step_s: 1, seconds: 0, counts: Vec::new(), last, tracks: Vec::new() }
+    }
+
+    /// Seconds of a point.
+    #[must_use]
+    pub const fn step_s(&self) -> u64 {
+        self.step_s
+    }
+
+    /// The counts of the points; the sums are exact.
+    #[must_use]
+    pub fn counts(&self) -> &[Count] {
+        &self.counts
+    }
+
+    /// The fullest pools, in no order.
+    #[must_use]
+    pub fn tracks(&self) -> &[Track<K>] {
+        &self.tracks
+    }
+
+    /// Takes the running totals, if a second has ended since they were taken last. Where several have, what came in
+    /// them is spread evenly.
+    pub fn sample(&mut self, at: MonoNs, totals: impl FnOnce() -> Count) {
+        let now = self.second(at);
+        let Some(passed) = now.checked_sub(self.seconds).filter(|passed| *passed != 0) else { return };
+        let totals = totals();
+        let risen = totals.since(self.last);
+        for part in 0..passed {
+            self.put(self.seconds + part, risen.part(part, passed));
+        }
+        self.last = totals;
+        self.seconds = now;
+    }
+
+    /// Takes the totals at the end, in the middle of a second.
+    pub fn end(&mut self, at: MonoNs, totals: Count) {
+        self.sample(at, || totals);
+        let rest = totals.since(self.last);
+        self.last = totals;
+        // What comes after the last whole second has a place of its own only if anything came.
+        if rest != Count::default() {
+            self.put(self.seconds, rest);
+        }
+    }
+
+    /// Takes the utilisation of pools as it was found. Where `all` of the pools were looked at, the others are empty.
+    pub fn look(&mut self, at: MonoNs, found: impl Iterator<Item = (K, f32)>, all: bool) {
+        let point = self.point(self.second(at));
+        let mut seen = vec![false; self.tracks.len()];
+        for (key, share) in found.filter(|(_, share)| *share > 0.0) {
+            match self.tracks.iter().position(|track| track.key == key) {
+                Some(known) => {
+                    raise(self.tracks.get_mut(known), point, share);
+                    seen.get_mut(known).into_iter().for_each(|seen| *seen = true);
+                }
+                None => self.follow(key, point, share, &mut seen),
+            }
+        }
+        for (track, _) in self.tracks.iter_mut().zip(seen).filter(|(_, seen)| all && !seen) {
+            raise(Some(track), point, 0.0);
+        }
+    }
+
+    /// Follows a pool from now on, in the place of the emptiest one if there is no other.
+    fn follow(&mut self, key: K, point: usize, share: f32, seen: &mut Vec<bool>) {
+        let mut track = Track { key, peak: 0.0, shares: Vec::new() };
+        raise(Some(&mut track), point, share);
+        if self.tracks.len() < MOST_TRACKED {
+            self.tracks.push(track);
+            seen.push(true);
+            return;
+        }
+        let emptiest =
+            self.tracks.iter_mut().zip(seen).min_by(|(one, _), (other, _)| one.peak.total_cmp(&other.peak));
+        if let Some((emptiest, seen)) = emptiest.filter(|(emptiest, _)| emptiest.peak < share) {
+            *emptiest = track;
+            *seen = true;
+        }
+    }
+
+    fn second(&self, at: MonoNs) -> u64 {
+        at.0.saturating_sub(self.start.0) / SECOND_NS
+    }
+
+    fn put(&mut self, second: u64, count: Count) {
+        let point = self.point(second);
+        if self.counts.len() <= point {
+            self.counts.resize(point + 1, Count::default());
+        }
+        if let Some(sum) = self.counts.get_mut(point) {
+            sum.add(count);
+        }
+    }
+
+    /// The point of a second, for which there is room.
+    fn point(&mut self, second: u64) -> usize {
+        loop {
+            let point = usize::try_from(second / self.step_s).unwrap_or(usize::MAX);
+            if point < MOST_POINTS {
+                return point;
+            }
+            self.halve();
+        }
+    }
+
+    /// Makes two neighbours one.
+    fn halve(&mut self) {
+        self.step_s = self.step_s.saturating_mul(2);
+        self.counts = self
+            .counts
+            .chunks(2)
+            .map(|pair| {
+                let mut sum = Count::default();
+                pair.iter().for_each(|one| sum.add(*one));
+                sum
+            })
+            .collect();
+        for track in &mut self.tracks {
+            let higher = |pair: &[Option<f32>]| pair.iter().flatten().copied().reduce(f32::max);
+            track.shares = track.shares.chunks(2).map(higher).collect();
+        }
+    }
+}
+
+fn raise<K>(track: Option<&mut Track<K>>, point: usize, share: f32) {
+    let Some(track) = track else { return };
+    track.peak = track.peak.max(share);
+    if track.shares.len() <= point {
+        track.shares.resize(point + 1, None);
+    }
+    if let Some(highest) = track.shares.get_mut(point) {
+        *highest = Some(highest.unwrap_or(0.0).max(share));
+    }
+}
+
+#[cfg(test)]
+mod tests;
