@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// Findings that are shown; more would hide the worst.
-const MOST: usize = 40;
+const MOST: usize = 20;
 /// Findings that are open from the start.
 const OPEN: usize = 3;
 

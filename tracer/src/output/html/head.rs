@@ -2,7 +2,10 @@
 
 use jiff::Timestamp;
 
-use super::parts::{shown, told};
+use super::{
+    parts::{shown, told},
+    settings::filters,
+};
 use crate::output::{
     records::{FindingRecord, Report},
     report::{fullest, grouped, per_second, share},
@@ -73,7 +76,7 @@ fn facts(report: &Report) -> Vec<String> {
     let what = match &report.command {
         Some(command) if command.alone => format!("command {}", command.name),
         _ if header.filters.is_empty() => "whole host".to_owned(),
-        _ => "filtered".to_owned(),
+        _ => format!("filtered: {}", filters(header).join(" ")),
     };
     let window = &report.window;
     let facts = [

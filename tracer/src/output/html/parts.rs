@@ -12,7 +12,7 @@ pub(super) fn shown(text: &str) -> String {
 
 /// Our own sentences, which may have such text in them.
 pub(super) fn told(text: &str) -> String {
-    escape(&cut(text, 20 * MOST_LETTERS)).into_owned()
+    escape(&cut(text, 4 * MOST_LETTERS)).into_owned()
 }
 
 /// A section of the page.

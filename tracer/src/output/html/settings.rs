@@ -5,13 +5,13 @@ use super::{
     parts::{Cell, Section, Table, columns, shown, told},
 };
 use crate::output::{
-    records::{FilterValue, Report, SpaceRecord},
+    records::{FilterValue, Header, Report, SpaceRecord},
     report::grouped,
 };
 
 /// Namespaces that are shown.
 const MOST_SPACES: usize = 50;
-/// Letters of a list of reserved ports that are shown.
+/// What stands for what is not known.
 const UNKNOWN: &str = "-";
 
 pub(super) fn accounts(report: &Report) -> Section {
@@ -114,13 +114,19 @@ fn space(space: &SpaceRecord) -> Vec<Cell> {
     ]
 }
 
+/// The filters as they were given.
+pub(super) fn filters(header: &Header) -> Vec<String> {
+    let given = header.filters.iter().filter_map(|(name, value)| match value {
+        FilterValue::Set(true) => Some(format!("--{name}")),
+        FilterValue::Set(false) => None,
+        FilterValue::Any(any) => Some(format!("--{name} {}", any.join(","))),
+    });
+    given.collect()
+}
+
 fn tracing(report: &Report) -> Table {
     let header = &report.header;
     let list = |list: &[String]| if list.is_empty() { "none".to_owned() } else { list.join(", ") };
-    let filters = header.filters.iter().map(|(name, value)| match value {
-        FilterValue::Set(set) => format!("--{name} {set}"),
-        FilterValue::Any(any) => format!("--{name} {}", any.join(",")),
-    });
     let hooks = header.hooks.iter().filter(|hook| hook.reason.is_some()).map(|hook| {
         format!("{}: {} ({})", hook.hook, hook.verdict, hook.reason.as_deref().unwrap_or_default())
     });
@@ -131,7 +137,7 @@ fn tracing(report: &Report) -> Table {
         ("backend", header.backend.clone()),
         ("not seen by it", list(&header.fields_unavailable)),
         ("bounds or estimates", list(&header.fields_approximate)),
-        ("filters", list(&filters.collect::<Vec<_>>())),
+        ("filters", list(&filters(header))),
         ("hooks that are not attached", list(&hooks.collect::<Vec<_>>())),
         ("ring", format!("{} bytes", grouped(header.buffer_bytes))),
         (

@@ -38,7 +38,7 @@ fn processes(report: &Report) -> Table {
 }
 
 fn process(process: &ProcessRecord) -> Cell {
-    Cell { text: shown(&process_name(process)), ..Cell::default() }.below(process.exe.as_deref().map(shown))
+    Cell { text: process_name(process), ..Cell::default() }.below(process.exe.as_deref().map(shown))
 }
 
 fn destinations(report: &Report) -> Table {

@@ -43,13 +43,15 @@ pub(in super::super) fn searches(report: &Report, times: &[(u64, u64)]) -> Resul
     };
     let bars = bars.get(first..=last).unwrap_or_default();
     let all: u64 = bars.iter().map(|(_, count)| count).sum();
-    let time = |ns: Option<u64>| ns.map_or_else(|| "not known".to_owned(), duration_ns);
+    let time = |ns: Option<u64>| {
+        ns.map_or_else(|| "not told by so few".to_owned(), |ns| format!("{bound}{}", duration_ns(ns)))
+    };
     section.sentences.push(format!(
-        "{} searches that found a port: median {bound}{}, 99 % {bound}{}, longest {bound}{}.{}",
+        "{} searches that found a port: median {}, 99 % {}, longest {}.{}",
         grouped(all),
         time(search.found_ns.p50),
         time(search.found_ns.p99),
-        duration_ns(search.found_ns.max),
+        time(Some(search.found_ns.max)),
         match search.failed_mean_ns {
             Some(mean) => {
                 format!(
@@ -156,7 +158,10 @@ fn given(section: &mut Section, report: &Report) -> Result<(), PageError> {
         legend.push(Entry { key: Key::Hatch, text: "reserved: never given".to_owned() });
     }
     if !found.hot_ports.is_empty() {
-        legend.push(Entry { key: Key::Hot, text: "a port given far more often than others".to_owned() });
+        legend.push(Entry {
+            key: Key::Hot,
+            text: "given far more often than others, or right behind reserved ones".to_owned(),
+        });
     }
     section.charts.push(Chart {
         id: "given",

@@ -62,7 +62,7 @@ impl Plot<'_> {
         let area = SVGBackend::with_string(svg, (WIDTH, self.height)).into_drawing_area();
         let mut chart = ChartBuilder::on(&area)
             .margin_top(8)
-            .margin_right(16)
+            .margin_right(28)
             .x_label_area_size(24)
             .y_label_area_size(LEFT)
             .build_cartesian_2d(self.across, self.up)

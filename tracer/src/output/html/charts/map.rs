@@ -31,8 +31,9 @@ pub(super) fn add(section: &mut Section, netns: &str, map: &PortMap) {
         top += 16;
         body.push_str(&format!("<text x=\"0\" y=\"{}\">{label}: {told}</text>", top - 2));
         top += 4;
-        for row in cells(map, *half, each).chunks(ACROSS) {
-            if let Some((first, _)) = row.first() {
+        for (at, row) in cells(map, *half, each).chunks(ACROSS).enumerate() {
+            // Letters are taller than cells.
+            if let Some((first, _)) = row.first().filter(|_| at % 2 == 0) {
                 body.push_str(&format!(
                     "<text x=\"{}\" y=\"{}\" text-anchor=\"end\">{first}</text>",
                     LEFT - 8,
