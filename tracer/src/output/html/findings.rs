@@ -6,11 +6,16 @@ use super::{
 };
 use crate::{
     enrich::misleads,
-    output::records::{CommandRecord, FindingRecord, Report, SpaceRecord},
+    output::{
+        escape,
+        records::{CommandRecord, FindingRecord, Report, SpaceRecord},
+    },
 };
 
 /// Findings that are shown; more would hide the worst.
 const MOST: usize = 20;
+/// Bytes of a command that is shown; a list of reserved ports may have thousands.
+const LONGEST_COMMAND: usize = 4_000;
 /// Findings that are open from the start.
 const OPEN: usize = 3;
 
@@ -124,21 +129,29 @@ fn without_command(advice: &str, command: &CommandRecord) -> String {
 }
 
 fn command_view(command: &CommandRecord, spaces: &[SpaceRecord]) -> CommandView {
-    // What misleads a reader is shown, and then it is not what would be run.
-    let copies = !command.run.chars().any(misleads);
-    let line = |label: &str, text: &str, is_command| LineView {
-        label: label.to_owned(),
-        text: told(text),
-        is_command,
-    };
+    let (run, copies) = to_run(&command.run);
+    let line = |label: &str, text: String, is_command| LineView { label: label.to_owned(), text, is_command };
+    let whole = |text: &String| to_run(text).0;
     let space = command.netns.map(|netns| {
         let space = spaces.iter().find(|space| space.state.id == netns);
         space.map_or_else(|| format!("net:[{netns}]"), |space| format!("{} (net:[{netns}])", space.label))
     });
     let mut lines: Vec<LineView> = Vec::new();
-    lines.extend(command.risk.as_ref().map(|risk| line("risk", risk, false)));
-    lines.extend(command.undo.as_ref().map(|undo| line("to undo", undo, true)));
-    lines.extend(command.persist.as_ref().map(|persist| line("to make it last", persist, false)));
-    lines.extend(space.map(|space| line("network namespace", &space, false)));
-    CommandView { run: if copies { command.run.clone() } else { told(&command.run) }, copies, lines }
+    lines.extend(command.risk.as_ref().map(|risk| line("risk", told(risk), false)));
+    lines.extend(command.undo.as_ref().map(|undo| line("to undo", whole(undo), true)));
+    lines.extend(command.persist.as_ref().map(|persist| line("to make it last", whole(persist), false)));
+    lines.extend(space.map(|space| line("network namespace", told(&space), false)));
+    CommandView { run, copies, lines }
+}
+
+/// A command as it is shown, and whether that is what would be run. One that is cut would do something else.
+fn to_run(command: &str) -> (String, bool) {
+    if command.len() > LONGEST_COMMAND {
+        return ("too long for a page: -o json has this command".to_owned(), false);
+    }
+    if command.chars().any(misleads) {
+        (escape(command).into_owned(), false)
+    } else {
+        (command.to_owned(), true)
+    }
 }

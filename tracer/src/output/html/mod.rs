@@ -23,7 +23,7 @@ use crate::stock::PortMap;
 const STYLE: &str = include_str!("../../../templates/report/page.css");
 const SCRIPT: &str = include_str!("../../../templates/report/page.js");
 /// By these the policy of the page knows its own style and script; a test holds them to the files.
-const STYLE_HASH: &str = "sha256-cl5HiSZetPJW3cpbb7tTd0RZFXgA7EyiMm4Skk84bkM=";
+const STYLE_HASH: &str = "sha256-pDlPeQp0qpGHe2wkExWOw1Keo/Tf7rLTjlRvaQp8P8o=";
 const SCRIPT_HASH: &str = "sha256-dvKgpKcbtIcIYe+ILnX8KXortmQr5wAqc2+YIN6oG+c=";
 
 /// What a page shows beside the report.
@@ -103,7 +103,7 @@ pub fn page(report: &Report, exhibits: &Exhibits) -> Result<String, PageError> {
     let mut sections = vec![charts::course(report, &exhibits.timeline)?];
     sections.push(charts::searches(report, &exhibits.search_times)?);
     sections.push(charts::ports(report, exhibits)?);
-    sections.push(tables::section(report, exhibits));
+    sections.push(tables::section(report));
     sections.push(settings::accounts(report));
     sections.push(settings::section(report, exhibits));
     let page = Page {

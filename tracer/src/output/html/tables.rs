@@ -1,9 +1,6 @@
 //! Who asked, for whom, and from which pools.
 
-use super::{
-    Exhibits,
-    parts::{Cell, Section, Table, columns, shown},
-};
+use super::parts::{Cell, Section, Table, columns, shown};
 use crate::output::{
     records::{DestinationRecord, PoolRecord, ProcessRecord, Report, RowRecord},
     report::{destination_name, duration_ns, grouped, per_second, process_name, share},
@@ -13,11 +10,19 @@ use crate::output::{
 /// Pools that are shown.
 const MOST_POOLS: usize = 50;
 
-pub(super) fn section(report: &Report, exhibits: &Exhibits) -> Section {
+pub(super) fn section(report: &Report) -> Section {
+    let all = [
+        (processes(report), "No process asked for a port."),
+        (destinations(report), "No destination was named."),
+        (pools(report), "No pool holds a port at the end."),
+    ];
+    let (tables, empty): (Vec<_>, Vec<_>) = all.into_iter().partition(|(table, _)| !table.rows.is_empty());
+    let tables = tables.into_iter().map(|(table, _)| table).collect();
     Section {
         id: "who",
         title: "Processes, destinations, pools",
-        tables: vec![processes(report), destinations(report), pools(report, exhibits)],
+        sentences: empty.iter().map(|(_, told)| (*told).to_owned()).collect(),
+        tables,
         ..Section::default()
     }
 }
@@ -93,12 +98,11 @@ fn other<'a>(report: &Report, rows: impl Iterator<Item = &'a RowRecord>) -> Vec<
     cells
 }
 
-fn pools(report: &Report, exhibits: &Exhibits) -> Table {
+fn pools(report: &Report) -> Table {
     let held: Vec<&PoolRecord> =
         report.pools.iter().filter(|pool| pool.barred != 0 || pool.peak_barred != 0).collect();
     let rows = held.iter().take(MOST_POOLS).map(|pool| pool_row(report, pool)).collect();
     let more = held.len().saturating_sub(MOST_POOLS);
-    let empty = if exhibits.spaces.is_empty() { "" } else { "No pool holds a port." };
     Table {
         id: "pools",
         caption: "Pools at the end, the fullest first".to_owned(),
@@ -110,7 +114,6 @@ fn pools(report: &Report, exhibits: &Exhibits) -> Table {
         rows,
         foot: Vec::new(),
         note: match more {
-            0 if held.is_empty() => Some(empty.to_owned()),
             0 => None,
             more => {
                 Some(format!("{} more pools, none of them fuller (-o json has them).", grouped(more as u64)))

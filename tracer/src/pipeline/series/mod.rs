@@ -33,9 +33,12 @@ impl Count {
         }
     }
 
-    /// The part of a second, of `seconds` over which it is spread; the parts add up to the whole.
-    fn part(self, at: u64, seconds: u64) -> Self {
-        let part = |all: u64| all / seconds + u64::from(at < all % seconds);
+    /// What of it came within `passed` of `all` nanoseconds, if it came evenly.
+    fn within(self, passed: u64, all: u64) -> Self {
+        let part = |count: u64| {
+            let product = u128::from(count) * u128::from(passed.min(all));
+            u64::try_from(product / u128::from(all.max(1))).unwrap_or(count)
+        };
         Self { allocations: part(self.allocations), failures: part(self.failures) }
     }
 }
@@ -57,10 +60,10 @@ pub struct Track<K> {
 pub struct Series<K> {
     start: MonoNs,
     step_s: u64,
-    /// Seconds that are over and in the counts.
-    seconds: u64,
     counts: Vec<Count>,
+    /// The totals when they were last taken, and when that was.
     last: Count,
+    last_at: MonoNs,
     tracks: Vec<Track<K>>,
 }
 
@@ -69,7 +72,7 @@ impl<K: Clone + PartialEq> Series<K> {
     #[must_use]
     pub const fn new(start: MonoNs) -> Self {
         let last = Count { allocations: 0, failures: 0 };
-        Self { start, step_s: 1, seconds: 0, counts: Vec::new(), last, tracks: Vec::new() }
+        Self { start, step_s: 1, counts: Vec::new(), last, last_at: start, tracks: Vec::new() }
     }
 
     /// Seconds of a point.
@@ -90,29 +93,32 @@ impl<K: Clone + PartialEq> Series<K> {
         &self.tracks
     }
 
-    /// Takes the running totals, if a second has ended since they were taken last. Where several have, what came in
-    /// them is spread evenly.
+    /// Takes the running totals, if another second has begun since they were taken last. What came since is spread
+    /// evenly over the seconds since.
     pub fn sample(&mut self, at: MonoNs, totals: impl FnOnce() -> Count) {
-        let now = self.second(at);
-        let Some(passed) = now.checked_sub(self.seconds).filter(|passed| *passed != 0) else { return };
-        let totals = totals();
-        let risen = totals.since(self.last);
-        for part in 0..passed {
-            self.put(self.seconds + part, risen.part(part, passed));
+        if self.second(at) > self.second(self.last_at) {
+            self.end(at, totals());
         }
-        self.last = totals;
-        self.seconds = now;
     }
 
-    /// Takes the totals at the end, in the middle of a second.
+    /// Takes the totals in the middle of a second, as at the end.
     pub fn end(&mut self, at: MonoNs, totals: Count) {
-        self.sample(at, || totals);
-        let rest = totals.since(self.last);
-        self.last = totals;
-        // What comes after the last whole second has a place of its own only if anything came.
-        if rest != Count::default() {
-            self.put(self.seconds, rest);
+        let (first, last) = (self.second(self.last_at), self.second(at));
+        let risen = totals.since(self.last);
+        let all = at.0.saturating_sub(self.last_at.0);
+        let mut before = Count::default();
+        for second in first..=last {
+            let over = self.end_of(second).saturating_sub(self.last_at.0);
+            let until = if second == last { risen } else { risen.within(over, all) };
+            let part = until.since(before);
+            before = until;
+            // A second that has only begun has a place of its own when anything has come in it.
+            if second != last || part != Count::default() {
+                self.put(second, part);
+            }
         }
+        self.last = totals;
+        self.last_at = self.last_at.max(at);
     }
 
     /// Takes the utilisation of pools as it was found. Where `all` of the pools were looked at, the others are empty.
@@ -135,23 +141,34 @@ impl<K: Clone + PartialEq> Series<K> {
 
     /// Follows a pool from now on, in the place of the emptiest one if there is no other.
     fn follow(&mut self, key: K, point: usize, share: f32, seen: &mut Vec<bool>) {
+        let place = if self.tracks.len() < MOST_TRACKED {
+            self.tracks.len()
+        } else {
+            let places = self.tracks.iter().enumerate();
+            let emptiest = places.min_by(|(_, one), (_, other)| one.peak.total_cmp(&other.peak));
+            match emptiest {
+                Some((place, track)) if track.peak < share => place,
+                _ => return,
+            }
+        };
         let mut track = Track { key, peak: 0.0, shares: Vec::new() };
         raise(Some(&mut track), point, share);
-        if self.tracks.len() < MOST_TRACKED {
-            self.tracks.push(track);
-            seen.push(true);
-            return;
-        }
-        let emptiest =
-            self.tracks.iter_mut().zip(seen).min_by(|(one, _), (other, _)| one.peak.total_cmp(&other.peak));
-        if let Some((emptiest, seen)) = emptiest.filter(|(emptiest, _)| emptiest.peak < share) {
-            *emptiest = track;
-            *seen = true;
+        match self.tracks.get_mut(place).zip(seen.get_mut(place)) {
+            Some((old, seen)) => (*old, *seen) = (track, true),
+            None => {
+                self.tracks.push(track);
+                seen.push(true);
+            }
         }
     }
 
     fn second(&self, at: MonoNs) -> u64 {
         at.0.saturating_sub(self.start.0) / SECOND_NS
+    }
+
+    /// When a second is over.
+    fn end_of(&self, second: u64) -> u64 {
+        self.start.0.saturating_add(second.saturating_add(1).saturating_mul(SECOND_NS))
     }
 
     fn put(&mut self, second: u64, count: Count) {

@@ -200,6 +200,17 @@ fn a_command_that_would_mislead_is_shown_and_not_offered_to_be_copied() {
 }
 
 #[test]
+fn a_command_is_shown_whole_or_not_at_all() {
+    let ports = |count: usize| vec!["40000"; count].join(",");
+    let mut report = report();
+    report.findings[0].commands[0].run = ports(600);
+    report.findings[0].commands[0].undo = Some(ports(60_000));
+    let page = made(&report, &exhibits());
+    assert!(page.contains(&format!("<code>{}</code>", ports(600))));
+    assert!(page.contains("<code>too long for a page: -o json has this command</code>"));
+}
+
+#[test]
 fn nothing_outside_of_the_page_is_named() {
     let page = made(&report(), &exhibits());
     let attributes = [" src=", " href=", "url(http", "@import", " style=", " onclick="];

@@ -19,6 +19,8 @@ use crate::{
 };
 
 const HEIGHT: u32 = 170;
+/// Times the median from which on a port has a mark.
+const HOT: f64 = 5.0;
 
 /// The bar of a time: up to 1, 2, 5 … of each power of ten.
 fn edges() -> impl Iterator<Item = u64> {
@@ -79,7 +81,7 @@ pub(in super::super) fn searches(report: &Report, times: &[(u64, u64)]) -> Resul
         across: Marks::new(0.0..real(bars.len() as u64), (0..=bars.len() as u64).map(real)),
         up: Marks::up_to(real(most)),
         across_says: &says,
-        up_says: &|count| format!("{count:.0}"),
+        up_says: &super::canvas::count,
         shapes: shapes.collect(),
     };
     section.charts.push(Chart {
@@ -141,7 +143,10 @@ fn given(section: &mut Section, report: &Report) -> Result<(), PageError> {
             shapes.push(Shape::Bar(0, (f64::from(*low) + gap, 0.0), (f64::from(*high) - gap, real(*count))));
         }
     }
-    shapes.extend(found.hot_ports.iter().map(|hot| Shape::Hot(f64::from(hot.port))));
+    let hot = found.hot_ports.iter().filter(|hot| hot.to_median.is_some_and(|ratio| ratio >= HOT));
+    let hot: Vec<Shape> = hot.map(|hot| Shape::Hot(f64::from(hot.port))).collect();
+    let any_hot = !hot.is_empty();
+    shapes.extend(hot);
     let marks =
         (0..=8).map(|eighth| f64::from(*first) + f64::from(end - 1 - first) * f64::from(eighth) / 8.0);
     let plot = Plot {
@@ -149,7 +154,7 @@ fn given(section: &mut Section, report: &Report) -> Result<(), PageError> {
         across: Marks::new(f64::from(*first)..f64::from(*end), marks.map(f64::round)),
         up,
         across_says: &|port| format!("{port:.0}"),
-        up_says: &|count| format!("{count:.0}"),
+        up_says: &super::canvas::count,
         shapes,
     };
     let all: u64 = found.counts.iter().sum();
@@ -157,10 +162,10 @@ fn given(section: &mut Section, report: &Report) -> Result<(), PageError> {
     if !holes.is_empty() {
         legend.push(Entry { key: Key::Hatch, text: "reserved: never given".to_owned() });
     }
-    if !found.hot_ports.is_empty() {
+    if any_hot {
         legend.push(Entry {
             key: Key::Hot,
-            text: "given far more often than others, or right behind reserved ones".to_owned(),
+            text: format!("given at least {HOT} times as often as the median port"),
         });
     }
     section.charts.push(Chart {

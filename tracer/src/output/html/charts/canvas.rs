@@ -10,6 +10,7 @@ use plotters::{
 };
 
 use super::{super::PageError, marks::Marks};
+use crate::output::report::grouped;
 
 /// Columns of the drawing.
 pub(super) const WIDTH: u32 = 960;
@@ -22,6 +23,12 @@ const GRID: RGBColor = RGBColor(0xe0, 0xe0, 0xe0);
 /// The colour that stands for a class.
 const fn class(number: u8) -> RGBColor {
     RGBColor(0, 1, number)
+}
+
+/// A mark that counts.
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a mark of an axis")]
+pub(super) fn count(mark: f64) -> String {
+    grouped(mark.round().max(0.0) as u64)
 }
 
 /// Something between the axes.

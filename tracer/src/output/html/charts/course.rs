@@ -15,6 +15,8 @@ use crate::output::{
     report::{grouped, share},
 };
 
+/// Utilisation below which a line would lie on its axis.
+const WORTH_A_CHART: f32 = 0.02;
 /// Lines that can be told apart.
 const LINES: [u8; 5] = [2, 3, 4, 5, 6];
 
@@ -22,7 +24,7 @@ pub(in super::super) fn course(report: &Report, timeline: &Timeline) -> Result<S
     let clock = Clock::of(report);
     let mut section = Section { id: "course", title: "How it went", ..Section::default() };
     let failures: u64 = timeline.steps.iter().map(|step| step.failures).sum();
-    if timeline.steps.is_empty() {
+    if timeline.steps.iter().all(|step| step.allocations == 0) {
         section.sentences.push("No port was asked for.".to_owned());
     } else {
         let rate = |step: &Step| step.allocations;
@@ -34,7 +36,11 @@ pub(in super::super) fn course(report: &Report, timeline: &Timeline) -> Result<S
             section.charts.push(counts(timeline, &clock, "refused", "Ports refused, per second", 1, rate)?);
         }
     }
-    if !timeline.pools.is_empty() {
+    let highest = timeline.pools.iter().flat_map(|pool| &pool.shares).flatten().copied().reduce(f32::max);
+    if highest.is_some_and(|highest| highest < WORTH_A_CHART) {
+        let highest = share(highest.map(f64::from));
+        section.sentences.push(format!("No pool was seen with more than {highest} of its ports held."));
+    } else if highest.is_some() {
         section.charts.push(pools(timeline, &clock)?);
     }
     if timeline.step_s > 1 {
@@ -76,8 +82,9 @@ impl Clock {
     #[expect(clippy::cast_possible_truncation, reason = "seconds of a run")]
     fn says(&self, at: f64) -> String {
         let Some(began) = self.began else { return format!("+{at:.0} s") };
-        let time =
-            Timestamp::from_second((began.as_millisecond() + (at * 1e3).round() as i64).div_euclid(1_000));
+        // A mark on a whole second may be a little less than that by its fractions.
+        let micros = began.as_microsecond() + (at * 1e6).round() as i64 + 2;
+        let time = Timestamp::from_second(micros.div_euclid(1_000_000));
         time.map_or_else(|_far| format!("+{at:.0} s"), |time| time.strftime("%H:%M:%S").to_string())
     }
 
@@ -121,17 +128,18 @@ fn counts(
         across: clock.marks(),
         up: Marks::up_to(most),
         across_says: &|at| clock.says(at),
-        up_says: &|rate| format!("{rate:.0}"),
+        up_says: &super::canvas::count,
         shapes,
     };
     Ok(Chart {
         id,
         title: title.to_owned(),
         description: format!(
-            "{} in {:.1} seconds; most at {} UTC, {most:.0} a second.",
+            "{} in {:.1} seconds; most at {} UTC, {} a second.",
             grouped(sum),
             clock.seconds,
-            clock.says(when)
+            clock.says(when),
+            super::canvas::count(most)
         ),
         legend: Vec::new(),
         width: WIDTH,

@@ -21,6 +21,11 @@ const ACROSS: usize = 72;
 const ROWS: usize = 8;
 
 pub(super) fn add(section: &mut Section, netns: &str, map: &PortMap) {
+    section.sentences.push(told(&title(map, netns)));
+    // Hundreds of free cells say no more than that sentence.
+    if map.key.is_none() && map.reserved.is_empty() && map.listening.is_empty() {
+        return;
+    }
     let halves = halves(map);
     let each = ports_each(map, ACROSS * ROWS);
     let (mut body, mut top) = (String::new(), 0);
@@ -71,7 +76,6 @@ pub(super) fn add(section: &mut Section, netns: &str, map: &PortMap) {
         height: top,
         body,
     });
-    section.sentences.push(told(&title(map, netns)));
     section.folded.push(Table {
         id: "halves",
         caption: "The numbers of the map".to_owned(),
