@@ -27,7 +27,8 @@ fn a_browser_shows_what_was_counted_and_sorts_it(live: &Live) -> Result<()> {
     }
     let workload = program::workload()?;
     let workload = workload.to_str().context("a path that is no text")?;
-    let page = live.scratch().file("report.html");
+    // The browser goes by the ending.
+    let page = live.scratch().path().join("report.html");
     let path = page.to_str().context("a path that is no text")?;
     // Two processes, the busier one last.
     let twice = format!("'{workload}' connects --count 30 && '{workload}' connects --count 50");

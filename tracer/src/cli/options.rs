@@ -106,7 +106,7 @@ pub(super) fn report_format(word: &str) -> Result<Format, String> {
     match word {
         "html" => Ok(Format::Html),
         "text" | "json" | "csv" => format(word),
-        _ if word.ends_with(".html") => {
+        _ if std::path::Path::new(word).extension().is_some_and(|end| end.eq_ignore_ascii_case("html")) => {
             Err(format!("-o takes a format; to write a page to the file '{word}' use -o html -w {word}"))
         }
         _ if word.contains(['/', '.']) => format(word),

@@ -72,24 +72,25 @@ pub(super) fn section(report: &Report, exhibits: &Exhibits) -> Section {
                 sorts: true,
                 columns: columns(
                     &["Namespace", "Range", "Reserved"],
-                    &[
-                        "Usable",
-                        "tw_reuse",
-                        "reuse delay",
-                        "timestamps",
-                        "fin_timeout",
-                        "max tw",
-                        "TIME_WAITs",
-                    ],
+                    &["Usable", "tw reuse", "time stamps", "fin timeout", "max tw buckets", "TIME WAITs"],
                 ),
                 rows: exhibits.spaces.iter().take(MOST_SPACES).map(space).collect(),
-                note: (more != 0).then(|| format!("{more} more namespaces (check -o json has them).")),
+                note: Some(notes(more)),
                 ..Table::default()
             },
             tracing(report),
         ],
         ..Section::default()
     }
+}
+
+fn notes(more: usize) -> String {
+    let more =
+        if more == 0 { String::new() } else { format!("{more} more namespaces (check -o json has them). ") };
+    format!(
+        "{more}The settings are tcp_tw_reuse with tcp_tw_reuse_delay, tcp_timestamps, tcp_fin_timeout and \
+         tcp_max_tw_buckets; - where the kernel has none."
+    )
 }
 
 fn space(space: &SpaceRecord) -> Vec<Cell> {
@@ -105,8 +106,8 @@ fn space(space: &SpaceRecord) -> Vec<Cell> {
         Cell::name(&range),
         Cell::name(state.reserved.as_deref().filter(|list| !list.is_empty()).unwrap_or("none")),
         number(state.effective),
-        number(space.tcp_tw_reuse),
-        unit(space.tcp_tw_reuse_delay_ms, "ms"),
+        number(space.tcp_tw_reuse)
+            .below(space.tcp_tw_reuse_delay_ms.map(|delay| format!("after {} ms", grouped(delay)))),
         number(space.tcp_timestamps),
         unit(space.tcp_fin_timeout_s, "s"),
         number(space.tcp_max_tw_buckets),

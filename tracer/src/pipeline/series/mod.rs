@@ -153,12 +153,11 @@ impl<K: Clone + PartialEq> Series<K> {
         };
         let mut track = Track { key, peak: 0.0, shares: Vec::new() };
         raise(Some(&mut track), point, share);
-        match self.tracks.get_mut(place).zip(seen.get_mut(place)) {
-            Some((old, seen)) => (*old, *seen) = (track, true),
-            None => {
-                self.tracks.push(track);
-                seen.push(true);
-            }
+        if let Some((old, seen)) = self.tracks.get_mut(place).zip(seen.get_mut(place)) {
+            (*old, *seen) = (track, true);
+        } else {
+            self.tracks.push(track);
+            seen.push(true);
         }
     }
 
@@ -200,7 +199,9 @@ impl<K: Clone + PartialEq> Series<K> {
             .chunks(2)
             .map(|pair| {
                 let mut sum = Count::default();
-                pair.iter().for_each(|one| sum.add(*one));
+                for one in pair {
+                    sum.add(*one);
+                }
                 sum
             })
             .collect();

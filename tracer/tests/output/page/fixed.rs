@@ -178,16 +178,16 @@ pub(super) fn map(range: PortRange) -> PortMap {
     }
 }
 
-pub(super) fn timeline(steps: u16, step_s: u64) -> Timeline {
+pub(super) fn timeline(count: u16, step_s: u64) -> Timeline {
     let step = |at: u16| Step { allocations: 100 + u64::from(at), failures: u64::from(at.saturating_sub(9)) };
     let share = |at: u16| (at != 2).then(|| (f32::from(at) / 10.0).min(1.0));
     Timeline {
         step_s,
-        steps: (0..steps).map(step).collect(),
+        steps: (0..count).map(step).collect(),
         pools: vec![
             Course {
                 name: "10.0.3.14 > 10.0.9.2:6379 in host".to_owned(),
-                shares: (0..steps).map(share).collect(),
+                shares: (0..count).map(share).collect(),
             },
             Course {
                 name: "10.0.3.14 > 10.0.9.2:5432 in host".to_owned(),

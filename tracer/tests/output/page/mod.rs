@@ -6,7 +6,7 @@ use portscope::{
     event::PortRange,
     output::{
         html::{Course, Exhibits, page},
-        records::{Accounting, Report},
+        records::{Accounting, DistributionRecord, Report},
     },
 };
 
@@ -94,7 +94,7 @@ fn a_quiet_run_is_told_in_sentences() {
     report.findings.clear();
     report.verdict.word = "OK".to_owned();
     report.verdict.finding = None;
-    report.distribution = Default::default();
+    report.distribution = DistributionRecord::default();
     let page = made(&report, &Exhibits::default());
     for told in [
         "found nothing that a person should know of",
@@ -118,8 +118,8 @@ fn lost_events_are_told_beside_the_charts() {
 /// The fixed run with a name wherever there is one.
 fn named(name: &str) -> (Report, Exhibits) {
     let mut report = report();
-    report.header.host = name.to_owned();
-    report.header.kernel = name.to_owned();
+    name.clone_into(&mut report.header.host);
+    name.clone_into(&mut report.header.kernel);
     report.header.netns[0].name = Some(name.to_owned());
     report.verdict.reason = format!("{name} is refused");
     report.processes.push(process(name, 1, 0));
@@ -127,13 +127,13 @@ fn named(name: &str) -> (Report, Exhibits) {
     report.processes[0].unit = Some(name.to_owned());
     let mut one = finding(&report.verdict.reason);
     one.advice.push(name.to_owned());
-    one.lines[0].text = name.to_owned();
+    name.clone_into(&mut one.lines[0].text);
     one.wont_help.push(name.to_owned());
     one.commands[0].run = format!("nsenter --net=/run/netns/{name} true");
     one.commands[0].undo = Some(name.to_owned());
     report.findings = vec![one];
     let mut exhibits = exhibits();
-    exhibits.timeline.pools[0].name = name.to_owned();
+    name.clone_into(&mut exhibits.timeline.pools[0].name);
     exhibits.spaces = vec![space(fixed::HOST, name)];
     exhibits.map = exhibits.map.map(|(_, map)| (name.to_owned(), map));
     (report, exhibits)

@@ -46,7 +46,7 @@ pub(in super::super) fn searches(report: &Report, times: &[(u64, u64)]) -> Resul
     let bars = bars.get(first..=last).unwrap_or_default();
     let all: u64 = bars.iter().map(|(_, count)| count).sum();
     let time = |ns: Option<u64>| {
-        ns.map_or_else(|| "not told by so few".to_owned(), |ns| format!("{bound}{}", duration_ns(ns)))
+        ns.map_or_else(|| "not known of so few".to_owned(), |ns| format!("{bound}{}", duration_ns(ns)))
     };
     section.sentences.push(format!(
         "{} searches that found a port: median {}, 99 % {}, longest {}.{}",
@@ -195,18 +195,16 @@ fn given(section: &mut Section, report: &Report) -> Result<(), PageError> {
 }
 
 fn description(found: &DistributionRecord, all: u64, first: u32, end: u32, holes: usize) -> String {
-    let mut told = format!("{} ports given between {first} and {}", grouped(all), end - 1);
-    if holes != 0 {
-        told.push_str(&format!("; {holes} stretches of reserved ports among them"));
-    }
-    if found.out_of_range != 0 {
-        told.push_str(&format!("; {} more were given outside of the range", grouped(found.out_of_range)));
-    }
-    if let Some(p_value) = found.p_value {
-        told.push_str(&format!("; chance alone is this uneven with a probability of {p_value:.3}"));
-    }
-    told.push('.');
-    told
+    let parts = [
+        Some(format!("{} ports given between {first} and {}", grouped(all), end - 1)),
+        (holes != 0).then(|| format!("{holes} stretches of reserved ports among them")),
+        (found.out_of_range != 0)
+            .then(|| format!("{} more were given outside of the range", grouped(found.out_of_range))),
+        found
+            .p_value
+            .map(|p_value| format!("chance alone is this uneven with a probability of {p_value:.3}")),
+    ];
+    format!("{}.", parts.into_iter().flatten().collect::<Vec<_>>().join("; "))
 }
 
 /// Stretches of reserved ports inside of what is shown.

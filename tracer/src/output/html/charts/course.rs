@@ -4,7 +4,7 @@ use jiff::Timestamp;
 
 use super::{
     super::{
-        PageError, Step, Timeline,
+        Course, PageError, Step, Timeline,
         parts::{Cell, Chart, Column, Entry, Key, Section, Table, shown, told},
     },
     canvas::{Plot, Shape, WIDTH},
@@ -36,7 +36,7 @@ pub(in super::super) fn course(report: &Report, timeline: &Timeline) -> Result<S
             section.charts.push(counts(timeline, &clock, "refused", "Ports refused, per second", 1, rate)?);
         }
     }
-    let highest = timeline.pools.iter().flat_map(|pool| &pool.shares).flatten().copied().reduce(f32::max);
+    let highest = timeline.pools.iter().filter_map(peak).reduce(f32::max);
     if highest.is_some_and(|highest| highest < WORTH_A_CHART) {
         let highest = share(highest.map(f64::from));
         section.sentences.push(format!("No pool was seen with more than {highest} of its ports held."));
@@ -152,13 +152,18 @@ fn pools(timeline: &Timeline, clock: &Clock) -> Result<Chart, PageError> {
     let mut shapes = Vec::new();
     let mut legend = Vec::new();
     let mut peaks = Vec::new();
-    for (pool, class) in timeline.pools.iter().zip(LINES) {
+    let seen = timeline.pools.iter().zip(LINES).map(|(pool, class)| (pool, class, peak(pool)));
+    for (pool, class, peak) in seen.filter(|(.., peak)| peak.is_some_and(|peak| peak >= WORTH_A_CHART)) {
         let points = pool.shares.iter().enumerate().filter_map(|(at, share)| {
             let (from, to) = clock.step(timeline, at);
-            Some((f64::midpoint(from, to), f64::from((*share)?) * 100.0))
+            Some((from, to, f64::from((*share)?) * 100.0))
         });
-        shapes.push(Shape::Line(class, points.collect()));
-        let peak = pool.shares.iter().flatten().copied().reduce(f32::max);
+        let mut line: Vec<_> = points.map(|(from, to, share)| (f64::midpoint(from, to), share)).collect();
+        // A point alone would not be seen.
+        if let [(at, share)] = line[..] {
+            line = vec![((at - 0.5).max(0.0), share), ((at + 0.5).min(clock.seconds), share)];
+        }
+        shapes.push(Shape::Line(class, line));
         let told = format!("{}, at most {}", pool.name, share(peak.map(f64::from)));
         legend.push(Entry { key: Key::Line(class), text: shown(&told) });
         peaks.push(told);
@@ -182,6 +187,14 @@ fn pools(timeline: &Timeline, clock: &Clock) -> Result<Chart, PageError> {
     })
 }
 
+/// The highest utilisation of a pool; none where nobody looked.
+fn peak(pool: &Course) -> Option<f32> {
+    pool.shares.iter().flatten().copied().reduce(f32::max)
+}
+
+/// What the columns of pools are called.
+const POOLS: [&str; 5] = ["Pool 1", "Pool 2", "Pool 3", "Pool 4", "Pool 5"];
+
 /// The numbers behind the charts.
 fn numbers(timeline: &Timeline, clock: &Clock) -> Option<Table> {
     let longest = timeline.pools.iter().map(|pool| pool.shares.len()).max().unwrap_or(0);
@@ -194,7 +207,6 @@ fn numbers(timeline: &Timeline, clock: &Clock) -> Option<Table> {
         Column { title: "Asked for", number: true },
         Column { title: "Refused", number: true },
     ];
-    const POOLS: [&str; 5] = ["Pool 1", "Pool 2", "Pool 3", "Pool 4", "Pool 5"];
     columns.extend(POOLS.iter().zip(&timeline.pools).map(|(title, _)| Column { title, number: true }));
     let row = |at: usize| {
         let step = timeline.steps.get(at).copied().unwrap_or_default();
