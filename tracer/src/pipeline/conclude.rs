@@ -109,7 +109,7 @@ pub fn conclude(gathered: &Gathered, watched: Watched, proc_root: &Path) -> Resu
     };
     let mine = |netns: NetnsId, key: &PoolKey| is_of(&destinations, netns, key);
     let exhibits = Exhibits {
-        timeline: exhibits::timeline(series, &survey, *at, mine),
+        timeline: exhibits::timeline(series, &watched.before, &survey, *at, mine),
         search_times: stats.search_times(),
         map: survey.map(|netns, key| !alone || mine(netns, key)),
         spaces: survey.stock.spaces.iter().map(check::space).collect(),

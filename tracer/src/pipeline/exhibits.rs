@@ -10,24 +10,30 @@ use super::{
 use crate::{
     event::{MonoNs, NetnsId},
     output::html::{Course, Step, Timeline},
-    stock::PoolKey,
+    stock::{PoolKey, Pools, PortSet, Stock},
 };
 
 /// Pools whose course is shown.
 const MOST_SHOWN: usize = 5;
 
-/// Counts by step and the fullest pools, `mine` first; their last point is how they are at the end.
+/// Counts by step and the fullest pools, `mine` first; their first point is how they were in the stock `before`, their
+/// last one how they are at the end.
 pub(super) fn timeline(
     series: &Series<Key>,
+    before: &Stock,
     survey: &Survey,
     at: MonoNs,
     mine: impl Fn(NetnsId, &PoolKey) -> bool,
 ) -> Timeline {
     let mut series = series.clone();
-    let pools = survey.pools.iter().flat_map(|held| {
-        let all = held.pools.connect.iter().chain(&held.pools.bind);
-        all.filter_map(|pool| Some(((held.netns, pool.key), share(pool)?)))
-    });
+    let begun = before
+        .spaces
+        .iter()
+        .filter_map(|space| Some((space.namespace.id, space.pools(&PortSet::default())?)));
+    let begun: Vec<_> = begun.collect();
+    let pools = begun.iter().flat_map(|(netns, pools)| shares(*netns, pools));
+    series.look(series.start(), pools, begun.iter().all(|(_, pools)| pools.is_all()));
+    let pools = survey.pools.iter().flat_map(|held| shares(held.netns, &held.pools));
     series.look(at, pools, survey.pools.iter().all(|held| held.pools.is_all()));
     let mut tracks: Vec<_> = series.tracks().iter().filter(|track| is_shown(&track.key.1)).collect();
     let rank = |(netns, key): &Key| !mine(*netns, key);
@@ -52,6 +58,11 @@ pub(super) fn timeline(
             })
             .collect(),
     }
+}
+
+fn shares(netns: NetnsId, pools: &Pools) -> impl Iterator<Item = (Key, f32)> {
+    let all = pools.connect.iter().chain(&pools.bind);
+    all.filter_map(move |pool| Some(((netns, pool.key), share(pool)?)))
 }
 
 /// The pool of the wildcard is barred by all the others: it would be shown beside each of them.

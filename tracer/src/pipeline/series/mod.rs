@@ -75,6 +75,12 @@ impl<K: Clone + PartialEq> Series<K> {
         Self { start, step_s: 1, counts: Vec::new(), last, last_at: start, tracks: Vec::new() }
     }
 
+    /// When it began.
+    #[must_use]
+    pub const fn start(&self) -> MonoNs {
+        self.start
+    }
+
     /// Seconds of a point.
     #[must_use]
     pub const fn step_s(&self) -> u64 {

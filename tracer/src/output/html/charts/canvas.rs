@@ -28,7 +28,9 @@ const fn class(number: u8) -> RGBColor {
 /// A mark that counts.
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a mark of an axis")]
 pub(super) fn count(mark: f64) -> String {
-    grouped(mark.round().max(0.0) as u64)
+    let count = mark.round().max(0.0) as u64;
+    // Longer ones would not fit beside the axis.
+    if count < 10_000_000 { grouped(count) } else { format!("{} M", grouped(count / 1_000_000)) }
 }
 
 /// Something between the axes.

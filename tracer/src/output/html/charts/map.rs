@@ -8,6 +8,7 @@ use crate::{
     output::{
         map::{Cell, cells, half_told, halves, ports_each, title},
         report::grouped,
+        screen::put,
     },
     stock::PortMap,
 };
@@ -34,15 +35,15 @@ pub(super) fn add(section: &mut Section, netns: &str, map: &PortMap) {
     for half in &halves {
         let (label, told) = half_told(map, *half);
         top += 16;
-        body += &format!("<text x=\"0\" y=\"{}\">{label}: {told}</text>", top - 2);
+        put(&mut body, &format!("<text x=\"0\" y=\"{}\">{label}: {told}</text>", top - 2));
         top += 4;
         for (at, row) in cells(map, *half, each).chunks(ACROSS).enumerate() {
             // Letters are taller than cells.
             if let Some((first, _)) = row.first().filter(|_| at % 2 == 0) {
-                body += &format!(
-                    "<text x=\"{}\" y=\"{}\" text-anchor=\"end\">{first}</text>",
-                    LEFT - 8,
-                    top + 10
+                let place = (LEFT - 8, top + 10);
+                put(
+                    &mut body,
+                    &format!("<text x=\"{}\" y=\"{}\" text-anchor=\"end\">{first}</text>", place.0, place.1),
                 );
             }
             for (at, (_, cell)) in (0..).zip(row) {
@@ -103,13 +104,13 @@ impl Drawn {
         match cell {
             Cell::Free => self.free.push_str(&square),
             Cell::Reserved => self.reserved.push_str(&square),
-            Cell::Listening => self.listening += &format!("M{} {}h8v8h-8z", left + 1, top + 1),
+            Cell::Listening => put(&mut self.listening, &format!("M{} {}h8v8h-8z", left + 1, top + 1)),
             Cell::Live(held) => {
                 self.live.get_mut(level(held)).into_iter().for_each(|all| all.push_str(&square));
             }
             Cell::TimeWait(held) => {
                 self.waiting.get_mut(level(held)).into_iter().for_each(|all| all.push_str(&square));
-                self.stripes += &format!("M{left} {}h10", top + 5);
+                put(&mut self.stripes, &format!("M{left} {}h10", top + 5));
             }
         }
     }
