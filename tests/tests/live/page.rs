@@ -54,6 +54,15 @@ fn a_browser_shows_what_was_counted_and_sorts_it(live: &Live) -> Result<()> {
         // The heads are buttons only where the script has run: the policy lets it.
         ensure!(table.contains("<button type=\"button\">Allocated</button>"), "{table}");
     }
+    // The seconds of the charts have all that was counted.
+    let shown = opened(live, &page, "")?;
+    let seconds = between(between(&shown, "<table id=\"numbers\"", "</table>")?, "<tbody>", "</tbody>")?;
+    let asked = seconds.split("<tr>").skip(1).map(|row| {
+        let count = between(row, "<td class=\"n\">", "</td>")?;
+        count.replace(',', "").parse::<u64>().with_context(|| format!("{count:?} is no count"))
+    });
+    let asked: Vec<u64> = asked.collect::<Result<_>>()?;
+    ensure!(asked.iter().sum::<u64>() == 80, "{asked:?}");
     Ok(())
 }
 

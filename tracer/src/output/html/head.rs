@@ -9,6 +9,7 @@ use super::{
 use crate::output::{
     records::{FindingRecord, Report},
     report::{fullest, grouped, per_second, share},
+    screen::pool_name,
 };
 
 /// The head of the page.
@@ -106,11 +107,9 @@ fn figures(report: &Report) -> Vec<Figure> {
         figure(grouped(totals.churn_peak), "in the busiest second"),
     ];
     if let Some(pool) = fullest(report).filter(|pool| pool.barred != 0) {
-        let text = format!(
-            "held in the fullest pool at the end ({} of {})",
-            grouped(pool.barred),
-            grouped(pool.effective)
-        );
+        let name = pool_name(pool, usize::MAX);
+        let text =
+            format!("of {name} held at the end ({} of {})", grouped(pool.barred), grouped(pool.effective));
         all.push(figure(share(pool.utilisation), &text));
     }
     if report.accounting.lost != 0 {

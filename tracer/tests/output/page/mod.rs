@@ -108,6 +108,18 @@ fn a_quiet_run_is_told_in_sentences() {
 }
 
 #[test]
+fn windows_of_no_length_of_a_scrap_and_of_no_time_have_a_page() {
+    for seconds in [0.0, 0.04, 86_400.0 * 400.0] {
+        let mut report = report();
+        report.window.seconds = seconds;
+        report.window.started = "no time".to_owned();
+        let page = bare(&made(&report, &exhibits()));
+        assert!(!page.contains("NaN") && !page.contains("inf "), "{seconds}: {page}");
+        assert!(page.contains("+0 s"), "without a time of day, seconds since the start: {seconds}");
+    }
+}
+
+#[test]
 fn lost_events_are_told_beside_the_charts() {
     let accounting = Accounting { lost: 1_234, ..report().accounting };
     let page = made(&Report { accounting, ..report() }, &exhibits());

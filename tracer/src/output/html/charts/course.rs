@@ -17,6 +17,8 @@ use crate::output::{
 
 /// Utilisation below which a line would lie on its axis.
 const WORTH_A_CHART: f32 = 0.02;
+/// Seconds of a step below which it is not drawn.
+const SCRAP_S: f64 = 0.1;
 /// Lines that can be told apart.
 const LINES: [u8; 5] = [2, 3, 4, 5, 6];
 
@@ -110,9 +112,10 @@ fn counts(
         .enumerate()
         .map(|(at, step)| {
             let (from, to) = clock.step(timeline, at);
-            // The last one may be a scrap: less than a tenth of a second tells no rate.
-            (from, to, real(of(step)) / (to - from).max(0.1))
+            (from, to, real(of(step)) / (to - from))
         })
+        // The last one may be a scrap, which tells no rate.
+        .filter(|(from, to, _)| to > from && to - from >= SCRAP_S.min(clock.seconds))
         .collect();
     let (mut most, mut when) = (0.0, 0.0);
     for (from, _, rate) in &rates {
@@ -120,7 +123,7 @@ fn counts(
             (most, when) = (*rate, *from);
         }
     }
-    let shapes = rates.iter().filter(|(from, to, rate)| to > from && *rate > 0.0);
+    let shapes = rates.iter().filter(|(.., rate)| *rate > 0.0);
     let shapes = shapes.map(|(from, to, rate)| Shape::Bar(class, (*from, 0.0), (*to, *rate))).collect();
     let sum: u64 = timeline.steps.iter().map(of).sum();
     let plot = Plot {
