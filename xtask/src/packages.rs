@@ -31,6 +31,9 @@ pub(crate) const VM: &[Need] = &[
     Need { package: "xz-utils", file: "/usr/bin/xz" },
 ];
 
+/// What opens the pages of reports.
+pub(crate) const BROWSER: &[Need] = &[Need { package: "chromium", file: "/usr/bin/chromium" }];
+
 /// Those of `needs` that this machine lacks.
 pub(crate) fn missing(needs: &[Need]) -> Vec<&'static str> {
     needs.iter().filter(|need| !Path::new(need.file).exists()).map(|need| need.package).collect()

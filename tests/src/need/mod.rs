@@ -52,6 +52,8 @@ pub enum Need {
     BoundShown,
     /// io_uring, which a sysctl may forbid.
     IoUring,
+    /// Chromium, to open a page.
+    Browser,
 }
 
 impl fmt::Display for Need {
@@ -72,6 +74,7 @@ impl fmt::Display for Need {
             Self::Conntrack => f.write_str("nft and conntrack"),
             Self::BoundShown => f.write_str("bound sockets in sock_diag"),
             Self::IoUring => f.write_str("io_uring"),
+            Self::Browser => f.write_str("chromium"),
         }
     }
 }

@@ -17,6 +17,7 @@ mod findings;
 mod leftovers;
 mod namespaces;
 mod overload;
+mod page;
 mod parity;
 mod protocols;
 mod releases;

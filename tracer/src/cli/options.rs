@@ -97,6 +97,21 @@ pub(super) enum Format {
     Json,
     /// Comma-separated values.
     Csv,
+    /// A page for a browser.
+    Html,
+}
+
+/// Reads a format of `report`, which has pages, too.
+pub(super) fn report_format(word: &str) -> Result<Format, String> {
+    match word {
+        "html" => Ok(Format::Html),
+        "text" | "json" | "csv" => format(word),
+        _ if std::path::Path::new(word).extension().is_some_and(|end| end.eq_ignore_ascii_case("html")) => {
+            Err(format!("-o takes a format; to write a page to the file '{word}' use -o html -w {word}"))
+        }
+        _ if word.contains(['/', '.']) => format(word),
+        _ => Err("there are text, json and html".to_owned()),
+    }
 }
 
 /// Reads a format; a word that looks like a file name gets a hint.
@@ -105,6 +120,7 @@ pub(super) fn format(word: &str) -> Result<Format, String> {
         "text" => Ok(Format::Text),
         "json" => Ok(Format::Json),
         "csv" => Ok(Format::Csv),
+        "html" => Err("only report has html".to_owned()),
         _ if word.contains(['/', '.']) => {
             Err(format!("-o takes a format (text, json, csv); to write to the file '{word}' use -w {word}"))
         }

@@ -24,7 +24,8 @@ pub(super) struct MapOptions {
 impl MapOptions {
     /// Refuses a map where it cannot be had.
     pub(super) fn check(self, output: Format) -> Result<(), Failure> {
-        if self.map && output != Format::Text {
+        // A page has the map in any case.
+        if self.map && !matches!(output, Format::Text | Format::Html) {
             return Err(Failure::usage("--map draws a picture, for text")
                 .hint("`pools` of the JSON have their halves"));
         }

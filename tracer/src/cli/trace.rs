@@ -142,7 +142,7 @@ fn output(args: &Args, fields: Option<Vec<Field>>, many_namespaces: bool) -> Box
         (Format::Json, None) => Box::new(JsonOutput::new()),
         (Format::Csv, Some(fields)) => Box::new(CsvOutput::with_fields(fields)),
         (Format::Csv, None) => Box::new(CsvOutput::new()),
-        (Format::Text, fields) => {
+        (Format::Text | Format::Html, fields) => {
             let time = if args.relative {
                 TimeColumn::since(monotonic_now())
             } else if args.utc {

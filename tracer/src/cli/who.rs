@@ -51,6 +51,6 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let who = document(&survey, &args.ports, Path::new("/proc"))?;
     match args.output {
         Format::Json => say(&json(&who)?),
-        Format::Text | Format::Csv => say(&text(&who, args.color.on_stdout())),
+        Format::Text | Format::Csv | Format::Html => say(&text(&who, args.color.on_stdout())),
     }
 }

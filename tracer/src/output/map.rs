@@ -31,7 +31,7 @@ pub struct Look {
 
 /// What a cell shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Cell {
+pub(super) enum Cell {
     /// No port of it is ever given.
     Reserved,
     /// Somebody listens on one of its ports.
@@ -110,30 +110,51 @@ pub fn text(map: &PortMap, netns: &str, look: Look) -> String {
     let width = look.columns.clamp(FEWEST_COLUMNS, MOST_COLUMNS);
     let mut out = String::new();
     line_within(&mut out, "map", &title(map, netns), width);
-    let halves: &[Option<Parity>] = match map.first {
-        None => &[None],
-        Some(Parity::Even) => &[Some(Parity::Even), Some(Parity::Odd)],
-        Some(Parity::Odd) => &[Some(Parity::Odd), Some(Parity::Even)],
-    };
-    let cells = (width - LABEL) / GROUP * GROUP;
-    let most = halves.iter().map(|half| ports_of(map.range, *half)).max().unwrap_or(0);
-    let each = ports_each(most, cells);
-    for half in halves {
-        let (label, told) = half_told(map, *half);
+    let columns = (width - LABEL) / GROUP * GROUP;
+    let each = ports_each(map, columns * ROWS);
+    for half in halves(map) {
+        let (label, told) = half_told(map, half);
         line_within(&mut out, &label, &told, width);
-        rows(&mut out, map, *half, each, cells, look);
+        rows(&mut out, &cells(map, half, each), columns, look);
     }
     line_within(&mut out, "a cell", &legend(each, map.first.is_some(), look.unicode), width);
     out
 }
 
-/// Ports of a half for each cell: a power of two.
-fn ports_each(ports: u32, cells: usize) -> u32 {
-    let room = u32::try_from(cells * ROWS).unwrap_or(u32::MAX).max(1);
-    ports.div_ceil(room).next_power_of_two()
+/// The halves, the one first that is taken first; all in one where a search knows none.
+pub(super) fn halves(map: &PortMap) -> Vec<Option<Parity>> {
+    match map.first {
+        None => vec![None],
+        Some(first) => vec![Some(first), Some(first.other())],
+    }
 }
 
-fn title(map: &PortMap, netns: &str) -> String {
+/// Ports of a half for each of so many cells: a power of two.
+pub(super) fn ports_each(map: &PortMap, cells: usize) -> u32 {
+    let most = halves(map).into_iter().map(|half| ports_of(map.range, half)).max().unwrap_or(0);
+    let room = u32::try_from(cells).unwrap_or(u32::MAX).max(1);
+    most.div_ceil(room).next_power_of_two()
+}
+
+/// The cells of a half, each with its first port.
+pub(super) fn cells(map: &PortMap, half: Option<Parity>, each: u32) -> Vec<(u32, Cell)> {
+    let stride = if half.is_some() { 2 } else { 1 };
+    let (low, high) = (u32::from(map.range.low()), u32::from(map.range.high()));
+    let mut cells = Vec::new();
+    // The first port of the half; a range of one port has but one half.
+    let mut next = low + u32::from(half.is_some_and(|half| Parity::of(map.range.low()) != half));
+    while next <= high {
+        let last = (next + each * stride - 1).min(high);
+        let ports = u16::try_from(next).ok().zip(u16::try_from(last).ok());
+        let Some(ports) = ports.and_then(|(first, last)| PortRange::new(first, last)) else { break };
+        cells.push((next, Cell::of(map, ports, half)));
+        next = last + 1;
+    }
+    cells
+}
+
+/// What the map is of, in a line.
+pub(super) fn title(map: &PortMap, netns: &str) -> String {
     let range = format!("{}-{}", map.range.low(), map.range.high());
     let Some(key) = map.key else {
         return format!("no pool of netns {netns} holds a port of {range}");
@@ -161,7 +182,7 @@ fn title(map: &PortMap, netns: &str) -> String {
 }
 
 /// A half with its numbers.
-fn half_told(map: &PortMap, half: Option<Parity>) -> (String, String) {
+pub(super) fn half_told(map: &PortMap, half: Option<Parity>) -> (String, String) {
     let usable = ports_of(map.range, half) - map.reserved.count_in(map.range, half);
     let held = map.barred.count_in(map.range, half);
     let waiting = map.time_wait.count_in(map.range, half);
@@ -182,28 +203,17 @@ fn half_told(map: &PortMap, half: Option<Parity>) -> (String, String) {
     (label, told)
 }
 
-fn rows(out: &mut String, map: &PortMap, half: Option<Parity>, each: u32, cells: usize, look: Look) {
-    let stride = if half.is_some() { 2 } else { 1 };
-    let (low, high) = (u32::from(map.range.low()), u32::from(map.range.high()));
-    // The first port of the half; a range of one port has but one half.
-    let mut next = low + u32::from(half.is_some_and(|half| Parity::of(map.range.low()) != half));
-    while next <= high {
-        put(out, &format!("  {next:<gap$}", gap = LABEL - 2));
+fn rows(out: &mut String, cells: &[(u32, Cell)], columns: usize, look: Look) {
+    for row in cells.chunks(columns) {
+        let Some((first, _)) = row.first() else { break };
+        put(out, &format!("  {first:<gap$}", gap = LABEL - 2));
         let mut paint = None;
-        for _ in 0..cells {
-            let last = (next + each * stride - 1).min(high);
-            let ports = u16::try_from(next).ok().zip(u16::try_from(last).ok());
-            let Some(ports) = ports.and_then(|(first, last)| PortRange::new(first, last)) else { break };
-            let cell = Cell::of(map, ports, half);
+        for (_, cell) in row {
             if look.color && paint != Some(cell.paint()) {
                 put(out, &format!("\x1b[0;{}m", cell.paint()));
                 paint = Some(cell.paint());
             }
             out.push(cell.letter(look.unicode));
-            next = last + 1;
-            if next > high {
-                break;
-            }
         }
         put(out, if paint.is_some() { "\x1b[0m\n" } else { "\n" });
     }

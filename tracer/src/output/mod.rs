@@ -8,6 +8,7 @@ mod csv;
 mod digits;
 pub mod explain;
 mod fields;
+pub mod html;
 mod json;
 pub mod map;
 mod plain;

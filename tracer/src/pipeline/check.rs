@@ -72,7 +72,8 @@ pub(super) fn unanswered(stock: &Stock) -> Vec<String> {
     stock.failures.iter().map(told).collect()
 }
 
-fn space(space: &NetnsStock) -> SpaceRecord {
+/// A namespace as a record.
+pub(super) fn space(space: &NetnsStock) -> SpaceRecord {
     let config = space.config.as_ref();
     let settings = space.settings.unwrap_or_default();
     let counters = space.counters.unwrap_or_default();

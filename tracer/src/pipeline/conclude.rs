@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, path::Path, sync::Arc};
 use rustc_hash::FxHashMap;
 
 use super::{
-    answer,
+    answer, check, exhibits,
     frame::self_cost,
     gather::Gathered,
     look::{Moment, Peaks},
@@ -16,9 +16,12 @@ use crate::{
     enrich::{Cgroup, Clock, Process, Rfc3339},
     event::{MonoNs, NetnsId, Pid, Port, Protocol},
     findings::{Finding, Flow, Refusal, Victim, judge, prospects},
-    output::records::{CommandEnd, Header, PoolRecord, Report, SCHEMA, Window},
+    output::{
+        html::Exhibits,
+        records::{CommandEnd, Header, PoolRecord, Report, SCHEMA, Window},
+    },
     stats::{By, Identity, ProcessKey, RefusalRow, Stats},
-    stock::{PoolKey, PortMap, PortSet, Socket, Stock, StockError, Wanted},
+    stock::{PoolKey, PortSet, Socket, Stock, StockError, Wanted},
 };
 
 /// What was watched, and how it ended.
@@ -47,8 +50,8 @@ pub struct Conclusion {
     pub report: Report,
     /// The findings in it.
     pub findings: Vec<Finding>,
-    /// The map of the fullest pool at the end, and its namespace's name.
-    pub map: Option<(String, PortMap)>,
+    /// What a page shows beside the document.
+    pub exhibits: Exhibits,
     /// The stock at the end.
     pub stock: Arc<Stock>,
 }
@@ -59,7 +62,7 @@ pub struct Conclusion {
 ///
 /// /proc cannot be listed.
 pub fn conclude(gathered: &Gathered, watched: Watched, proc_root: &Path) -> Result<Conclusion, StockError> {
-    let Gathered { stats, since_start, peaks, accounting, at } = gathered;
+    let Gathered { stats, since_start, peaks, series, accounting, at } = gathered;
     let span = Span { start: stats.settings().start, at: *at };
     let since_start = since_start.as_ref().unwrap_or(stats);
     let mut known = Flowed { stats: since_start, peaks, makers: FxHashMap::default() };
@@ -107,9 +110,15 @@ pub fn conclude(gathered: &Gathered, watched: Watched, proc_root: &Path) -> Resu
         command: watched.command,
         cost: self_cost(),
     };
-    let map = survey.map(|netns, key| !alone || is_of(&destinations, netns, key));
+    let mine = |netns: NetnsId, key: &PoolKey| is_of(&destinations, netns, key);
+    let exhibits = Exhibits {
+        timeline: exhibits::timeline(series, &watched.before, &survey, *at, mine),
+        search_times: stats.search_times(),
+        map: survey.map(|netns, key| !alone || mine(netns, key)),
+        spaces: survey.stock.spaces.iter().map(check::space).collect(),
+    };
     let stock = Arc::new(survey.stock);
-    Ok(Conclusion { report, findings: judgement.findings, map, stock })
+    Ok(Conclusion { report, findings: judgement.findings, exhibits, stock })
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a window has less than 52 bits of nanoseconds for 52 days")]

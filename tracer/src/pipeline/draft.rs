@@ -118,6 +118,7 @@ impl Intervals {
             stats,
             since_start: Some(since_start),
             peaks,
+            series: gatherer.series().clone(),
             accounting: since(&accounting, &self.accounting),
             at,
         };

@@ -10,7 +10,8 @@ use super::{
     Consumer,
     accounts::{Accounts, kind, outcome, protocol, since},
     intake::{Arrival, Intake},
-    look::{Look, Peaks},
+    look::{Key, Look, Peaks},
+    series::{Count, Series},
 };
 use crate::{
     enrich::monotonic_now,
@@ -42,6 +43,8 @@ pub struct Gathered {
     pub since_start: Option<Stats>,
     /// How full pools were at most.
     pub peaks: Peaks,
+    /// The course of the run so far, from its start.
+    pub series: Series<Key>,
     /// The accounts.
     pub accounting: Accounting,
     /// The end of the window.
@@ -57,6 +60,7 @@ pub struct Gatherer {
     interval: Option<(Stats, Peaks)>,
     proc_root: PathBuf,
     peaks: Peaks,
+    series: Series<Key>,
     look: Option<JoinHandle<Looked>>,
     began: Instant,
     next: Instant,
@@ -78,6 +82,7 @@ impl Gatherer {
             interval: None,
             proc_root: proc_root.to_owned(),
             peaks: Peaks::default(),
+            series: Series::new(settings.start),
             look: None,
             began: Instant::now(),
             next: Instant::now() + LOOK_EVERY,
@@ -91,6 +96,12 @@ impl Gatherer {
     #[must_use]
     pub fn stats(&self) -> &Stats {
         &self.stats
+    }
+
+    /// The course of the run so far.
+    #[must_use]
+    pub fn series(&self) -> &Series<Key> {
+        &self.series
     }
 
     /// What was taken in.
@@ -120,9 +131,11 @@ impl Gatherer {
     #[must_use]
     pub fn so_far(&self, accounts: &Accounts, tallies: &[Tally]) -> Gathered {
         let accounting = since(&accounts.accounting(), &Accounting::default());
-        let (mut stats, peaks) = (self.stats.clone(), self.peaks.clone());
+        let at = monotonic_now();
+        let (mut stats, peaks, mut series) = (self.stats.clone(), self.peaks.clone(), self.series.clone());
+        series.end(at, counted(&stats));
         absorb(&mut stats, tallies);
-        Gathered { stats, since_start: None, peaks, accounting, at: monotonic_now() }
+        Gathered { stats, since_start: None, peaks, series, accounting, at }
     }
 
     fn look(&mut self) {
@@ -156,6 +169,7 @@ impl Gatherer {
         match look.join() {
             Ok(Ok(look)) => {
                 self.peaks.raise(&look);
+                self.series.look(look.at, look.shares.iter().copied(), look.all);
                 if let Some((_, peaks)) = &mut self.interval {
                     peaks.raise(&look);
                 }
@@ -168,9 +182,11 @@ impl Gatherer {
     /// What was counted since the start, at the end.
     #[must_use]
     pub fn into_gathered(self, accounting: Accounting, tallies: &[Tally]) -> Gathered {
-        let Self { mut stats, peaks, .. } = self;
+        let Self { mut stats, peaks, mut series, .. } = self;
+        let at = monotonic_now();
+        series.end(at, counted(&stats));
         absorb(&mut stats, tallies);
-        Gathered { stats, since_start: None, peaks, accounting, at: monotonic_now() }
+        Gathered { stats, since_start: None, peaks, series, accounting, at }
     }
 }
 
@@ -215,6 +231,7 @@ impl Consumer for Gatherer {
         if let Some(descent) = self.intake.descent() {
             descent.keep_up();
         }
+        self.series.sample(monotonic_now(), || counted(&self.stats));
         match self.look.take() {
             Some(look) if look.is_finished() => self.looked(look),
             Some(look) => self.look = Some(look),
@@ -223,6 +240,11 @@ impl Consumer for Gatherer {
         }
         Ok(())
     }
+}
+
+/// What was counted with its detail.
+fn counted(stats: &Stats) -> Count {
+    Count { allocations: stats.totals().allocations(), failures: stats.totals().failures() }
 }
 
 /// Adds events of which the kernel half kept the count alone.

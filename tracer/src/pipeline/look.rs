@@ -36,7 +36,7 @@ pub struct Moment {
 }
 
 /// A pool of a namespace.
-type Key = (NetnsId, PoolKey);
+pub(super) type Key = (NetnsId, PoolKey);
 
 /// How full pools were at most, as far as it was looked.
 #[derive(Clone, Debug, Default)]
@@ -80,7 +80,13 @@ impl Peaks {
 /// What one look at the stock found.
 #[derive(Debug)]
 pub(super) struct Look {
+    /// When it began.
+    pub(super) at: MonoNs,
     barred: Vec<(Key, u32)>,
+    /// Utilisation of the pools.
+    pub(super) shares: Vec<(Key, f32)>,
+    /// No pool was left out.
+    pub(super) all: bool,
     moments: Vec<Arc<Moment>>,
 }
 
@@ -94,14 +100,20 @@ impl Look {
     pub(super) fn take(proc_root: &Path, before: &[Peaks]) -> Result<Self, StockError> {
         let at = monotonic_now();
         let stock = Stock::take(proc_root, &Wanted::default())?;
-        let mut look = Self { barred: Vec::new(), moments: Vec::new() };
+        let mut look = Self { at, barred: Vec::new(), shares: Vec::new(), all: true, moments: Vec::new() };
         let mut fuller = Vec::new();
         for space in &stock.spaces {
             let netns = space.namespace.id;
-            let Some(Pools { connect, bind, .. }) = space.pools(&PortSet::default()) else { continue };
+            let Some(pools) = space.pools(&PortSet::default()) else {
+                look.all = false;
+                continue;
+            };
+            look.all &= pools.is_all();
+            let Pools { connect, bind, .. } = pools;
             for pool in connect.into_iter().chain(bind) {
                 let key = (netns, pool.key);
                 look.barred.push((key, pool.barred));
+                look.shares.extend(share(&pool).map(|share| (key, share)));
                 let is_new = before.iter().any(|one| one.fullest(&key).is_none_or(|most| pool.barred > most));
                 if is_new && pool.utilisation().is_some_and(|share| share >= NEARLY_FULL) {
                     fuller.push((netns, barring(&pool, space.list()), pool));
@@ -119,6 +131,12 @@ impl Look {
             .collect();
         Ok(look)
     }
+}
+
+/// The utilisation of a pool; none where it can have no port.
+#[expect(clippy::cast_possible_truncation, reason = "a share of at most 65,536 ports")]
+pub(super) fn share(pool: &Pool) -> Option<f32> {
+    pool.utilisation().map(|share| share as f32)
 }
 
 #[cfg(test)]
@@ -148,7 +166,8 @@ mod tests {
         let holders = Arc::new(Holders::default());
         let at = MonoNs(u64::from(barred));
         let moment = Arc::new(Moment { netns, at, pool, sockets: Vec::new(), holders });
-        Look { barred: vec![((netns, key), barred)], moments: vec![moment] }
+        let barred = vec![((netns, key), barred)];
+        Look { at, barred, shares: Vec::new(), all: true, moments: vec![moment] }
     }
 
     #[test]

@@ -103,6 +103,12 @@ impl<C: Count> Histogram<C> {
         self.len
     }
 
+    /// The highest number of each bucket that is not empty, ascending, and how many are counted there.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (u64, u64)> + '_ {
+        let counted = (0_u32..).zip(&self.counts).filter(|(_, count)| **count != C::default());
+        counted.map(|(at, count)| (Bucket::highest(at), count.number()))
+    }
+
     pub(super) fn merge(&mut self, other: &Self) {
         if other.len == 0 {
             return;

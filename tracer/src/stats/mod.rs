@@ -215,6 +215,13 @@ impl Stats {
         (all.sums, all.times.quantiles())
     }
 
+    /// How long searches took that found a port: the longest of each group in nanoseconds, ascending, and how many
+    /// there are; the times of a group are within 1 % of each other.
+    #[must_use]
+    pub fn search_times(&self) -> Vec<(u64, u64)> {
+        self.searches.all().times.groups()
+    }
+
     /// The same for each site.
     pub fn search_by_site(&self) -> impl Iterator<Item = (Site, SearchSums, Quantiles)> + '_ {
         self.searches.iter().map(|(site, one)| (site, one.sums, one.times.quantiles()))

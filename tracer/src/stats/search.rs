@@ -262,6 +262,13 @@ impl<C: Count> SearchTimes<C> {
         self.stayed.len() + self.crossed.len()
     }
 
+    /// The longest time of each group of much the same length, ascending, and how many there are.
+    pub(super) fn groups(&self) -> Vec<(u64, u64)> {
+        let mut all = self.stayed.clone();
+        all.merge(&self.crossed);
+        all.iter().collect()
+    }
+
     /// Of all.
     pub(super) fn quantiles(&self) -> Quantiles {
         if self.crossed.len() == 0 {

@@ -7,6 +7,7 @@ mod cases;
 mod golden;
 mod map;
 mod names;
+mod page;
 mod referee;
 mod report;
 mod schema;

@@ -29,7 +29,7 @@ pub(super) fn run(output: Format, verbose: bool, kernel: &KernelOptions) -> Resu
     };
     let trials = crate::kernel::armed::survey(&settings)?;
     match output {
-        Format::Text => say(&text(&trials, verbose)),
+        Format::Text | Format::Html => say(&text(&trials, verbose)),
         Format::Json => say(&json(&document(&trials))?),
         Format::Csv => Err(Failure::usage("check has no csv: there are text and json")),
     }

@@ -110,7 +110,7 @@ pub(super) fn run(args: &Args) -> Result<u8, Failure> {
 fn tell(args: &Args, check: &Check) -> Result<(), Failure> {
     match args.output {
         Format::Json => say(&json(check)?),
-        Format::Text | Format::Csv => {
+        Format::Text | Format::Csv | Format::Html => {
             let look = Look { color: args.color.on_stdout(), utc: args.utc, all: args.loudness.verbose > 0 };
             say(&text(check, look))
         }

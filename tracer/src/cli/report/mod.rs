@@ -7,6 +7,7 @@ mod teller;
 use std::{
     env,
     ffi::OsString,
+    io::{self, IsTerminal as _},
     path::{Path, PathBuf},
     process::ExitCode,
     sync::Arc,
@@ -23,7 +24,7 @@ use super::{
     exit::{self, complain, reason},
     fail::FailOptions,
     filters::Filters,
-    options::{By, Color, Format, KernelOptions, Loudness, format},
+    options::{By, Color, Format, KernelOptions, Loudness, report_format},
     picture::MapOptions,
     place::{Place, failure},
     progress::Progress,
@@ -72,8 +73,9 @@ pub(super) struct Args {
     map: MapOptions,
     #[command(flatten)]
     fail: FailOptions,
-    /// Output format: text, json (one document; with --interval a document a line)
-    #[arg(short, long, value_name = "FORMAT", default_value = "text", value_parser = format)]
+    /// Output format: text, json (one document; with --interval a document a line), html (one page that needs no
+    /// network and no other file: to send, to print; with -w)
+    #[arg(short, long, value_name = "FORMAT", default_value = "text", value_parser = report_format)]
     output: Format,
     /// Write to this file instead of standard output
     #[arg(short, long, value_name = "FILE")]
@@ -163,9 +165,11 @@ fn gather(args: &Args) -> Result<u8, Failure> {
     let watched =
         Watched { command: command.end(&mut gatherer, ended), command_cpu_ns: command.cpu_ns(), ..watched };
     let mut conclusion = finish(&armed, gatherer, watched)?;
-    out.append(&mut teller.whole(&conclusion.report)?);
-    let picture = args.map.draw(conclusion.map.take(), args.color, args.write.is_some());
-    out.extend_from_slice(picture.as_bytes());
+    out.append(&mut teller.whole(&conclusion)?);
+    if args.output == Format::Text {
+        let picture = args.map.draw(conclusion.exhibits.map.take(), args.color, args.write.is_some());
+        out.extend_from_slice(picture.as_bytes());
+    }
     place.flush(&mut out).map_err(|error| place.failure(&error))?;
     place.close()?;
     Ok(status(args, &conclusion, ended))
@@ -174,13 +178,30 @@ fn gather(args: &Args) -> Result<u8, Failure> {
 /// What makes no sense together.
 fn check(args: &Args) -> Result<(), Failure> {
     if args.output == Format::Csv {
-        return Err(Failure::usage("report has no csv: there are text and json"));
+        return Err(Failure::usage("report has no csv: there are text, json and html"));
     }
     args.map.check(args.output)?;
+    if args.output == Format::Html {
+        check_page(args)?;
+    }
     if args.interval.is_some_and(|every| every < SHORTEST_INTERVAL) {
         return Err(Failure::usage(
             "--interval is too short: the sockets of the host are read each time; give 1s or more",
         ));
+    }
+    Ok(())
+}
+
+/// A page is one document, and nothing to read on a terminal.
+fn check_page(args: &Args) -> Result<(), Failure> {
+    if args.interval.is_some() {
+        return Err(Failure::usage("--interval and -o html exclude each other: a page is about the whole")
+            .hint("its charts show each second anyway; for a document an interval use -o json"));
+    }
+    let to_stdout = args.write.as_deref().is_none_or(|path| path == Path::new("-"));
+    if to_stdout && io::stdout().is_terminal() {
+        return Err(Failure::usage("-o html writes a page for a browser, not for a terminal")
+            .hint("give it a file: -o html -w report.html"));
     }
     Ok(())
 }

@@ -1,9 +1,13 @@
-//! How `report` puts what it found: as text or as JSON, for a terminal or for a file.
+//! How `report` puts what it found: as text, as JSON or as a page.
 
 use super::super::{Failure, exit, options::Format};
-use crate::output::{
-    records::Report,
-    report::{Look, interval, interval_titles, text},
+use crate::{
+    output::{
+        html::page,
+        records::Report,
+        report::{Look, interval, interval_titles, text},
+    },
+    pipeline::conclude::Conclusion,
 };
 
 /// The form of what is told.
@@ -36,7 +40,7 @@ impl Teller {
                 Ok(line) => out.extend_from_slice(line.as_bytes()),
                 Err(failed) => drop(exit::status(Err(failed))),
             },
-            Format::Text | Format::Csv => {
+            Format::Text | Format::Csv | Format::Html => {
                 if !begun {
                     out.extend_from_slice(interval_titles().as_bytes());
                 }
@@ -46,8 +50,11 @@ impl Teller {
     }
 
     /// The report on the whole.
-    pub(super) fn whole(&self, report: &Report) -> Result<Vec<u8>, Failure> {
+    pub(super) fn whole(&self, conclusion: &Conclusion) -> Result<Vec<u8>, Failure> {
+        let report = &conclusion.report;
         let told = match self.format {
+            Format::Html => page(report, &conclusion.exhibits)
+                .map_err(|error| Failure::new(format!("the page cannot be made: {error}")))?,
             Format::Json if self.intervals => exit::json_line(report)?,
             Format::Json => exit::json(report)?,
             Format::Text | Format::Csv => {

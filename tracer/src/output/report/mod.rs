@@ -6,6 +6,7 @@ mod tables;
 
 pub use interval::{interval, interval_titles};
 pub use numbers::{duration_ns, grouped, per_second, share};
+pub(super) use tables::{name as process_name, place as destination_name};
 
 use super::{
     records::{FindingRecord, PoolRecord, Report},
@@ -99,7 +100,7 @@ fn rate(out: &mut String, report: &Report) {
 }
 
 /// The fullest pool for connect that there is at the end; of a command that was traced alone, the fullest of its own.
-fn fullest(report: &Report) -> Option<&PoolRecord> {
+pub(super) fn fullest(report: &Report) -> Option<&PoolRecord> {
     let alone = report.command.as_ref().is_some_and(|command| command.alone);
     let is_own = |pool: &PoolRecord| {
         report.destinations.iter().any(|one| {

@@ -64,7 +64,7 @@ fn rest(out: &mut String, all: usize, shown: usize) {
 }
 
 /// `curl x1,904 (cron.service)`, `postgres (pid 77)`.
-fn name(process: &ProcessRecord) -> String {
+pub(in crate::output) fn name(process: &ProcessRecord) -> String {
     let known = process.comm.as_deref().or(process.exe.as_deref()).unwrap_or("?");
     let many =
         if process.processes > 1 { format!(" x{}", grouped(process.processes)) } else { String::new() };
@@ -77,7 +77,8 @@ fn name(process: &ProcessRecord) -> String {
     escape(&format!("{known}{many}{place}")).into_owned()
 }
 
-fn place(destination: &DestinationRecord) -> String {
+/// `tcp 10.0.9.2:6379`.
+pub(in crate::output) fn place(destination: &DestinationRecord) -> String {
     let port = destination.remote_port.map(|port| format!(":{port}")).unwrap_or_default();
     let addr = if destination.remote_addr.is_ipv6() {
         format!("[{}]", destination.remote_addr)

@@ -63,6 +63,12 @@ impl Pools {
         let (bind, bind_seen) = bind::fullest(&holding, most);
         Self { connect, connect_seen, bind, bind_seen }
     }
+
+    /// Whether these are all that there are.
+    #[must_use]
+    pub fn is_all(&self) -> bool {
+        (self.connect.len(), self.bind.len()) == (self.connect_seen, self.bind_seen)
+    }
 }
 
 #[cfg(test)]
