@@ -2,8 +2,9 @@
 
 use super::{
     report::{grouped, share},
-    screen::{LABEL, line_within, put},
+    screen::{line_within, put},
 };
+pub use super::screen::LABEL;
 use crate::{
     event::PortRange,
     stock::{Parity, PoolKey, PortMap},

@@ -59,10 +59,23 @@ pub struct Conclusion {
 ///
 /// /proc cannot be listed.
 pub fn conclude(gathered: &Gathered, watched: Watched, proc_root: &Path) -> Result<Conclusion, StockError> {
+    conclude_and(gathered, watched, proc_root, |_, _| ()).map(|(conclusion, ())| conclusion)
+}
+
+/// As [`conclude`], with what `see` takes from that on which it rests.
+///
+/// # Errors
+///
+/// /proc cannot be listed.
+pub fn conclude_and<T>(
+    gathered: &Gathered,
+    watched: Watched,
+    proc_root: &Path,
+    see: impl FnOnce(&Survey, &[Refusal]) -> T,
+) -> Result<(Conclusion, T), StockError> {
     let Gathered { stats, since_start, peaks, accounting, at } = gathered;
     let span = Span { start: stats.settings().start, at: *at };
-    let since_start = since_start.as_ref().unwrap_or(stats);
-    let mut known = Flowed { stats: since_start, peaks, makers: FxHashMap::default() };
+    let mut known = Flowed { stats, before: since_start.as_deref(), peaks, makers: FxHashMap::default() };
     let survey = Survey::take(proc_root, &Wanted::default(), &mut known)?;
     let mut refusals = refusals(stats);
     survey.name_keepers(&mut refusals, proc_root, &mut known)?;
@@ -105,8 +118,9 @@ pub fn conclude(gathered: &Gathered, watched: Watched, proc_root: &Path) -> Resu
         cost: self_cost(),
     };
     let map = survey.map(|netns, key| !alone || is_of(&destinations, netns, key));
+    let seen = see(&survey, &refusals);
     let stock = Arc::new(survey.stock);
-    Ok(Conclusion { report, findings: judgement.findings, map, stock })
+    Ok((Conclusion { report, findings: judgement.findings, map, stock }, seen))
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a window has less than 52 bits of nanoseconds for 52 days")]
@@ -122,13 +136,16 @@ fn window(span: Span) -> Window {
 /// What the flow knows beside the stock.
 struct Flowed<'a> {
     stats: &'a Stats,
+    /// Of the time before; none where there was none.
+    before: Option<&'a Stats>,
     peaks: &'a Peaks,
     makers: FxHashMap<ProcessKey, Process>,
 }
 
 impl Known for Flowed<'_> {
     fn binders(&self, netns: NetnsId) -> PortSet {
-        self.stats.bound_ports(netns).collect()
+        let before = self.before.into_iter().flat_map(|before| before.bound_ports(netns));
+        self.stats.bound_ports(netns).chain(before).collect()
     }
 
     fn peak(&self, netns: NetnsId, key: &PoolKey) -> u32 {
@@ -142,8 +159,10 @@ impl Known for Flowed<'_> {
     fn maker(&mut self, netns: NetnsId, socket: &Socket) -> Option<(Pid, Process)> {
         let remote = (socket.remote_addr, socket.remote_port?.get());
         let port = socket.local_port?.get();
-        let key = self.stats.owner(netns, socket.protocol, port, remote)?;
-        let stats = self.stats;
+        let known = [Some(self.stats), self.before].into_iter().flatten();
+        let (stats, key) = known
+            .filter_map(|stats| Some((stats, stats.owner(netns, socket.protocol, port, remote)?)))
+            .next()?;
         let process = self
             .makers
             .entry(key)

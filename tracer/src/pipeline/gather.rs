@@ -2,6 +2,7 @@
 
 use std::{
     path::{Path, PathBuf},
+    sync::Arc,
     thread::{self, JoinHandle},
     time::{Duration, Instant},
 };
@@ -38,8 +39,8 @@ type Looked = Result<Look, StockError>;
 pub struct Gathered {
     /// The counts of the window.
     pub stats: Stats,
-    /// Those since the start, which know who made a connection before the window; none where it began then.
-    pub since_start: Option<Stats>,
+    /// Those before it, which know who made a connection before the window; none where it began with the start.
+    pub since_start: Option<Arc<Stats>>,
     /// How full pools were at most.
     pub peaks: Peaks,
     /// The accounts.
@@ -123,6 +124,17 @@ impl Gatherer {
         let (mut stats, peaks) = (self.stats.clone(), self.peaks.clone());
         absorb(&mut stats, tallies);
         Gathered { stats, since_start: None, peaks, accounting, at: monotonic_now() }
+    }
+
+    /// Counts from here on in a new part: what was counted before, to be merged by whoever wants more than a part.
+    pub(super) fn begin_part(&mut self, at: MonoNs) -> (Stats, Peaks) {
+        let settings = Settings { start: at, ..*self.stats.settings() };
+        (std::mem::replace(&mut self.stats, Stats::new(settings)), std::mem::take(&mut self.peaks))
+    }
+
+    /// How full pools were at most.
+    pub(super) fn peaks(&self) -> &Peaks {
+        &self.peaks
     }
 
     fn look(&mut self) {

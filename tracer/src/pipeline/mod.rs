@@ -12,7 +12,9 @@ mod host;
 mod intake;
 mod look;
 mod observer;
+mod recent;
 pub mod report;
+mod sliding;
 mod spaces;
 mod summary;
 pub mod survey;
@@ -31,6 +33,8 @@ pub use gather::{Gathered, Gatherer, window};
 pub use intake::{Arrival, Intake, Shown};
 pub use look::{Moment, Peaks};
 pub use observer::Observer;
+pub use recent::Recent;
+pub use sliding::{Sliding, Windowed};
 pub use spaces::Spaces;
 pub use summary::per_process;
 use tokio::{

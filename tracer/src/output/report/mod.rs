@@ -6,6 +6,7 @@ mod tables;
 
 pub use interval::{interval, interval_titles};
 pub use numbers::{duration_ns, grouped, per_second, share};
+pub use tables::who;
 
 use super::{
     records::{FindingRecord, PoolRecord, Report},
