@@ -1,6 +1,6 @@
 //! The order of pools.
 
-use std::cmp::Ordering;
+use std::cmp::{Ordering, Reverse};
 
 use super::{Filter, View, view::PoolId};
 use crate::output::records::PoolRecord;
@@ -49,7 +49,7 @@ impl Order {
         Self::ALL.get((at + by) % Self::ALL.len()).copied().unwrap_or(self)
     }
 
-    /// The greatest, or the worst, first; equal ones by what they are called, so that rows keep their places.
+    /// The greatest, or the worst, first; in the end by what they are called, so that rows keep their places.
     fn compare(self, one: &PoolRecord, other: &PoolRecord) -> Ordering {
         let share = |pool: &PoolRecord| pool.utilisation.unwrap_or(0.0);
         let soon = |pool: &PoolRecord| {
@@ -63,7 +63,10 @@ impl Order {
             Self::FullIn => soon(one).total_cmp(&soon(other)),
             Self::Name => Ordering::Equal,
         };
-        first.then_with(|| PoolId::of(one).cmp(&PoolId::of(other)))
+        // Of equal ones that which refuses comes first, then one for connect: a bind pool is barred by all that connect.
+        let rank = |pool: &PoolRecord| (Reverse(pool.failures), pool.remote_addr.is_none());
+        let next = if self == Self::Name { Ordering::Equal } else { rank(one).cmp(&rank(other)) };
+        first.then(next).then_with(|| PoolId::of(one).cmp(&PoolId::of(other)))
     }
 }
 

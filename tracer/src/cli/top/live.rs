@@ -20,7 +20,7 @@ use crate::{
         conclude::{Conclusion, Watched, conclude_and},
     },
     stock::StockError,
-    tui::{Action, EventRow, Rate, Screen as Shown, Seen, Ui, View, frame},
+    tui::{Action, EventRow, PoolId, Rate, Screen as Shown, Seen, Ui, View, frame},
 };
 
 /// At most 1 ÷ 40 of a CPU goes into reports; the gatherer's own looks come beside them.
@@ -73,6 +73,8 @@ pub(super) struct Live {
     /// The second of the last rate, and the totals then.
     second: (u64, Option<(u64, u64)>),
     rates: VecDeque<Rate>,
+    /// The pool whose map was asked for.
+    pictured: Option<PoolId>,
     is_stopped: bool,
     is_done: bool,
     /// The terminal is gone.
@@ -110,6 +112,7 @@ impl Live {
             shown: 0,
             second: (0, None),
             rates: VecDeque::new(),
+            pictured: None,
             is_stopped: false,
             is_done: false,
             is_gone: false,
@@ -158,7 +161,9 @@ impl Live {
     fn end_report(&mut self) {
         let Some((draft, began)) = self.draft.take_if(|(draft, _)| draft.is_finished()) else { return };
         let now = Instant::now();
-        self.rest = now + now.duration_since(began) * PAUSE;
+        // The first one, of an empty window, is to be followed by one that tells something.
+        let pause = if self.view.report.is_none() { 0 } else { PAUSE };
+        self.rest = now + now.duration_since(began) * pause;
         match draft.join() {
             Ok(Ok((conclusion, seen))) => {
                 self.sliding.looked(&conclusion.stock);
@@ -171,6 +176,18 @@ impl Live {
             Ok(Err(error)) => log::debug!("{error}"),
             Err(_) => log::debug!("the report failed"),
         }
+    }
+
+    /// Looks at once for the map of a pool that was opened: once for each time that one is.
+    fn picture(&mut self, armed: &Armed) -> Result<(), KernelError> {
+        if self.ui.opened.is_none() {
+            self.pictured = None;
+        } else if self.draft.is_none() && self.pictured != self.ui.opened {
+            self.pictured.clone_from(&self.ui.opened);
+            self.rest = Instant::now();
+            self.begin_report(armed)?;
+        }
+        Ok(())
     }
 
     /// Notes the counts of each second as it ends, lost events included.
@@ -377,6 +394,7 @@ impl Consumer for Live {
         self.gatherer.tick(armed, out)?;
         let mut looks_different = self.obey(armed)?;
         self.count(armed)?;
+        self.picture(armed)?;
         let had_none = self.view.report.is_none();
         if had_none && matches!(self.face, Face::Screen(_)) {
             // Whoever looks at a screen waits for no interval to see the first one.
@@ -384,8 +402,10 @@ impl Consumer for Live {
             looks_different |= self.shown == 0 && self.view.time.is_empty();
             self.refresh();
         }
+        let had_picture = self.view.seen.picture.is_some();
         self.end_report();
-        looks_different |= had_none && self.view.report.is_some() && matches!(self.face, Face::Screen(_));
+        let is_new = had_none && self.view.report.is_some() || !had_picture && self.view.seen.picture.is_some();
+        looks_different |= is_new && matches!(self.face, Face::Screen(_));
         if self.is_time(armed)? {
             self.refresh();
             self.show(out);

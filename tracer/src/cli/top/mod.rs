@@ -181,7 +181,10 @@ fn ui(args: &Args) -> Ui {
     if args.batch {
         return Ui { plain: true, ..Ui::new(Look { color: false, unicode }, TEXT) };
     }
-    Ui::new(Look { color: args.color.on_stdout(), unicode }, TEXT)
+    let color = args.color.on_stdout();
+    // The terminal's library looks for NO_COLOR itself, but the option goes before it.
+    ratatui::crossterm::style::force_color_output(color);
+    Ui::new(Look { color, unicode }, TEXT)
 }
 
 /// The verdict on the whole time, for whoever scrolls back.

@@ -1,6 +1,9 @@
 //! The live log.
 
-use ratatui::text::{Line, Span};
+use ratatui::{
+    style::Style,
+    text::{Line, Span},
+};
 
 use crate::{
     output::headings,
@@ -39,8 +42,14 @@ pub(super) fn lines(view: &View, ui: &Ui, columns: usize, rows: usize) -> Vec<Li
             .iter()
             .map(|(at, column)| fit(row.cells.get(*at).map_or("", String::as_str), *column))
             .collect();
-        let (mark, style) = if row.failed { ("! ", ui.look.bad()) } else { ("  ", ratatui::style::Style::new()) };
-        lines.push(Line::styled(format!("{mark}{}", cells.join(" ")), style));
+        let mut spans = vec![if row.failed { Span::styled("! ", ui.look.bad()) } else { Span::raw("  ") }];
+        for ((_, column), cell) in shown.iter().zip(cells) {
+            let is_bad = row.failed && column.title == "RET";
+            let style = if is_bad { ui.look.bad() } else { Style::new() };
+            spans.push(Span::styled(cell, style));
+            spans.push(Span::raw(" "));
+        }
+        lines.push(Line::from(spans));
     }
     if view.events.is_empty() {
         let told = if ui.filter.is_empty() {
@@ -59,9 +68,9 @@ pub(super) fn lines(view: &View, ui: &Ui, columns: usize, rows: usize) -> Vec<Li
     lines
 }
 
-/// Addresses need what the longest of them needs, within reason.
+/// Addresses and results need what the longest of them needs, within reason.
 fn wide_enough(view: &View, title: &str, usual: usize) -> usize {
-    let at = headings().iter().position(|one| one.title == title).filter(|_| title.ends_with("ADDR"));
+    let at = headings().iter().position(|one| one.title == title).filter(|_| title.ends_with("ADDR") || title == "RET");
     let widest = at.and_then(|at| {
         view.events.iter().filter_map(|row| row.cells.get(at)).map(|cell| cell.chars().count()).max()
     });

@@ -23,7 +23,7 @@ const ALL: [(&str, &str); 11] = [
     ("Tab, 1 2 3", "next screen; Overview, Pools, Events"),
     ("arrows, j k", "one line; PgUp PgDn a page, Home End the ends"),
     ("Enter", "Pools: who holds the pool, who was refused, and its map"),
-    ("F6, > <", "Pools: sort by the next column, by the one before; I turns it round"),
+    ("F6, > <", "Pools: sort by the next column, the one before; I: turn"),
     ("F3, /", "show only some; an empty filter shows all"),
     ("p, blank", "pause: the screen stands still, counting goes on"),
     ("Esc", "back: to all pools, to the newest events, to no filter"),
@@ -34,7 +34,9 @@ const ALL: [(&str, &str); 11] = [
 ];
 
 pub(super) fn draw(frame: &mut Frame<'_>, ui: &Ui, area: Rect) {
-    let columns = usize::from(area.width.min(WIDEST).saturating_sub(2));
+    // Narrow rests beside it would only disturb.
+    let width = if area.width < WIDEST + 8 { area.width } else { WIDEST };
+    let columns = usize::from(width.saturating_sub(2));
     let mut lines = vec![Line::styled("KEYS", bold().patch(ui.look.accent()))];
     for (key, does) in ALL {
         let key = Span::styled(fit(key, left("", KEYS)), bold());
@@ -42,12 +44,12 @@ pub(super) fn draw(frame: &mut Frame<'_>, ui: &Ui, area: Rect) {
     }
     lines.push(Line::default());
     lines.extend(labelled("Filters", KEYS, &format!("{WORDS}; a word by itself is part of a name"), columns));
-    lines.extend(labelled("Verdict", KEYS, "on the last 30 to 60 s; `portscope explain ID` tells more of it", columns));
+    lines.extend(labelled("Verdict", KEYS, "on the last 30 to 60 s; more: portscope explain ID", columns));
     let height = u16::try_from(lines.len()).unwrap_or(u16::MAX).saturating_add(2).min(area.height);
     let over = Rect {
-        x: area.x + area.width.saturating_sub(WIDEST) / 2,
+        x: area.x + (area.width - width) / 2,
         y: area.y + (area.height - height) / 2,
-        width: area.width.min(WIDEST),
+        width,
         height,
     };
     frame.render_widget(Clear, over);

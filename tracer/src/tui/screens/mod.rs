@@ -15,7 +15,7 @@ use ratatui::{
 
 use super::{
     Screen, Ui, View,
-    look::{bold, chosen, dim},
+    look::{bold, dim},
     table::{cut, width},
 };
 use crate::output::{escape, records::Report, report::grouped, wrapped};
@@ -209,7 +209,7 @@ fn watched(view: &View, report: &Report) -> Vec<String> {
     let what = if report.header.filters.is_empty() { "whole host" } else { "filtered" };
     let mut parts = vec![view.time.clone(), format!("last {:.0} s", report.window.seconds)];
     // What is older than a look usually is.
-    if view.age_s > 3 {
+    if view.age_s > 5 {
         parts.push(format!("pools of {} s ago", view.age_s));
     }
     parts.push(escape(&report.header.host).into_owned());
@@ -262,9 +262,8 @@ fn keys(ui: &Ui, columns: usize) -> Line<'static> {
     keys.extend([("Tab", "Next"), ("p", if ui.paused { "Go on" } else { "Pause" }), ("q", "Quit")]);
     let mut spans = Vec::new();
     for (key, does) in keys {
-        spans.push(Span::styled(key, bold()));
-        spans.push(Span::styled(does, chosen().patch(ui.look.accent())));
-        spans.push(Span::raw(" "));
+        spans.push(Span::styled(key, bold().patch(ui.look.accent())));
+        spans.push(Span::raw(format!(" {does}  ")));
     }
     Line::from(spans)
 }

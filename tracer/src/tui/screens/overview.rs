@@ -9,7 +9,7 @@ use super::{LABEL, pools};
 use crate::{
     output::{
         escape,
-        records::{FindingRecord, ProcessRecord, Report},
+        records::{FindingRecord, PoolRecord, ProcessRecord, Report},
         report::{grouped, per_second, who},
     },
     tui::{
@@ -19,6 +19,13 @@ use crate::{
         table::{Column, cut, fit, labelled, left, right, titles, width},
     },
 };
+
+/// From here on a pool beside the fullest one has a gauge.
+const ON_ITS_WAY: f64 = 0.1;
+/// Seconds that the curves show.
+const MOST_SECONDS: usize = 120;
+/// Rows that processes have at least, where there are so many.
+const PROCESSES: usize = 4;
 
 /// From here on there is room for the other details, too.
 const ROOMY: usize = 28;
@@ -31,7 +38,8 @@ pub(super) fn lines(view: &View, report: &Report, ui: &Ui, columns: usize, rows:
         ROOMY..45 => 3,
         _ => 5,
     };
-    for pool in shown.iter().take(gauges) {
+    let drawn = worth_a_gauge(&shown, gauges);
+    for pool in &drawn {
         lines.extend(pools::gauges(view, pool, ui.look, columns));
     }
     if shown.is_empty() {
@@ -44,23 +52,43 @@ pub(super) fn lines(view: &View, report: &Report, ui: &Ui, columns: usize, rows:
             lines.push(Line::default());
         }
     };
+    let busy: Vec<&ProcessRecord> = report.processes.iter().filter(|one| ui.filter.process(one)).collect();
+    let pools_shown = if air && shown.len() > drawn.len() { shown.len().min((rows / 5).max(2)) } else { 0 };
     if !report.findings.is_empty() {
         gap(&mut lines);
-        lines.extend(findings(report, ui.look, columns, rows));
+        // What is below must be seen, too.
+        let below = busy.len().min(PROCESSES) + 1 + usize::from(air) * 2 + pools_shown + usize::from(pools_shown != 0);
+        let most = rows.saturating_sub(lines.len() + below).max(3);
+        lines.extend(findings(report, ui.look, columns, most));
     }
-    if air && shown.len() > gauges.min(2) {
+    if pools_shown != 0 {
         gap(&mut lines);
-        let most = (rows / 5).max(2);
         let table = pools::table(view, ui, columns);
         lines.push(titles(&table));
-        lines.extend(shown.iter().take(most).map(|pool| pools::row(view, pool, ui.look, &table)));
+        lines.extend(shown.iter().take(pools_shown).map(|pool| pools::row(view, pool, ui.look, &table)));
     }
-    let busy: Vec<&ProcessRecord> = report.processes.iter().filter(|one| ui.filter.process(one)).collect();
     if !busy.is_empty() {
         gap(&mut lines);
         lines.extend(processes(&busy, ui.look, columns));
     }
     lines
+}
+
+/// The first pool, and others that are on their way; none that is only as full as what connects make it.
+fn worth_a_gauge<'a>(shown: &[&'a PoolRecord], most: usize) -> Vec<&'a PoolRecord> {
+    let mut kept: Vec<&PoolRecord> = Vec::new();
+    for pool in shown {
+        let refuses = pool.failures.is_some_and(|failures| failures != 0);
+        let is_echo = pool.remote_addr.is_none()
+            && !refuses
+            && kept.iter().any(|one| one.netns == pool.netns && one.remote_addr.is_some());
+        let matters = refuses || pool.utilisation.is_some_and(|share| share >= ON_ITS_WAY);
+        if kept.is_empty() || (matters && !is_echo) {
+            kept.push(pool);
+        }
+    }
+    kept.truncate(most);
+    kept
 }
 
 fn nothing_held(report: &Report, ui: &Ui) -> String {
@@ -81,15 +109,16 @@ fn rates(view: &View, report: &Report, look: Look, columns: usize) -> Vec<Line<'
         let last = numbers.last().copied();
         let most = numbers.iter().copied().max().unwrap_or(0);
         let now = fit(&per_second(last.map(f64::from)), right("", 9));
-        let beside = format!("  most {}/s, {} in {:.0} s", grouped(most), grouped(sum), report.window.seconds);
-        let room = columns.saturating_sub(LABEL + 10).saturating_sub(width(&beside));
-        let curve = look.sparkline(numbers, room);
+        let beside = format!("{} in {:.0} s, most {}/s", grouped(sum), report.window.seconds, grouped(most));
+        let beside = fit(&cut(&beside, columns.saturating_sub(LABEL + 10)), left("", 32));
+        let room = columns.saturating_sub(LABEL + 10 + width(&beside) + 1);
+        let curve = look.sparkline(numbers, room.min(MOST_SECONDS));
         Line::from(vec![
             Span::styled(fit(label, left("", LABEL)), bold()),
             Span::styled(now, style),
             Span::raw(" "),
+            Span::raw(beside),
             Span::styled(curve, style),
-            Span::styled(cut(&beside, columns.saturating_sub(LABEL + 10)), dim()),
         ])
     };
     let refusing = if totals.failures == 0 && refused.iter().all(|one| *one == 0) { dim() } else { look.bad() };
@@ -100,8 +129,7 @@ fn rates(view: &View, report: &Report, look: Look, columns: usize) -> Vec<Line<'
 }
 
 /// What is known to be wrong, and what to do: the verdict's own finding in full as far as there is room.
-fn findings(report: &Report, look: Look, columns: usize, rows: usize) -> Vec<Line<'static>> {
-    let most = (rows / 3).max(3);
+fn findings(report: &Report, look: Look, columns: usize, most: usize) -> Vec<Line<'static>> {
     let mut lines = Vec::new();
     for finding in &report.findings {
         let is_verdict = report.verdict.finding.as_deref() == Some(finding.id.as_str());
@@ -144,15 +172,15 @@ fn first_command(finding: &FindingRecord, columns: usize) -> Vec<Line<'static>> 
 /// The verdict says the title; what it rests on comes in the order in which it is needed.
 fn in_full(finding: &FindingRecord, look: Look, columns: usize) -> Vec<Line<'static>> {
     let first = |label: &str| finding.lines.iter().filter(|line| line.label == label).take(1).collect::<Vec<_>>();
-    let mut lines = vec![heading(finding, "see above; what to do:", look, columns)];
+    let mut lines = vec![heading(finding, "what to do", look, columns)];
     lines.extend(finding.advice.iter().take(1).flat_map(|advice| labelled("  do", LABEL, advice, columns)));
     if let Some(command) = finding.commands.first() {
         lines.extend(labelled("  run", LABEL, &command.run, columns));
         lines.extend(command.undo.iter().flat_map(|undo| labelled("  undo", LABEL, undo, columns)));
     }
-    let told: Vec<_> = ["held by", "refused to", "why"].into_iter().flat_map(first).collect();
+    let told: Vec<_> = ["held by", "refused to", "why", "costs", "risk"].into_iter().flat_map(first).collect();
     for line in told {
-        lines.extend(labelled(&format!("  {}", line.label), LABEL + 2, &line.text, columns));
+        lines.extend(labelled(&line.label, LABEL, &line.text, columns));
     }
     lines
 }

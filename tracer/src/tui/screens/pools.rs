@@ -141,7 +141,8 @@ pub(super) fn lines(view: &View, ui: &Ui, columns: usize, rows: usize) -> Vec<Li
     let begin = (cursor + 1).saturating_sub(room);
     for (at, pool) in shown.iter().enumerate().skip(begin).take(room) {
         let line = row(view, pool, ui.look, &table);
-        lines.push(if at == cursor { line.style(chosen()) } else { line });
+        // One look for the whole row: colours on a turned background are hard to read.
+        lines.push(if at == cursor { Line::styled(line.to_string(), chosen()) } else { line });
     }
     if shown.is_empty() {
         let told = if ui.filter.is_empty() {
