@@ -25,3 +25,4 @@ mod shape;
 mod sites;
 mod snmp;
 mod standing;
+mod top;

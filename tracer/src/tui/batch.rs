@@ -1,23 +1,28 @@
 //! A screen as text.
 
+use std::ops::Range;
+
 use ratatui::{Terminal, backend::TestBackend, buffer::Buffer};
 
-use super::{Ui, View, draw, screens::needed};
+use super::{Ui, View, draw, screens::unused};
 
-/// The screen in the size of the [`Ui`], or less where less is needed, as lines without an escape sequence and without blanks at the end.
+/// The screen in the size of the [`Ui`], for a log without the rows that are not needed, as lines without an escape sequence and without blanks at the end.
 #[must_use]
 pub fn frame(view: &View, ui: &Ui) -> String {
-    let (columns, rows) = (ui.size.0, needed(view, ui));
+    let (columns, rows) = ui.size;
     let Ok(mut terminal) = Terminal::new(TestBackend::new(columns, rows));
     let Ok(completed) = terminal.draw(|frame| draw(frame, view, ui));
-    text(completed.buffer)
+    text(completed.buffer, if ui.plain { unused(view, ui) } else { 0..0 })
 }
 
-fn text(buffer: &Buffer) -> String {
+fn text(buffer: &Buffer, left_out: Range<usize>) -> String {
     let columns = usize::from(buffer.area.width).max(1);
     let mut all = String::new();
     let mut empty = 0;
-    for row in buffer.content.chunks(columns) {
+    for (at, row) in buffer.content.chunks(columns).enumerate() {
+        if left_out.contains(&at) {
+            continue;
+        }
         let mut line = String::new();
         let mut covered = 0;
         for cell in row {

@@ -10,3 +10,4 @@ mod names;
 mod referee;
 mod report;
 mod schema;
+mod top;

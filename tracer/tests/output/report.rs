@@ -12,7 +12,7 @@ use portscope::output::{
 
 use crate::cases::header;
 
-fn pool(barred: u32) -> PoolRecord {
+pub(crate) fn pool(barred: u32) -> PoolRecord {
     PoolRecord {
         netns: 4_026_531_840,
         proto: "tcp".to_owned(),
@@ -38,7 +38,7 @@ fn pool(barred: u32) -> PoolRecord {
     }
 }
 
-fn report(word: &str, finding: Option<&str>, pools: Vec<PoolRecord>) -> Report {
+pub(crate) fn report(word: &str, finding: Option<&str>, pools: Vec<PoolRecord>) -> Report {
     Report {
         schema: SCHEMA,
         header: header(),

@@ -6,6 +6,8 @@ mod overview;
 mod pool;
 mod pools;
 
+use std::ops::Range;
+
 use ratatui::{
     Frame,
     layout::Rect,
@@ -90,11 +92,11 @@ pub(super) fn most_scroll(view: &View, ui: &Ui) -> usize {
     body_lines(view, ui, body).len().saturating_sub(body.height.into())
 }
 
-/// Rows that a screen needs, of those that there are.
-pub(super) fn needed(view: &View, ui: &Ui) -> u16 {
+/// Rows of the body that nothing stands in.
+pub(super) fn unused(view: &View, ui: &Ui) -> Range<usize> {
     let body = places(view, ui, whole(ui)).body;
-    let lines = u16::try_from(body_lines(view, ui, body).len()).unwrap_or(u16::MAX);
-    ui.size.1 - body.height.saturating_sub(lines)
+    let end = usize::from(body.bottom());
+    (usize::from(body.y) + body_lines(view, ui, body).len()).min(end)..end
 }
 
 fn whole(ui: &Ui) -> Rect {
