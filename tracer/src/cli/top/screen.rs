@@ -2,6 +2,7 @@
 
 use std::{
     io::{self, Stdout, stdout},
+    mem::ManuallyDrop,
     panic,
     sync::atomic::{AtomicBool, Ordering},
 };
@@ -14,6 +15,7 @@ use ratatui::{
         execute,
         terminal::{EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode},
     },
+    layout::Rect,
 };
 use rustix::process::{Signal, getpid, kill_process};
 
@@ -24,7 +26,8 @@ static OURS: AtomicBool = AtomicBool::new(false);
 
 /// A terminal in our hands.
 pub(super) struct Screen {
-    terminal: Terminal<CrosstermBackend<Stdout>>,
+    /// Never dropped: its end complains on stderr where the terminal is gone, and panics where that is gone with it.
+    terminal: ManuallyDrop<Terminal<CrosstermBackend<Stdout>>>,
 }
 
 impl Screen {
@@ -36,11 +39,11 @@ impl Screen {
             give_back();
             told(panicked);
         }));
-        let terminal = Terminal::new(CrosstermBackend::new(stdout()))?;
+        let terminal = ManuallyDrop::new(Terminal::new(CrosstermBackend::new(stdout()))?);
         take()?;
         let mut screen = Self { terminal };
         // From here on it is given back when this goes.
-        screen.terminal.clear()?;
+        screen.forget()?;
         Ok(screen)
     }
 
@@ -53,7 +56,9 @@ impl Screen {
 
     /// Forgets what stands there, so that all of it is drawn.
     pub(super) fn forget(&mut self) -> io::Result<()> {
-        self.terminal.clear()
+        // `Terminal::clear` would ask the terminal where its cursor is, and wait for an answer.
+        let size = self.terminal.size()?;
+        self.terminal.resize(Rect::new(0, 0, size.width, size.height))
     }
 
     /// Gives the terminal back and stops; whoever waits for us is told so by the system.
@@ -67,7 +72,7 @@ impl Screen {
         // Else it would be believed to be in our modes still.
         disable_raw_mode()?;
         take()?;
-        self.terminal.clear()
+        self.forget()
     }
 }
 
