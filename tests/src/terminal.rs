@@ -32,7 +32,8 @@ impl Pseudo {
     ///
     /// When the kernel has none.
     pub fn open(columns: u16, rows: u16) -> Result<Self> {
-        let person = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).context("openpt")?;
+        let person =
+            openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).context("openpt")?;
         grantpt(&person).context("grantpt")?;
         unlockpt(&person).context("unlockpt")?;
         let name = ptsname(&person, Vec::new()).context("ptsname")?;

@@ -1,10 +1,10 @@
 //! A picture of a range of ports: which of them a pool holds, each half by itself, a cell for some ports.
 
+pub use super::screen::LABEL;
 use super::{
     report::{grouped, share},
     screen::{line_within, put},
 };
-pub use super::screen::LABEL;
 use crate::{
     event::PortRange,
     stock::{Parity, PoolKey, PortMap},

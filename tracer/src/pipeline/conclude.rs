@@ -159,10 +159,9 @@ impl Known for Flowed<'_> {
     fn maker(&mut self, netns: NetnsId, socket: &Socket) -> Option<(Pid, Process)> {
         let remote = (socket.remote_addr, socket.remote_port?.get());
         let port = socket.local_port?.get();
-        let known = [Some(self.stats), self.before].into_iter().flatten();
-        let (stats, key) = known
-            .filter_map(|stats| Some((stats, stats.owner(netns, socket.protocol, port, remote)?)))
-            .next()?;
+        let mut known = [Some(self.stats), self.before].into_iter().flatten();
+        let owned = |stats: &'_ Stats| stats.owner(netns, socket.protocol, port, remote);
+        let (stats, key) = known.find_map(|stats| Some((stats, owned(stats)?)))?;
         let process = self
             .makers
             .entry(key)

@@ -31,7 +31,8 @@ impl Recent {
     /// The last ones, the newest first; with `failed` those alone.
     pub fn newest(&self, failed: bool) -> impl Iterator<Item = &Event> {
         let given = if failed { None } else { Some(self.given.iter().rev()) };
-        let (mut given, mut refused) = (given.into_iter().flatten().peekable(), self.refused.iter().rev().peekable());
+        let (mut given, mut refused) =
+            (given.into_iter().flatten().peekable(), self.refused.iter().rev().peekable());
         std::iter::from_fn(move || {
             let is_given_next = match (given.peek(), refused.peek()) {
                 (Some(one), Some(other)) => one.mono() > other.mono(),

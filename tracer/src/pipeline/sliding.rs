@@ -104,14 +104,14 @@ impl Sliding {
                 start
             }
         };
-        let gathered = Gathered {
+        let window = Gathered {
             stats,
             since_start: self.past.clone(),
             peaks,
             accounting: since(&accounting, &start.accounting),
             at,
         };
-        Ok(Windowed { gathered, before: Arc::clone(&start.stock), accounting })
+        Ok(Windowed { gathered: window, before: Arc::clone(&start.stock), accounting })
     }
 
     /// Ends a part.
@@ -137,8 +137,8 @@ impl Sliding {
     /// The kernel half does not tell what was lost.
     pub fn whole(self, mut gatherer: Gatherer, armed: &Armed) -> Result<Gathered, KernelError> {
         let (accounts, tallies) = gatherer.account(armed)?;
-        let lost = risen(&tallies, &self.tallies);
-        let mut all = gatherer.into_gathered(accounts.accounting(), &lost);
+        let unseen = risen(&tallies, &self.tallies);
+        let mut all = gatherer.into_gathered(accounts.accounting(), &unseen);
         let last = self.last.map(|(_, stats, peaks)| (stats, peaks));
         let past = self.past.map(|past| (Arc::unwrap_or_clone(past), self.past_peaks));
         for (before, peaks) in [last, past].into_iter().flatten() {

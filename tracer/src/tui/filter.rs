@@ -8,8 +8,7 @@ use crate::{
 };
 
 /// The words, for help and for complaints.
-pub(super) const WORDS: &str =
-    "comm=NAME* pid=N netns=NAME port=80,9000-9100 local-port= remote-port= remote=10.0.0.0/8 proto=tcp site=bind failed";
+pub(super) const WORDS: &str = "comm=NAME* pid=N netns=NAME port=80,9000-9100 local-port= remote-port= remote=10.0.0.0/8 proto=tcp site=bind failed";
 
 /// What passes. Words of one kind are alternatives; kinds must all be met.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -160,7 +159,9 @@ impl Filter {
             && any(&self.netns, |wanted| is_netns(wanted, Some(pool.netns), netns))
             && any(&self.proto, |proto| *proto == pool.proto)
             && any(&self.site, |site| (site == "connect") == pool.remote_addr.is_some())
-            && any(&self.port, |ports| overlaps(*ports, remote) || (remote.is_none() && overlaps(*ports, range)))
+            && any(&self.port, |ports| {
+                overlaps(*ports, remote) || (remote.is_none() && overlaps(*ports, range))
+            })
             && any(&self.local_port, |ports| overlaps(*ports, range))
             && any(&self.remote_port, |ports| overlaps(*ports, remote))
             && any(&self.remote, |network| pool.remote_addr.is_some_and(|addr| contains(*network, addr)))
@@ -249,14 +250,17 @@ mod tests {
             contains(super::network(network).unwrap(), addr.parse::<IpAddr>().unwrap())
         };
         assert!(is_in("10.0.0.0/8", "10.9.8.7") && !is_in("10.0.0.0/8", "11.0.0.1"));
-        assert!(is_in("0.0.0.0/0", "1.2.3.4") && is_in("10.0.0.1", "10.0.0.1") && !is_in("10.0.0.1", "10.0.0.2"));
+        assert!(
+            is_in("0.0.0.0/0", "1.2.3.4") && is_in("10.0.0.1", "10.0.0.1") && !is_in("10.0.0.1", "10.0.0.2")
+        );
         assert!(is_in("10.0.0.0/8", "::ffff:10.1.1.1") && !is_in("::/0", "10.0.0.1"));
         assert!(is_in("2001:db8::/32", "2001:db8::1") && !is_in("2001:db8::/32", "2001:db9::1"));
     }
 
     #[test]
     fn names_are_whole_unless_a_star_says_otherwise_or_they_stand_alone() {
-        let met = |text: &str, name: &str| Filter::parse(text).unwrap().comm.iter().any(|one| one.is_met(name));
+        let met =
+            |text: &str, name: &str| Filter::parse(text).unwrap().comm.iter().any(|one| one.is_met(name));
         assert!(met("comm=curl", "curl") && !met("comm=curl", "curl2") && met("comm=cu*", "curl"));
         assert!(met("url", "curl") && met("--comm=a,b", "b"));
         let filter = Filter::parse(" failed  port=80 ").unwrap();

@@ -133,7 +133,9 @@ impl Ui {
             KeyCode::F(6) | KeyCode::Char('>' | '.') => return self.sort(true),
             KeyCode::Char('<' | ',') => return self.sort(false),
             KeyCode::Char('I') if self.sorts() => self.reversed = !self.reversed,
-            KeyCode::Enter if self.screen == Screen::Pools && self.opened.is_none() => return self.open(view),
+            KeyCode::Enter if self.screen == Screen::Pools && self.opened.is_none() => {
+                return self.open(view);
+            }
             KeyCode::Esc => return self.escape(),
             code => match Move::of(code) {
                 Some(by) => return self.go(by, view),

@@ -76,7 +76,12 @@ pub(super) fn time_wait(pool: &PoolRecord) -> u32 {
 }
 
 /// The pools of a view that pass a filter and hold something, in order.
-pub(super) fn pools<'a>(view: &'a View, filter: &Filter, order: Order, reversed: bool) -> Vec<&'a PoolRecord> {
+pub(super) fn pools<'a>(
+    view: &'a View,
+    filter: &Filter,
+    order: Order,
+    reversed: bool,
+) -> Vec<&'a PoolRecord> {
     let all = view.report.as_ref().map_or(&[][..], |report| &report.pools[..]);
     let is_shown = |pool: &&PoolRecord| {
         (pool.barred != 0 || pool.failures.is_some_and(|failures| failures != 0))

@@ -63,6 +63,7 @@ pub struct Prompt {
 
 /// The state of the screens.
 #[derive(Clone, Debug, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of its own")]
 pub struct Ui {
     /// What the terminal can show.
     pub look: Look,

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, net::IpAddr, net::SocketAddr, sync::Arc};
 
 use crate::{
-    event::{NetnsId, Port},
+    event::{Errno, NetnsId, Port},
     findings::{HeldPools, Refusal},
     output::{
         records::{Accounting, PoolRecord, Report},
@@ -163,7 +163,7 @@ impl Seen {
             });
             Some(Victims {
                 pool: PoolId::of_refusal(refusal)?,
-                error: refusal.errno.and_then(|errno| errno.name()).map(str::to_owned),
+                error: refusal.errno.and_then(Errno::name).map(str::to_owned),
                 count: refusal.count,
                 attempts: refusal.attempts,
                 rows: rows.collect(),

@@ -11,3 +11,4 @@ mod referee;
 mod report;
 mod schema;
 mod top;
+mod top_keys;

@@ -1,4 +1,4 @@
-//! The screens of `top` over a made-up host, against committed files; its keys; and names that strangers chose.
+//! The screens of `top` over a made-up host, against committed files, and names that strangers chose.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -9,15 +9,12 @@ use portscope::{
         PoolHolderRecord, PoolRecord, ProcessRecord, Report, RowRecord, SearchTimes,
     },
     stock::{Parity, PoolKey, PortMap, PortSet},
-    tui::{
-        Action, EventRow, Filter, Look, Order, Picture, PoolId, Rate, Screen, Seen, Ui, Victim, Victims, View, draw,
-        frame,
-    },
+    tui::{EventRow, Look, Picture, PoolId, Rate, Screen, Seen, Ui, Victim, Victims, View, draw, frame},
 };
 use ratatui::{
     Terminal,
     backend::TestBackend,
-    crossterm::event::{KeyCode, KeyEvent, KeyModifiers},
+    crossterm::event::{KeyCode, KeyEvent},
     style::{Color, Modifier},
 };
 
@@ -41,8 +38,13 @@ fn holder(comm: &str, pid: u32, ports: u32, time_wait: u32) -> PoolHolderRecord 
 
 /// A pool that is full and refuses.
 fn full() -> PoolRecord {
-    let forecast =
-        ForecastRecord { estimate: Some(0.0), low: Some(0.0), high: Some(0.0), levels_off_at: None, basis: "stock".to_owned() };
+    let forecast = ForecastRecord {
+        estimate: Some(0.0),
+        low: Some(0.0),
+        high: Some(0.0),
+        levels_off_at: None,
+        basis: "stock".to_owned(),
+    };
     PoolRecord {
         netns: SHOP,
         range: [40_000, 40_999],
@@ -62,7 +64,7 @@ fn full() -> PoolRecord {
 }
 
 /// One that is on its way.
-fn filling() -> PoolRecord {
+pub(crate) fn filling() -> PoolRecord {
     PoolRecord {
         local_addr: "2001:db8::17".parse().unwrap(),
         remote_addr: Some("2001:db8:9::2".parse().unwrap()),
@@ -85,7 +87,12 @@ fn filling() -> PoolRecord {
 }
 
 fn bind() -> PoolRecord {
-    PoolRecord { remote_addr: None, remote_port: None, local_addr: "0.0.0.0".parse().unwrap(), ..report::pool(42) }
+    PoolRecord {
+        remote_addr: None,
+        remote_port: None,
+        local_addr: "0.0.0.0".parse().unwrap(),
+        ..report::pool(42)
+    }
 }
 
 fn finding() -> FindingRecord {
@@ -99,15 +106,22 @@ fn finding() -> FindingRecord {
         lines: vec![
             line("held by", "1,000 of 1,000: 700 ESTAB, 300 TIME_WAIT; php-fpm 70.0 %, curl 30.0 %"),
             line("refused to", "php-fpm 116; other destinations fine (next fullest 55.3 %)"),
-            line("why", "611/s asked, 1,000 ports are all that one destination can have at once from one address"),
+            line(
+                "why",
+                "611/s asked, 1,000 ports are all that one destination can have at once from one address",
+            ),
         ],
         advice: vec!["keep connections open (pool, keep-alive) in php-fpm".to_owned()],
         wont_help: Vec::new(),
         commands: vec![CommandRecord {
             netns: Some(SHOP),
-            run: "nsenter --net=/run/netns/shop sysctl -w net.ipv4.ip_local_port_range=\"15000 60999\"".to_owned(),
+            run: "nsenter --net=/run/netns/shop sysctl -w net.ipv4.ip_local_port_range=\"15000 60999\""
+                .to_owned(),
             persist: None,
-            undo: Some("nsenter --net=/run/netns/shop sysctl -w net.ipv4.ip_local_port_range=\"40000 40999\"".to_owned()),
+            undo: Some(
+                "nsenter --net=/run/netns/shop sysctl -w net.ipv4.ip_local_port_range=\"40000 40999\""
+                    .to_owned(),
+            ),
             risk: None,
         }],
     }
@@ -139,8 +153,20 @@ fn event(failed: bool, comm: &str) -> EventRow {
     let ret = if failed { "EADDRNOTAVAIL" } else { "ok" };
     let port = if failed { "*" } else { "40132" };
     let cells = [
-        "12:00:01.250", "812", comm, "4026532200", "tcp", "connect", "10.0.3.14", port, "10.0.9.2", "6379", ret, "40.1",
-        "500", "-",
+        "12:00:01.250",
+        "812",
+        comm,
+        "4026532200",
+        "tcp",
+        "connect",
+        "10.0.3.14",
+        port,
+        "10.0.9.2",
+        "6379",
+        ret,
+        "40.1",
+        "500",
+        "-",
     ];
     EventRow { cells: cells.map(str::to_owned).to_vec(), failed }
 }
@@ -180,7 +206,9 @@ fn view_of(report: Report) -> View {
             victims: vec![victims],
             picture: Some(picture(&pool)),
         }),
-        rates: (0..60).map(|at| Rate { asked: 600 + at % 7, refused: if at < 40 { 0 } else { at - 39 } }).collect(),
+        rates: (0..60)
+            .map(|at| Rate { asked: 600 + at % 7, refused: if at < 40 { 0 } else { at - 39 } })
+            .collect(),
         accounting: Accounting { seen: 12_345, emitted: 12_000, filtered: 300, lost: 45, missed: Some(0) },
         time: "12:00:02".to_owned(),
         age_s: 0,
@@ -188,7 +216,7 @@ fn view_of(report: Report) -> View {
     }
 }
 
-fn exhausted() -> View {
+pub(crate) fn exhausted() -> View {
     let report = report::report("EXHAUSTED", Some("PS001"), vec![full(), filling(), bind()]);
     view_of(Report {
         findings: vec![finding()],
@@ -197,7 +225,7 @@ fn exhausted() -> View {
     })
 }
 
-fn ui(columns: u16, rows: u16) -> Ui {
+pub(crate) fn ui(columns: u16, rows: u16) -> Ui {
     Ui::new(Look { color: true, unicode: true }, (columns, rows))
 }
 
@@ -237,7 +265,10 @@ fn every_ui(columns: u16, rows: u16) -> Vec<Ui> {
         Ui { screen: Screen::Pools, opened, scroll: 7, ..ui(columns, rows) },
         Ui { screen: Screen::Events, back: 3, ..ui(columns, rows) },
         Ui { help: true, ..ui(columns, rows) },
-        Ui { prompt: Some(portscope::tui::Prompt { text: "pid=x".to_owned(), error: Some("no".to_owned()) }), ..ui(columns, rows) },
+        Ui {
+            prompt: Some(portscope::tui::Prompt { text: "pid=x".to_owned(), error: Some("no".to_owned()) }),
+            ..ui(columns, rows)
+        },
     ];
     all.to_vec()
 }
@@ -272,7 +303,12 @@ fn colours_are_those_of_the_terminal_and_no_background_is_set() {
     assert_eq!(colored[(1, 0)].fg, Color::Red);
     assert!(colored[(1, 0)].modifier.contains(Modifier::REVERSED));
     assert!(colored.content.iter().all(|cell| cell.bg == Color::Reset));
-    assert!(!colored.content.iter().any(|cell| matches!(cell.fg, Color::Rgb(..) | Color::Indexed(_) | Color::White | Color::Black)));
+    assert!(
+        !colored
+            .content
+            .iter()
+            .any(|cell| matches!(cell.fg, Color::Rgb(..) | Color::Indexed(_) | Color::White | Color::Black))
+    );
     assert!(plain.content.iter().all(|cell| (cell.fg, cell.bg) == (Color::Reset, Color::Reset)));
     assert!(plain[(1, 0)].modifier.contains(Modifier::REVERSED));
     assert!(plain.content.iter().zip(&colored.content).all(|(one, other)| one.symbol() == other.symbol()));
@@ -314,107 +350,4 @@ fn names_that_strangers_chose_are_shown_and_break_nothing() {
         let shown = if hostile == script { script } else { "\\" };
         assert!(drawn[0].contains(shown) && drawn[1].contains(shown), "{hostile:?}: {}", drawn[0]);
     }
-}
-
-fn press(ui: &mut Ui, view: &View, code: KeyCode) -> Action {
-    ui.key(KeyEvent::from(code), view)
-}
-
-fn typed(ui: &mut Ui, view: &View, text: &str) -> Action {
-    for letter in text.chars() {
-        press(ui, view, KeyCode::Char(letter));
-    }
-    press(ui, view, KeyCode::Enter)
-}
-
-#[test]
-fn keys_end_pause_and_help_as_in_htop() {
-    let view = exhausted();
-    for code in [KeyCode::Char('q'), KeyCode::F(10)] {
-        assert_eq!(press(&mut ui(80, 24), &view, code), Action::Quit);
-    }
-    let control = |letter| ui(80, 24).key(KeyEvent::new(KeyCode::Char(letter), KeyModifiers::CONTROL), &view);
-    assert_eq!(['c', 'z', 'l', 'x'].map(control), [Action::Quit, Action::Suspend, Action::Redraw, Action::Nothing]);
-    let mut ui = ui(80, 24);
-    for code in [KeyCode::Char('p'), KeyCode::Char(' ')] {
-        assert_eq!(press(&mut ui, &view, code), if ui.paused { Action::Draw } else { Action::Refresh });
-    }
-    assert!(!ui.paused);
-    for code in [KeyCode::F(1), KeyCode::Char('?'), KeyCode::Char('h')] {
-        press(&mut ui, &view, code);
-        assert!(ui.help);
-        // A key that closes the help does nothing else.
-        assert_eq!(press(&mut ui, &view, KeyCode::Char('q')), Action::Draw);
-        assert!(!ui.help);
-    }
-}
-
-#[test]
-fn keys_go_through_the_screens_and_back() {
-    let (view, mut ui) = (exhausted(), ui(80, 24));
-    let mut seen = Vec::new();
-    for code in [KeyCode::Tab, KeyCode::Tab, KeyCode::Tab, KeyCode::BackTab, KeyCode::Char('1'), KeyCode::Char('2')] {
-        assert_eq!(press(&mut ui, &view, code), Action::Refresh);
-        seen.push(ui.screen);
-    }
-    use Screen::{Events, Overview, Pools};
-    assert_eq!(seen, [Pools, Events, Overview, Events, Overview, Pools]);
-    press(&mut ui, &view, KeyCode::Down);
-    assert_eq!(press(&mut ui, &view, KeyCode::Enter), Action::Refresh);
-    assert_eq!(ui.opened, Some(PoolId::of(&filling())));
-    assert_eq!(press(&mut ui, &view, KeyCode::Esc), Action::Refresh);
-    assert!(ui.opened.is_none() && ui.chosen == Some(PoolId::of(&filling())));
-    assert_eq!(press(&mut ui, &view, KeyCode::Esc), Action::Nothing);
-}
-
-#[test]
-fn pools_are_sorted_by_each_column_and_turned_round() {
-    let (view, mut ui) = (exhausted(), Ui { screen: Screen::Pools, ..ui(120, 40) });
-    let first = |ui: &Ui| frame(&view, ui).lines().nth(3).unwrap().split("  ").next().unwrap().to_owned();
-    assert_eq!((ui.order, first(&ui).as_str()), (Order::Share, "10.0.3.14 > 10.0.9.2:6379"));
-    press(&mut ui, &view, KeyCode::F(6));
-    assert_eq!(ui.order, Order::Held);
-    assert!(first(&ui).starts_with("2001:db8::17"), "{}", frame(&view, &ui));
-    press(&mut ui, &view, KeyCode::Char('I'));
-    assert!(first(&ui).starts_with("tcp bind 0.0.0.0"), "{}", frame(&view, &ui));
-    for _ in 0..Order::ALL.len() {
-        press(&mut ui, &view, KeyCode::Char('>'));
-    }
-    press(&mut ui, &view, KeyCode::Char('<'));
-    assert_eq!(ui.order, Order::Share);
-}
-
-#[test]
-fn a_filter_that_makes_no_sense_stays_on_the_line_and_one_that_does_narrows() {
-    let (view, mut ui) = (exhausted(), Ui { screen: Screen::Pools, ..ui(120, 40) });
-    press(&mut ui, &view, KeyCode::Char('/'));
-    assert_eq!(typed(&mut ui, &view, "pid=q"), Action::Draw);
-    assert!(frame(&view, &ui).contains("'q' is no process id: give a number"), "{}", frame(&view, &ui));
-    press(&mut ui, &view, KeyCode::Esc);
-    assert!(ui.prompt.is_none() && ui.filter.is_empty());
-    press(&mut ui, &view, KeyCode::F(3));
-    assert_eq!(typed(&mut ui, &view, "port=443 netns=host"), Action::Refresh);
-    let shown = frame(&view, &ui);
-    assert!(shown.contains("2001:db8::17") && !shown.contains("tcp bind") && shown.contains("shown: port=443"), "{shown}");
-    for (text, pools) in [("failed", 1), ("comm=envoy", 1), ("remote=10.0.0.0/8", 1), ("netns=shop", 1), ("php", 1), ("pid=4", 0)] {
-        let ui = Ui { filter: Filter::parse(text).unwrap(), screen: Screen::Pools, ..ui.clone() };
-        let rows = frame(&view, &ui).lines().filter(|line| line.contains(" > ") || line.contains("tcp bind")).count();
-        // The verdict names a pool, too.
-        assert_eq!(rows, pools + 1, "{text}: {}", frame(&view, &ui));
-    }
-    assert_eq!(press(&mut ui, &view, KeyCode::Esc), Action::Refresh);
-    assert!(ui.filter.is_empty());
-}
-
-#[test]
-fn scrolled_events_stand_still_until_the_end_is_reached_again() {
-    let (view, mut ui) = (exhausted(), Ui { screen: Screen::Events, ..ui(80, 24) });
-    assert!(ui.follows());
-    assert_eq!(press(&mut ui, &view, KeyCode::PageUp), Action::Draw);
-    assert!(!ui.follows() && frame(&view, &ui).contains("End follows again"));
-    press(&mut ui, &view, KeyCode::Home);
-    press(&mut ui, &view, KeyCode::Up);
-    assert!(ui.back < view.events.len());
-    assert_eq!(press(&mut ui, &view, KeyCode::End), Action::Refresh);
-    assert!(ui.follows());
 }

@@ -1,34 +1,31 @@
 //! What `top` does while it gathers: looks at the host, draws, and does what keys say.
 
 use std::{
-    collections::VecDeque,
-    io,
+    io::{self, IsTerminal as _},
     path::Path,
     sync::{Arc, mpsc::Receiver},
     thread::{self, JoinHandle},
     time::{Duration, Instant},
 };
 
-use super::{input::Input, screen::Screen};
+use super::{input::Input, rates::Rates, screen::Screen};
 use crate::{
     enrich::{Clock, TimeColumn, monotonic_now},
     event::NetnsId,
     kernel::{Armed, KernelError, counts::Counts},
-    output::{Observation, cells, records::Totals},
+    output::{Observation, cells},
     pipeline::{
         Accounts, Consumer, Gatherer, Recent, Sliding, Windowed,
         conclude::{Conclusion, Watched, conclude_and},
     },
     stock::StockError,
-    tui::{Action, EventRow, PoolId, Rate, Screen as Shown, Seen, Ui, View, frame},
+    tui::{Action, EventRow, PoolId, Screen as Shown, Seen, Ui, View, frame},
 };
 
 /// At most 1 ÷ 40 of a CPU goes into reports; the gatherer's own looks come beside them.
 const PAUSE: u32 = 39;
 /// A frame waits no longer than this for its report.
 const PATIENCE: Duration = Duration::from_millis(500);
-/// Seconds that a line of little columns may show.
-const MOST_RATES: usize = 200;
 /// Events that are made into rows.
 const MOST_ROWS: usize = 500;
 
@@ -70,9 +67,7 @@ pub(super) struct Live {
     /// A frame is due, since then, and waits for its report.
     due: Option<Instant>,
     shown: u64,
-    /// The second of the last rate, and the totals then.
-    second: (u64, Option<(u64, u64)>),
-    rates: VecDeque<Rate>,
+    rates: Rates,
     /// The pool whose map was asked for.
     pictured: Option<PoolId>,
     is_stopped: bool,
@@ -110,8 +105,7 @@ impl Live {
             next: now + pace.every,
             due: None,
             shown: 0,
-            second: (0, None),
-            rates: VecDeque::new(),
+            rates: Rates::default(),
             pictured: None,
             is_stopped: false,
             is_done: false,
@@ -193,24 +187,11 @@ impl Live {
     /// Notes the counts of each second as it ends, lost events included.
     fn count(&mut self, armed: &Armed) -> Result<(), KernelError> {
         let second = monotonic_now().0 / 1_000_000_000;
-        if second == self.second.0 {
+        if !self.rates.is_over(second) {
             return Ok(());
         }
         let accounts = self.gatherer.accounts(&armed.counts()?);
-        let now = sums(&accounts.totals);
-        if let Some((asked, refused)) = self.second.1 {
-            // After a stop several seconds are one.
-            let seconds = second.saturating_sub(self.second.0).max(1);
-            let each = |now: u64, before: u64| {
-                u32::try_from(now.saturating_sub(before) / seconds).unwrap_or(u32::MAX)
-            };
-            let rate = Rate { asked: each(now.0, asked), refused: each(now.1, refused) };
-            if self.rates.len() == MOST_RATES {
-                self.rates.pop_front();
-            }
-            self.rates.push_back(rate);
-        }
-        self.second = (second, Some(now));
+        self.rates.note(second, &accounts.totals);
         if !self.ui.paused {
             self.view.accounting = accounts.accounting();
         }
@@ -228,15 +209,15 @@ impl Live {
         self.time.write(mono, clock.utc(mono), &mut time);
         let time = String::from_utf8_lossy(&time);
         self.view.time = time.split('.').next().unwrap_or_default().trim().to_owned();
-        self.view.rates = self.rates.iter().copied().collect();
+        self.view.rates = self.rates.all();
         self.view.age_s = self.reported.elapsed().as_secs();
         if self.ui.screen == Shown::Events && self.ui.follows() {
-            self.view.events = self.rows(&clock);
+            self.view.events = self.rows(clock);
         }
     }
 
     /// The last events that pass, the newest last.
-    fn rows(&mut self, clock: &Clock) -> Vec<EventRow> {
+    fn rows(&mut self, clock: Clock) -> Vec<EventRow> {
         let Self { recent, gatherer, ui, view, time, .. } = self;
         let mut rows = Vec::new();
         for event in recent.newest(ui.filter.failed()) {
@@ -245,8 +226,7 @@ impl Live {
             if !ui.filter.event(event, process.comm(), &netns) {
                 continue;
             }
-            let seen =
-                Observation { event, search, utc: clock.utc(event.mono()), process, holders: None };
+            let seen = Observation { event, search, utc: clock.utc(event.mono()), process, holders: None };
             rows.push(EventRow { cells: cells(&seen, time), failed: event.failed() });
             if rows.len() == MOST_ROWS {
                 break;
@@ -358,14 +338,12 @@ impl Live {
     }
 }
 
-/// Ports asked for, and choices and checks that failed.
-fn sums(totals: &Totals) -> (u64, u64) {
-    (totals.allocations, totals.by_error.values().sum())
-}
-
 fn is_gone(error: &io::Error) -> bool {
-    let gone = [rustix::io::Errno::IO, rustix::io::Errno::PIPE, rustix::io::Errno::NXIO, rustix::io::Errno::BADF];
-    error.raw_os_error().is_some_and(|number| gone.iter().any(|one| one.raw_os_error() == number))
+    let gone =
+        [rustix::io::Errno::IO, rustix::io::Errno::PIPE, rustix::io::Errno::NXIO, rustix::io::Errno::BADF];
+    let tells = |number| gone.iter().any(|one| one.raw_os_error() == number);
+    // Not every error tells; a terminal that was hung up is none any more.
+    error.raw_os_error().is_some_and(tells) || !io::stdout().is_terminal()
 }
 
 impl Consumer for Live {
@@ -404,7 +382,8 @@ impl Consumer for Live {
         }
         let had_picture = self.view.seen.picture.is_some();
         self.end_report();
-        let is_new = had_none && self.view.report.is_some() || !had_picture && self.view.seen.picture.is_some();
+        let is_new =
+            had_none && self.view.report.is_some() || !had_picture && self.view.seen.picture.is_some();
         looks_different |= is_new && matches!(self.face, Face::Screen(_));
         if self.is_time(armed)? {
             self.refresh();

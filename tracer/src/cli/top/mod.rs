@@ -2,6 +2,7 @@
 
 mod input;
 mod live;
+mod rates;
 mod screen;
 
 use std::{
@@ -120,8 +121,8 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
         runtime.block_on(async { input::listen(&sender) }).map_err(|error| no_screen(&error))?;
         Face::Screen(Box::new(screen))
     };
-    let pace = Pace { every: args.interval, most: args.count };
-    let mut live = Live::new(gatherer, sliding, watched.clone(), ui(args), face, inputs, pace);
+    let rhythm = Pace { every: args.interval, most: args.count };
+    let mut live = Live::new(gatherer, sliding, watched.clone(), ui(args), face, inputs, rhythm);
     announce(args.ready_file.as_deref())?;
     let ended = runtime.block_on(pipeline::run(
         &mut armed,
@@ -136,9 +137,10 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     ));
     // The terminal is given back first, whatever is to be said.
     let rest = live.close();
+    // Where that is gone, nothing can be said any more.
+    let Some((gatherer, sliding)) = rest.map_err(|error| no_screen(&error))? else { return Ok(()) };
     ended.map_err(|error| failure(&place, error))?;
     place.close()?;
-    let Some((gatherer, sliding)) = rest.map_err(|error| no_screen(&error))? else { return Ok(()) };
     if args.batch || args.loudness.quiet {
         return Ok(());
     }
@@ -159,7 +161,8 @@ fn check(args: &Args) -> Result<(), Failure> {
 }
 
 fn no_screen(error: &io::Error) -> Failure {
-    Failure::new(format!("cannot use the terminal: {}", reason(error))).hint("-b prints frames of text instead")
+    Failure::new(format!("cannot use the terminal: {}", reason(error)))
+        .hint("-b prints frames of text instead")
 }
 
 fn settings(args: &Args) -> Result<Settings, Failure> {

@@ -83,10 +83,7 @@ impl TextOutput {
         if let Some(fields) = &self.columns.fields {
             return fields.iter().map(|field| column_of(*field)).collect();
         }
-        USUAL
-            .into_iter()
-            .filter(|column| self.columns.netns || *column != NETNS)
-            .collect()
+        USUAL.into_iter().filter(|column| self.columns.netns || *column != NETNS).collect()
     }
 
     fn usual(&mut self, seen: &Observation<'_>, out: &mut Vec<u8>) {

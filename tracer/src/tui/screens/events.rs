@@ -21,7 +21,11 @@ pub(super) fn lines(view: &View, ui: &Ui, columns: usize, rows: usize) -> Vec<Li
     // A mark before each line.
     let mut shown: Vec<(usize, Column)> = headings()
         .iter()
-        .map(|one| Column { title: one.title, width: wide_enough(view, one.title, one.width), right: one.right })
+        .map(|one| Column {
+            title: one.title,
+            width: wide_enough(view, one.title, one.width),
+            right: one.right,
+        })
         .enumerate()
         .collect();
     for title in LESS {
@@ -63,14 +67,20 @@ pub(super) fn lines(view: &View, ui: &Ui, columns: usize, rows: usize) -> Vec<Li
         && let Some(last) = lines.last_mut()
         && room > 1
     {
-        *last = Line::styled(format!("... {} newer lines and what came since; End follows again", ui.back), dim());
+        *last = Line::styled(
+            format!("... {} newer lines and what came since; End follows again", ui.back),
+            dim(),
+        );
     }
     lines
 }
 
 /// Addresses and results need what the longest of them needs, within reason.
 fn wide_enough(view: &View, title: &str, usual: usize) -> usize {
-    let at = headings().iter().position(|one| one.title == title).filter(|_| title.ends_with("ADDR") || title == "RET");
+    let at = headings()
+        .iter()
+        .position(|one| one.title == title)
+        .filter(|_| title.ends_with("ADDR") || title == "RET");
     let widest = at.and_then(|at| {
         view.events.iter().filter_map(|row| row.cells.get(at)).map(|cell| cell.chars().count()).max()
     });

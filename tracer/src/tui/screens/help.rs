@@ -46,18 +46,18 @@ pub(super) fn draw(frame: &mut Frame<'_>, ui: &Ui, area: Rect) {
     lines.extend(labelled("Filters", KEYS, &format!("{WORDS}; a word by itself is part of a name"), columns));
     lines.extend(labelled("Verdict", KEYS, "on the last 30 to 60 s; more: portscope explain ID", columns));
     let height = u16::try_from(lines.len()).unwrap_or(u16::MAX).saturating_add(2).min(area.height);
-    let over = Rect {
-        x: area.x + (area.width - width) / 2,
-        y: area.y + (area.height - height) / 2,
-        width,
-        height,
-    };
+    let over =
+        Rect { x: area.x + (area.width - width) / 2, y: area.y + (area.height - height) / 2, width, height };
     frame.render_widget(Clear, over);
     let edge = if ui.look.unicode { "─" } else { "-" }.repeat(over.width.into());
     put(frame, Rect { height: 1.min(height), ..over }, &[Line::raw(edge.clone())]);
     let last = Rect { y: over.bottom().saturating_sub(1), height: 1.min(height), ..over };
-    let inside =
-        Rect { x: over.x + 1, y: over.y + 1, width: over.width.saturating_sub(2), height: height.saturating_sub(2) };
+    let inside = Rect {
+        x: over.x + 1,
+        y: over.y + 1,
+        width: over.width.saturating_sub(2),
+        height: height.saturating_sub(2),
+    };
     put(frame, inside, &lines);
     put(frame, last, &[Line::raw(edge)]);
 }

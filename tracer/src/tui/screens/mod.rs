@@ -152,7 +152,8 @@ fn head(view: &View, ui: &Ui, area: Rect) -> Vec<Line<'static>> {
     let word = format!(" {} ", escape(word));
     let columns = usize::from(area.width);
     let indent = width(&word) + 1;
-    let word = Span::styled(word, ui.look.verdict(view.report.as_ref().map_or("", |r| r.verdict.word.as_str())));
+    let word =
+        Span::styled(word, ui.look.verdict(view.report.as_ref().map_or("", |r| r.verdict.word.as_str())));
     // A narrow window has no room beside the word.
     if columns < indent + 16 {
         let mut lines = vec![Line::from(word)];
@@ -188,7 +189,10 @@ fn tabs(view: &View, ui: &Ui, columns: usize) -> Line<'static> {
         spans.push(Span::raw("  "));
     }
     if ui.paused {
-        spans.push(Span::styled(" PAUSED ", ui.look.warning().add_modifier(Modifier::REVERSED | Modifier::BOLD)));
+        spans.push(Span::styled(
+            " PAUSED ",
+            ui.look.warning().add_modifier(Modifier::REVERSED | Modifier::BOLD),
+        ));
         spans.push(Span::raw(" "));
     }
     if !ui.filter.is_empty() {

@@ -30,7 +30,13 @@ const PROCESSES: usize = 4;
 /// From here on there is room for the other details, too.
 const ROOMY: usize = 28;
 
-pub(super) fn lines(view: &View, report: &Report, ui: &Ui, columns: usize, rows: usize) -> Vec<Line<'static>> {
+pub(super) fn lines(
+    view: &View,
+    report: &Report,
+    ui: &Ui,
+    columns: usize,
+    rows: usize,
+) -> Vec<Line<'static>> {
     let shown = order::pools(view, &ui.filter, Order::Share, false);
     let mut lines = Vec::new();
     let gauges = match rows {
@@ -57,7 +63,11 @@ pub(super) fn lines(view: &View, report: &Report, ui: &Ui, columns: usize, rows:
     if !report.findings.is_empty() {
         gap(&mut lines);
         // What is below must be seen, too.
-        let below = busy.len().min(PROCESSES) + 1 + usize::from(air) * 2 + pools_shown + usize::from(pools_shown != 0);
+        let below = busy.len().min(PROCESSES)
+            + 1
+            + usize::from(air) * 2
+            + pools_shown
+            + usize::from(pools_shown != 0);
         let most = rows.saturating_sub(lines.len() + below).max(3);
         lines.extend(findings(report, ui.look, columns, most));
     }
@@ -121,7 +131,8 @@ fn rates(view: &View, report: &Report, look: Look, columns: usize) -> Vec<Line<'
             Span::styled(curve, style),
         ])
     };
-    let refusing = if totals.failures == 0 && refused.iter().all(|one| *one == 0) { dim() } else { look.bad() };
+    let refusing =
+        if totals.failures == 0 && refused.iter().all(|one| *one == 0) { dim() } else { look.bad() };
     vec![
         line("asked for", &asked, totals.allocations, look.accent()),
         line("refused", &refused, totals.failures, refusing),
@@ -137,7 +148,8 @@ fn findings(report: &Report, look: Look, columns: usize, most: usize) -> Vec<Lin
         if left == 0 {
             break;
         }
-        let block = if is_verdict { in_full(finding, look, columns) } else { in_short(finding, look, columns) };
+        let block =
+            if is_verdict { in_full(finding, look, columns) } else { in_short(finding, look, columns) };
         // A command is of no use without its end.
         let fits = if is_verdict { left } else { left.max(block.len()) };
         lines.extend(block.into_iter().take(fits));
@@ -171,14 +183,16 @@ fn first_command(finding: &FindingRecord, columns: usize) -> Vec<Line<'static>> 
 
 /// The verdict says the title; what it rests on comes in the order in which it is needed.
 fn in_full(finding: &FindingRecord, look: Look, columns: usize) -> Vec<Line<'static>> {
-    let first = |label: &str| finding.lines.iter().filter(|line| line.label == label).take(1).collect::<Vec<_>>();
+    let first =
+        |label: &str| finding.lines.iter().filter(|line| line.label == label).take(1).collect::<Vec<_>>();
     let mut lines = vec![heading(finding, "what to do", look, columns)];
     lines.extend(finding.advice.iter().take(1).flat_map(|advice| labelled("  do", LABEL, advice, columns)));
     if let Some(command) = finding.commands.first() {
         lines.extend(labelled("  run", LABEL, &command.run, columns));
         lines.extend(command.undo.iter().flat_map(|undo| labelled("  undo", LABEL, undo, columns)));
     }
-    let told: Vec<_> = ["held by", "refused to", "why", "costs", "risk"].into_iter().flat_map(first).collect();
+    let told: Vec<_> =
+        ["held by", "refused to", "why", "costs", "risk"].into_iter().flat_map(first).collect();
     for line in told {
         lines.extend(labelled(&line.label, LABEL, &line.text, columns));
     }

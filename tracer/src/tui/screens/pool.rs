@@ -22,7 +22,13 @@ use crate::{
     },
 };
 
-pub(super) fn lines(view: &View, report: &Report, opened: &PoolId, ui: &Ui, columns: usize) -> Vec<Line<'static>> {
+pub(super) fn lines(
+    view: &View,
+    report: &Report,
+    opened: &PoolId,
+    ui: &Ui,
+    columns: usize,
+) -> Vec<Line<'static>> {
     let Some(pool) = report.pools.iter().find(|pool| PoolId::of(pool) == *opened) else {
         let told = format!("{} holds no port any more; Esc shows the others", opened.name());
         return vec![Line::styled(told, dim())];
@@ -56,8 +62,12 @@ fn facts(pool: &PoolRecord, columns: usize) -> Vec<Line<'static>> {
         told.push(("hold", kept));
     }
     if pool.sustainable_per_s.is_some() {
-        let cliff = pool.cliff_per_s.map(|rate| format!("; up to {} one half is enough", per_second(Some(rate))));
-        told.push(("sustains", format!("{}{}", per_second(pool.sustainable_per_s), cliff.unwrap_or_default())));
+        let cliff =
+            pool.cliff_per_s.map(|rate| format!("; up to {} one half is enough", per_second(Some(rate))));
+        told.push((
+            "sustains",
+            format!("{}{}", per_second(pool.sustainable_per_s), cliff.unwrap_or_default()),
+        ));
     }
     if let Some(forecast) = &pool.exhausted_in_s {
         told.push(("full in", full_in(forecast)));
@@ -125,7 +135,8 @@ fn plain(line: &str) -> Line<'static> {
 
 /// The cells of a row in the colours of what they show; their shapes say the same.
 fn cells(line: &str, look: Look) -> Line<'static> {
-    let Some((port, cells)) = line.split_at_checked(map::LABEL).filter(|(port, _)| !port.trim().is_empty()) else {
+    let Some((port, cells)) = line.split_at_checked(map::LABEL).filter(|(port, _)| !port.trim().is_empty())
+    else {
         return Line::raw(line.to_owned());
     };
     let mut spans = vec![Span::raw(port.to_owned())];

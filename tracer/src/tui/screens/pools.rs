@@ -78,9 +78,9 @@ pub(super) fn row(view: &View, pool: &PoolRecord, look: Look, table: &[Column]) 
         "REFUSED" if refused != 0 => look.bad(),
         _ => Style::new(),
     };
-    let spans = table.iter().map(|column| {
-        Span::styled(format!("{} ", fit(&cell(column.title), *column)), style(column.title))
-    });
+    let spans = table
+        .iter()
+        .map(|column| Span::styled(format!("{} ", fit(&cell(column.title), *column)), style(column.title)));
     Line::from(spans.collect::<Vec<_>>())
 }
 
@@ -125,7 +125,8 @@ pub(super) fn lines(view: &View, ui: &Ui, columns: usize, rows: usize) -> Vec<Li
     if let Some(at) = sorted.find(ui.order.title()) {
         // The mark stands where the blank before or behind the title is.
         let mark = |title: &str| {
-            let (before, after) = (sorted.get(..at).unwrap_or(""), sorted.get(at + title.len()..).unwrap_or(""));
+            let (before, after) =
+                (sorted.get(..at).unwrap_or(""), sorted.get(at + title.len()..).unwrap_or(""));
             match (before.strip_suffix(' '), after.strip_prefix(' ')) {
                 (Some(before), _) => format!("{before}{arrow}{title}{after}"),
                 (None, Some(after)) => format!("{before}{title}{arrow}{after}"),
@@ -161,7 +162,8 @@ pub(super) fn gauges(view: &View, pool: &PoolRecord, look: Look, columns: usize)
     let held = format!("{} of {}", grouped(pool.barred), grouped(pool.effective));
     let refused = pool.failures.filter(|count| *count != 0);
     let refused = refused.map(|count| format!("  {} refused", grouped(count))).unwrap_or_default();
-    let outlook = pool.exhausted_in_s.as_ref().and_then(|forecast| forecast.estimate.map(|_| full_in(forecast)));
+    let outlook =
+        pool.exhausted_in_s.as_ref().and_then(|forecast| forecast.estimate.map(|_| full_in(forecast)));
     let outlook = outlook.map(|time| format!("  full {}{time}", if time == "now" { "" } else { "in " }));
     let place = format!("{}-{}", pool.range[0], pool.range[1]);
     let netns = format!("  netns {}", escape(&view.seen.netns(pool.netns)));
