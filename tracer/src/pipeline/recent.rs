@@ -42,3 +42,40 @@ impl Recent {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tracer_ebpf::abi::{Record, present};
+    use zerocopy::IntoBytes as _;
+
+    use super::*;
+
+    fn note(recent: &mut Recent, mono_ns: u64, error: u8) {
+        let record =
+            Record { mono_ns, error, protocol: 6, family: 4, present: present::ERROR, ..Record::default() };
+        recent.note(record.as_bytes());
+    }
+
+    fn times(recent: &Recent, failed: bool) -> Vec<u64> {
+        recent.newest(failed).map(|event| event.mono().0).collect()
+    }
+
+    #[test]
+    fn both_kinds_come_in_the_order_of_their_time_the_newest_first() {
+        let mut recent = Recent::default();
+        for (at, error) in [(1, 0), (2, 99), (3, 0), (4, 99), (5, 99)] {
+            note(&mut recent, at, error);
+        }
+        assert_eq!(times(&recent, false), [5, 4, 3, 2, 1]);
+        assert_eq!(times(&recent, true), [5, 4, 2]);
+    }
+
+    #[test]
+    fn a_burst_of_given_ports_pushes_no_refusal_out() {
+        let mut recent = Recent::default();
+        note(&mut recent, 1, 99);
+        (2..10_000).for_each(|at| note(&mut recent, at, 0));
+        assert_eq!(times(&recent, true), [1]);
+        assert_eq!(times(&recent, false).len(), MOST + 1);
+    }
+}

@@ -227,7 +227,59 @@ fn network(value: &str) -> Result<(IpAddr, u8), FilterError> {
 
 #[cfg(test)]
 mod tests {
+    use tracer_ebpf::abi::{Record, present};
+    use zerocopy::IntoBytes as _;
+
     use super::*;
+    use crate::event::decode;
+
+    #[test]
+    fn events_pass_when_every_kind_of_word_is_met() {
+        let mut comm = [0; 16];
+        comm[..4].copy_from_slice(b"curl");
+        let mut remote_addr = [0; 16];
+        remote_addr[..4].copy_from_slice(&[10, 0, 9, 2]);
+        let given = Record {
+            pid: 7,
+            netns: 4_026_531_840,
+            comm,
+            remote_addr,
+            remote_port: 443,
+            local_port: 40_000,
+            range_low: 32_768,
+            range_high: 60_999,
+            protocol: 6,
+            family: 4,
+            present: present::ERROR | present::REMOTE | present::RANGE | present::COMM | present::NETNS,
+            ..Record::default()
+        };
+        let refused = Record { local_port: 0, error: 99, ..given };
+        let passes = |text: &str, record: &Record| {
+            let event = decode(record.as_bytes()).unwrap();
+            Filter::parse(text).unwrap().event(&event, Some("worker"), "host")
+        };
+        for (text, both) in [
+            ("", (true, true)),
+            ("failed", (false, true)),
+            ("comm=curl", (true, true)),
+            ("comm=work*", (true, true)),
+            ("comm=work", (false, false)),
+            ("pid=7 netns=host", (true, true)),
+            ("netns=4026531840,other", (true, true)),
+            ("pid=8", (false, false)),
+            ("port=443", (true, true)),
+            // Of a failed choice the range that it searched counts.
+            ("local-port=40000", (true, true)),
+            ("local-port=50000", (false, true)),
+            ("local-port=61000", (false, false)),
+            ("remote-port=40000", (false, false)),
+            ("remote=10.0.0.0/8 proto=tcp site=connect", (true, true)),
+            ("remote=10.1.0.0/16", (false, false)),
+            ("proto=udp", (false, false)),
+        ] {
+            assert_eq!((passes(text, &given), passes(text, &refused)), both, "{text}");
+        }
+    }
 
     #[test]
     fn words_that_make_no_sense_are_named_with_those_that_do() {
