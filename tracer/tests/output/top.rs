@@ -219,7 +219,13 @@ fn view_of(report: Report) -> View {
 pub(crate) fn exhausted() -> View {
     let report = report::report("EXHAUSTED", Some("PS001"), vec![full(), filling(), bind()]);
     view_of(Report {
-        findings: vec![finding()],
+        findings: vec![
+            finding(),
+            FindingRecord {
+                title: "10.0.3.15 > 10.0.9.9:443: 7 of 90 connects refused".to_owned(),
+                ..finding()
+            },
+        ],
         processes: vec![process("php-fpm", Some(812), 5_000, 116), process("curl", None, 1_110, 0)],
         ..report
     })

@@ -192,17 +192,15 @@ impl Live {
         }
         let accounts = self.gatherer.accounts(&armed.counts()?);
         self.rates.note(second, &accounts.totals);
-        if !self.ui.paused {
-            self.view.accounting = accounts.accounting();
-        }
         Ok(())
     }
 
     /// Brings up to date what needs no look at the host.
-    fn refresh(&mut self) {
+    fn refresh(&mut self, armed: &Armed) -> Result<(), KernelError> {
         if self.ui.paused {
-            return;
+            return Ok(());
         }
+        self.view.accounting = self.gatherer.accounts(&armed.counts()?).accounting();
         let clock = Clock::sample();
         let mono = monotonic_now();
         let mut time = Vec::new();
@@ -214,6 +212,7 @@ impl Live {
         if self.ui.screen == Shown::Events && self.ui.follows() {
             self.view.events = self.rows(clock);
         }
+        Ok(())
     }
 
     /// The last events that pass, the newest last.
@@ -290,7 +289,7 @@ impl Live {
                     self.noted(forgotten);
                 }
                 Action::Refresh => {
-                    self.refresh();
+                    self.refresh(armed)?;
                     if !self.ui.paused {
                         self.begin_report(armed)?;
                     }
@@ -378,7 +377,7 @@ impl Consumer for Live {
             // Whoever looks at a screen waits for no interval to see the first one.
             self.begin_report(armed)?;
             looks_different |= self.shown == 0 && self.view.time.is_empty();
-            self.refresh();
+            self.refresh(armed)?;
         }
         let had_picture = self.view.seen.picture.is_some();
         self.end_report();
@@ -386,7 +385,7 @@ impl Consumer for Live {
             had_none && self.view.report.is_some() || !had_picture && self.view.seen.picture.is_some();
         looks_different |= is_new && matches!(self.face, Face::Screen(_));
         if self.is_time(armed)? {
-            self.refresh();
+            self.refresh(armed)?;
             self.show(out);
             self.shown += 1;
             self.is_done |= self.pace.most.is_some_and(|most| self.shown >= most);

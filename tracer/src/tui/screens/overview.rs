@@ -84,15 +84,18 @@ pub(super) fn lines(
     lines
 }
 
-/// The first pool, and others that are on their way; none that is only as full as what connects make it.
+/// Pools that refuse, then the fullest for connect, then others that are on their way. What connects hold bars binds,
+/// too: a pool of binds beside one of connects tells nothing new, unless it refuses.
 fn worth_a_gauge<'a>(shown: &[&'a PoolRecord], most: usize) -> Vec<&'a PoolRecord> {
+    let refuses = |pool: &PoolRecord| pool.failures.is_some_and(|failures| failures != 0);
+    let mut ordered = shown.to_vec();
+    ordered.sort_by_key(|pool| (!refuses(pool), pool.remote_addr.is_none()));
     let mut kept: Vec<&PoolRecord> = Vec::new();
-    for pool in shown {
-        let refuses = pool.failures.is_some_and(|failures| failures != 0);
+    for pool in ordered {
         let is_echo = pool.remote_addr.is_none()
-            && !refuses
-            && kept.iter().any(|one| one.netns == pool.netns && one.remote_addr.is_some());
-        let matters = refuses || pool.utilisation.is_some_and(|share| share >= ON_ITS_WAY);
+            && !refuses(pool)
+            && kept.iter().any(|one| one.netns == pool.netns && one.proto == pool.proto);
+        let matters = refuses(pool) || pool.utilisation.is_some_and(|share| share >= ON_ITS_WAY);
         if kept.is_empty() || (matters && !is_echo) {
             kept.push(pool);
         }
@@ -120,13 +123,13 @@ fn rates(view: &View, report: &Report, look: Look, columns: usize) -> Vec<Line<'
         let most = numbers.iter().copied().max().unwrap_or(0);
         let now = fit(&per_second(last.map(f64::from)), right("", 9));
         let beside = format!("{} in {:.0} s, most {}/s", grouped(sum), report.window.seconds, grouped(most));
-        let beside = fit(&cut(&beside, columns.saturating_sub(LABEL + 10)), left("", 32));
-        let room = columns.saturating_sub(LABEL + 10 + width(&beside) + 1);
+        let beside = fit(&cut(&beside, columns.saturating_sub(LABEL + 11)), left("", 32));
+        let room = columns.saturating_sub(LABEL + 11 + width(&beside) + 1);
         let curve = look.sparkline(numbers, room.min(MOST_SECONDS));
         Line::from(vec![
             Span::styled(fit(label, left("", LABEL)), bold()),
             Span::styled(now, style),
-            Span::raw(" "),
+            Span::raw("  "),
             Span::raw(beside),
             Span::styled(curve, style),
         ])
@@ -143,7 +146,8 @@ fn rates(view: &View, report: &Report, look: Look, columns: usize) -> Vec<Line<'
 fn findings(report: &Report, look: Look, columns: usize, most: usize) -> Vec<Line<'static>> {
     let mut lines = Vec::new();
     for finding in &report.findings {
-        let is_verdict = report.verdict.finding.as_deref() == Some(finding.id.as_str());
+        // There may be several of one number.
+        let is_verdict = lines.is_empty() && report.verdict.finding.as_deref() == Some(finding.id.as_str());
         let left = most.saturating_sub(lines.len());
         if left == 0 {
             break;

@@ -32,6 +32,8 @@ const COLUMNS: [(Column, u8); 10] = [
     (right("FULL IN", 10), 6),
     (left("HELD BY", 18), 2),
 ];
+/// Narrower windows have no room for both halves.
+const NARROW: usize = 40;
 /// Widest name of a pool: two IPv6 addresses with ports.
 const WIDEST_NAME: usize = 84;
 
@@ -159,6 +161,15 @@ pub(super) fn lines(view: &View, ui: &Ui, columns: usize, rows: usize) -> Vec<Li
 /// What a pool is, and how full its halves are.
 pub(super) fn gauges(view: &View, pool: &PoolRecord, look: Look, columns: usize) -> Vec<Line<'static>> {
     let name = PoolId::of(pool).name();
+    if columns < NARROW {
+        let part = look.fullness(pool.utilisation);
+        let bar = look.bar(pool.utilisation.unwrap_or(0.0), columns);
+        let told = format!("{} of {} ports", grouped(pool.barred), grouped(pool.effective));
+        return vec![
+            Line::from(vec![Span::styled(share(pool.utilisation), part), Span::raw(format!(" {told}"))]),
+            Line::styled(bar, part),
+        ];
+    }
     let held = format!("{} of {}", grouped(pool.barred), grouped(pool.effective));
     let refused = pool.failures.filter(|count| *count != 0);
     let refused = refused.map(|count| format!("  {} refused", grouped(count))).unwrap_or_default();
