@@ -57,8 +57,8 @@ fn frames_of_text_tell_what_the_workload_met(live: &Live) -> Result<()> {
     ensure!(numbers.starts_with(&[asked.len(), refused]), "{row}, not {} and {refused}", asked.len());
     ensure!(ended.stdout.contains(" EXHAUSTED ") && ended.stdout.contains("[PS001]"), "{}", ended.stdout);
     for (label, count) in [("asked for", asked.len()), ("refused", refused)] {
-        let line = last.lines().find(|line| line.starts_with(label)).context("no rates")?;
-        ensure!(line.contains(&format!(" {count} in ")), "{line}, not {count}");
+        let rates = last.lines().find(|line| line.starts_with(label)).context("no rates")?;
+        ensure!(rates.contains(&format!(" {count} in ")), "{rates}, not {count}");
     }
     Ok(())
 }
@@ -74,6 +74,8 @@ const ARGS: [&str; 3] = ["top", "--backend", "tracepoint"];
 /// What switches to the other screen and back.
 const ENTER: &str = "\u{1b}[?1049h";
 const LEAVE: &str = "\u{1b}[?1049l";
+/// What shows the cursor again.
+const SHOWN: &str = "\u{1b}[?25h";
 
 fn stop_and_go_on(_live: &Live) -> Result<()> {
     let mut terminal = Pseudo::open(80, 24)?;
@@ -134,6 +136,15 @@ fn gone(_live: &Live) -> Result<()> {
     terminal.hang_up();
     let status = portscope_tests::invocation::wait(&mut top)?;
     ensure!(status == Some(0), "{status:?}");
+    // The signal alone may come before: then there is nobody to tell the verdict.
+    let mut terminal = Pseudo::open(80, 24)?;
+    let usual = terminal.modes()?;
+    let mut top = terminal.start(&ARGS)?;
+    terminal.wait_for("asked for")?;
+    terminal.signal(&top, Signal::HUP)?;
+    ensure!(ended(&mut top, &mut terminal)? == Some(0), "{}", terminal.said());
+    ensure!(terminal.modes()? == usual, "ended in other modes");
+    ensure!(terminal.said().ends_with(SHOWN), "{:?}", terminal.said());
     Ok(())
 }
 
