@@ -16,5 +16,6 @@ pub mod operation;
 pub mod program;
 pub mod scenario;
 pub mod scratch;
+pub mod terminal;
 pub mod trace;
 pub mod workload;

@@ -26,3 +26,4 @@ mod shape;
 mod sites;
 mod snmp;
 mod standing;
+mod top;

@@ -11,6 +11,7 @@ mod place;
 mod progress;
 mod report;
 mod session;
+mod top;
 mod trace;
 mod who;
 mod words;
@@ -37,6 +38,8 @@ enum Command {
     Trace(Box<trace::Args>),
     /// Gather for a while, or for as long as a command runs, and tell what it means
     Report(Box<report::Args>),
+    /// Show the same on the whole screen, as it happens: verdict, pools, events
+    Top(Box<top::Args>),
     /// Tell how full the port pools of this host are, and what is amiss; traces nothing
     Check(check::Args),
     /// Tell who has a port, and what would free it
@@ -90,6 +93,7 @@ pub fn main() -> ExitCode {
     let done = match cli.command {
         Some(Command::Trace(args)) => trace::run(&args),
         Some(Command::Report(args)) => return report::run(&args),
+        Some(Command::Top(args)) => top::run(&args),
         Some(Command::Check(args)) => return status_of(check::run(&args)),
         Some(Command::Who(args)) => who::run(&args),
         Some(Command::Explain(args)) => explain::run(&args),

@@ -59,7 +59,7 @@ fn look(color: Color, to_file: bool) -> Look {
 }
 
 /// Whether the locale for letters is one of UTF-8: the first of these variables that is set decides (locale(7)).
-fn speaks_utf8(variable: impl Fn(&str) -> Option<String>) -> bool {
+pub(super) fn speaks_utf8(variable: impl Fn(&str) -> Option<String>) -> bool {
     let set = ["LC_ALL", "LC_CTYPE", "LANG"].into_iter().filter_map(variable).find(|value| !value.is_empty());
     set.is_some_and(|locale| {
         let locale = locale.to_ascii_lowercase();

@@ -1,8 +1,9 @@
 //! A picture of a range of ports: which of them a pool holds, each half by itself, a cell for some ports.
 
+pub use super::screen::LABEL;
 use super::{
     report::{grouped, share},
-    screen::{LABEL, line_within, put},
+    screen::{line_within, put},
 };
 use crate::{
     event::PortRange,

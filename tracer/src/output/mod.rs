@@ -24,8 +24,9 @@ pub use csv::CsvOutput;
 pub use fields::{Field, FieldError};
 pub use json::JsonOutput;
 use records::{Footer, Header, Holder};
+pub use screen::wrapped;
 pub use terminal::escape;
-pub use text::{Columns, TextOutput};
+pub use text::{Columns, Heading, TextOutput, cells, headings};
 
 use crate::{
     enrich::{Process, UtcNs},

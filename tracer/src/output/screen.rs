@@ -7,7 +7,7 @@ use super::{escape, records::PoolRecord, report::grouped};
 /// Columns of a screen.
 pub(super) const WIDTH: usize = 110;
 /// Columns of a label.
-pub(super) const LABEL: usize = 13;
+pub const LABEL: usize = 13;
 
 /// The verdict on the left and its place on the right; what does not fit goes on below.
 pub(super) fn headline(out: &mut String, word: &str, reason: &str, place: &str, color: bool) {
@@ -57,7 +57,8 @@ pub(super) fn line_within(out: &mut String, label: &str, text: &str, columns: us
 
 /// A text in parts of at most so many columns, cut between words. A word that is longer stays whole, and so does
 /// what stands in double quotes: it may be part of a command.
-fn wrapped(text: &str, width: usize) -> Vec<String> {
+#[must_use]
+pub fn wrapped(text: &str, width: usize) -> Vec<String> {
     let mut parts = vec![String::new()];
     let mut used = 0;
     let mut quoted = false;

@@ -62,10 +62,23 @@ pub struct Conclusion {
 ///
 /// /proc cannot be listed.
 pub fn conclude(gathered: &Gathered, watched: Watched, proc_root: &Path) -> Result<Conclusion, StockError> {
+    conclude_and(gathered, watched, proc_root, |_, _| ()).map(|(conclusion, ())| conclusion)
+}
+
+/// As [`conclude`], with what `see` takes from that on which it rests.
+///
+/// # Errors
+///
+/// /proc cannot be listed.
+pub fn conclude_and<T>(
+    gathered: &Gathered,
+    watched: Watched,
+    proc_root: &Path,
+    see: impl FnOnce(&Survey, &[Refusal]) -> T,
+) -> Result<(Conclusion, T), StockError> {
     let Gathered { stats, since_start, peaks, series, accounting, at } = gathered;
     let span = Span { start: stats.settings().start, at: *at };
-    let since_start = since_start.as_ref().unwrap_or(stats);
-    let mut known = Flowed { stats: since_start, peaks, makers: FxHashMap::default() };
+    let mut known = Flowed { stats, before: since_start.as_deref(), peaks, makers: FxHashMap::default() };
     let mut survey = Survey::take(proc_root, &Wanted::default(), &mut known)?;
     let mut refusals = refusals(stats);
     survey.add_unlisted(&refusals, proc_root, &mut known)?;
@@ -117,8 +130,9 @@ pub fn conclude(gathered: &Gathered, watched: Watched, proc_root: &Path) -> Resu
         map: survey.map(|netns, key| !alone || mine(netns, key)),
         spaces: survey.stock.spaces.iter().map(check::space).collect(),
     };
+    let seen = see(&survey, &refusals);
     let stock = Arc::new(survey.stock);
-    Ok(Conclusion { report, findings: judgement.findings, exhibits, stock })
+    Ok((Conclusion { report, findings: judgement.findings, exhibits, stock }, seen))
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a window has less than 52 bits of nanoseconds for 52 days")]
@@ -134,13 +148,16 @@ fn window(span: Span) -> Window {
 /// What the flow knows beside the stock.
 struct Flowed<'a> {
     stats: &'a Stats,
+    /// Of the time before; none where there was none.
+    before: Option<&'a Stats>,
     peaks: &'a Peaks,
     makers: FxHashMap<ProcessKey, Process>,
 }
 
 impl Known for Flowed<'_> {
     fn binders(&self, netns: NetnsId) -> PortSet {
-        self.stats.bound_ports(netns).collect()
+        let before = self.before.into_iter().flat_map(|before| before.bound_ports(netns));
+        self.stats.bound_ports(netns).chain(before).collect()
     }
 
     fn follows_releases(&self) -> bool {
@@ -161,8 +178,9 @@ impl Known for Flowed<'_> {
             None => (socket.local_addr, 0),
         };
         let port = socket.local_port?.get();
-        let key = self.stats.owner(netns, socket.protocol, port, remote)?;
-        let stats = self.stats;
+        let mut known = [Some(self.stats), self.before].into_iter().flatten();
+        let owned = |stats: &'_ Stats| stats.owner(netns, socket.protocol, port, remote);
+        let (stats, key) = known.find_map(|stats| Some((stats, owned(stats)?)))?;
         let process = self
             .makers
             .entry(key)

@@ -116,7 +116,7 @@ impl Intervals {
         };
         let part = Gathered {
             stats,
-            since_start: Some(since_start),
+            since_start: Some(Arc::new(since_start)),
             peaks,
             series: gatherer.series().clone(),
             accounting: since(&accounting, &self.accounting),
@@ -128,7 +128,7 @@ impl Intervals {
 }
 
 /// By how much tallies have risen.
-fn risen(now: &[Tally], before: &[Tally]) -> Vec<Tally> {
+pub(super) fn risen(now: &[Tally], before: &[Tally]) -> Vec<Tally> {
     let key = |tally: &Tally| (tally.pid, tally.cell.index());
     let before: FxHashMap<_, u64> = before.iter().map(|tally| (key(tally), tally.cell.count)).collect();
     now.iter()

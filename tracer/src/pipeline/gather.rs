@@ -2,6 +2,7 @@
 
 use std::{
     path::{Path, PathBuf},
+    sync::Arc,
     thread::{self, JoinHandle},
     time::{Duration, Instant},
 };
@@ -39,8 +40,8 @@ type Looked = Result<Look, StockError>;
 pub struct Gathered {
     /// The counts of the window.
     pub stats: Stats,
-    /// Those since the start, which know who made a connection before the window; none where it began then.
-    pub since_start: Option<Stats>,
+    /// Those before it, which know who made a connection before the window; none where it began with the start.
+    pub since_start: Option<Arc<Stats>>,
     /// How full pools were at most.
     pub peaks: Peaks,
     /// The course of the run so far, from its start.
@@ -136,6 +137,17 @@ impl Gatherer {
         series.end(at, counted(&stats));
         absorb(&mut stats, tallies);
         Gathered { stats, since_start: None, peaks, series, accounting, at }
+    }
+
+    /// Counts from here on in a new part: what was counted before, to be merged by whoever wants more than a part.
+    pub(super) fn begin_part(&mut self, at: MonoNs) -> (Stats, Peaks) {
+        let settings = Settings { start: at, ..*self.stats.settings() };
+        (std::mem::replace(&mut self.stats, Stats::new(settings)), std::mem::take(&mut self.peaks))
+    }
+
+    /// How full pools were at most.
+    pub(super) fn peaks(&self) -> &Peaks {
+        &self.peaks
     }
 
     fn look(&mut self) {

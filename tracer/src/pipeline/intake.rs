@@ -142,6 +142,13 @@ impl Intake {
         self.read.emitted += 1;
     }
 
+    /// What is known of an event that was taken before, for whoever shows it later; none of one that was left out.
+    pub fn recall(&mut self, event: &Event) -> Option<(Search, &Process)> {
+        let search = Search::of(event, &self.spaces.rules(event));
+        let process = self.processes.of(event);
+        in_container(self.shown.container.as_deref(), process).then_some((search, process))
+    }
+
     /// Counts a record that is known to pass; whether there is room for it.
     #[inline]
     pub(super) fn pass(&mut self, take: impl FnOnce() -> bool) -> bool {

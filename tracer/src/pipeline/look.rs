@@ -63,12 +63,24 @@ impl Peaks {
             let most = self.barred.entry(*key).or_insert(0);
             *most = (*most).max(*barred);
         }
-        for moment in &look.moments {
-            let key = (moment.netns, moment.pool.key);
-            let is_fuller = self.fullest(&key).is_none_or(|most| moment.pool.barred > most);
-            if is_fuller && (self.moments.len() < MOST_KEPT || self.moments.contains_key(&key)) {
-                self.moments.insert(key, Arc::clone(moment));
-            }
+        look.moments.iter().for_each(|moment| self.remember(moment));
+    }
+
+    /// Takes in those of another part of the time.
+    pub(super) fn merge(&mut self, other: &Self) {
+        for (key, barred) in &other.barred {
+            let most = self.barred.entry(*key).or_insert(0);
+            *most = (*most).max(*barred);
+        }
+        other.moments.values().for_each(|moment| self.remember(moment));
+    }
+
+    /// Keeps a moment if it is the fullest of its pool, and there is room.
+    fn remember(&mut self, moment: &Arc<Moment>) {
+        let key = (moment.netns, moment.pool.key);
+        let is_fuller = self.fullest(&key).is_none_or(|most| moment.pool.barred > most);
+        if is_fuller && (self.moments.len() < MOST_KEPT || self.moments.contains_key(&key)) {
+            self.moments.insert(key, Arc::clone(moment));
         }
     }
 
@@ -181,5 +193,21 @@ mod tests {
         assert_eq!(kept, [MonoNs(10)]);
         assert_eq!(peaks.barred(netns, &look(0).moments[0].pool.key), 10);
         assert_eq!(peaks.moments(NetnsId::new(8).unwrap()).count(), 0);
+    }
+
+    #[test]
+    fn peaks_of_two_parts_are_the_fuller_of_each() {
+        let of = |barred| {
+            let mut peaks = Peaks::default();
+            peaks.raise(&look(barred));
+            peaks
+        };
+        let (netns, key) = (NetnsId::new(7).unwrap(), look(0).moments[0].pool.key);
+        for (one, other) in [(9, 10), (10, 9)] {
+            let mut both = of(one);
+            both.merge(&of(other));
+            assert_eq!(both.barred(netns, &key), 10);
+            assert_eq!(both.moments(netns).map(|moment| moment.at).collect::<Vec<_>>(), [MonoNs(10)]);
+        }
     }
 }

@@ -11,3 +11,5 @@ mod page;
 mod referee;
 mod report;
 mod schema;
+mod top;
+mod top_keys;

@@ -17,10 +17,11 @@ const UNSAFE_ROOMS: [&str; 2] = ["tracer-ebpf/src/kernel/", "tracer-ebpf/src/pro
 const SHIPPED: [&str; 2] = ["tracer/src/", "tracer-ebpf/src/"];
 
 /// Which names are the business of which rooms of the tracer.
-const SECRETS: [(&str, &[&str]); 3] = [
+const SECRETS: [(&str, &[&str]); 4] = [
     ("aya", &["tracer/src/kernel/"]),
     ("aya_obj", &["tracer/src/kernel/"]),
     ("tracer_ebpf", &["tracer/src/kernel/", "tracer/src/event/"]),
+    ("ratatui", &["tracer/src/tui/", "tracer/src/cli/top/"]),
 ];
 
 /// What a room of the tracer may name of its own crate, beside itself.
@@ -219,6 +220,8 @@ mod tests {
         breaks_once("tracer/src/stats/mod.rs", "use aya::Ebpf;\n", "aya");
         breaks_once("tracer/src/stats/mod.rs", "fn f(_: &tracer_ebpf::abi::Record) {}\n", "tracer_ebpf");
         is_clean("tracer/src/event/mod.rs", "use tracer_ebpf::abi;\n");
+        breaks_once("tracer/src/output/map.rs", "use ratatui::Frame;\n", "ratatui");
+        is_clean("tracer/src/cli/top/screen.rs", "use ratatui::Terminal;\n");
     }
 
     #[test]

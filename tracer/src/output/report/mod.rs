@@ -6,6 +6,7 @@ mod tables;
 
 pub use interval::{interval, interval_titles};
 pub use numbers::{duration_ns, grouped, per_second, share};
+pub use tables::who;
 pub(super) use tables::{name as process_name, place as destination_name};
 
 use super::{

@@ -63,18 +63,24 @@ fn rest(out: &mut String, all: usize, shown: usize) {
     }
 }
 
-/// `curl x1,904 (cron.service)`, `postgres (pid 77)`.
+/// Who it is: `curl x1,904 (cron.service)`, `postgres (pid 77)`.
 pub(in crate::output) fn name(process: &ProcessRecord) -> String {
-    let known = process.comm.as_deref().or(process.exe.as_deref()).unwrap_or("?");
-    let many =
-        if process.processes > 1 { format!(" x{}", grouped(process.processes)) } else { String::new() };
-    let place = match (&process.container, &process.unit, process.pid) {
-        (Some(id), _, _) => format!(" ({})", id.get(..12).unwrap_or(id)),
-        (None, Some(unit), _) => format!(" ({unit})"),
-        (None, None, Some(pid)) => format!(" (pid {pid})"),
-        (None, None, None) => String::new(),
+    let ProcessRecord { comm, exe, unit, container, pid, processes, .. } = process;
+    who(comm.as_deref().or(exe.as_deref()), *processes, [container.as_deref(), unit.as_deref()], *pid)
+}
+
+/// A process, or several of one container or unit, hostile names made harmless: what it is called, how many, where
+/// (container, unit), and its number where it is one.
+#[must_use]
+pub fn who(name: Option<&str>, processes: u64, place: [Option<&str>; 2], pid: Option<u32>) -> String {
+    let many = if processes > 1 { format!(" x{}", grouped(processes)) } else { String::new() };
+    let place = match (place, pid) {
+        ([Some(id), _], _) => format!(" ({})", id.get(..12).unwrap_or(id)),
+        ([None, Some(unit)], _) => format!(" ({unit})"),
+        ([None, None], Some(pid)) => format!(" (pid {pid})"),
+        ([None, None], None) => String::new(),
     };
-    escape(&format!("{known}{many}{place}")).into_owned()
+    escape(&format!("{}{many}{place}", name.unwrap_or("?"))).into_owned()
 }
 
 /// `tcp 10.0.9.2:6379`.

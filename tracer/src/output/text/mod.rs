@@ -83,37 +83,18 @@ impl TextOutput {
         if let Some(fields) = &self.columns.fields {
             return fields.iter().map(|field| column_of(*field)).collect();
         }
-        [TIME, PID, COMM, NETNS, PROTO, SITE, LADDR, LPORT, RADDR, RPORT, RET, US, COLL, OPTS]
-            .into_iter()
-            .filter(|column| self.columns.netns || *column != NETNS)
-            .collect()
+        USUAL.into_iter().filter(|column| self.columns.netns || *column != NETNS).collect()
     }
 
     fn usual(&mut self, seen: &Observation<'_>, out: &mut Vec<u8>) {
-        let event = seen.event;
+        let failed = self.columns.color && seen.event.failed();
         let mut row = Row::new(out);
-        let cell = &mut self.scratch;
-        let mut write = |column, red, fill: &mut dyn FnMut(&mut Vec<u8>)| {
-            cell.clear();
-            fill(cell);
-            row.cell(column, cell, red);
-        };
-        write(TIME, false, &mut |cell| self.columns.time.write(event.mono(), seen.utc, cell));
-        write(PID, false, &mut |cell| plain::number(cell, event.pid().0));
-        write(COMM, false, &mut |cell| trace::comm(seen, cell));
-        if self.columns.netns {
-            write(NETNS, false, &mut |cell| trace::netns(event, cell));
-        }
-        write(PROTO, false, &mut |cell| cell.extend_from_slice(event.protocol().name().as_bytes()));
-        write(SITE, false, &mut |cell| trace::site(event, cell));
-        write(LADDR, false, &mut |cell| trace::local_addr(event, cell));
-        write(LPORT, false, &mut |cell| trace::local_port(event, cell));
-        write(RADDR, false, &mut |cell| trace::remote_addr(event, cell));
-        write(RPORT, false, &mut |cell| trace::remote_port(event, cell));
-        write(RET, self.columns.color && event.failed(), &mut |cell| trace::ret(event, cell));
-        write(US, false, &mut |cell| trace::micros(event, cell));
-        write(COLL, false, &mut |cell| trace::collisions(event, &seen.search, cell));
-        write(OPTS, false, &mut |cell| trace::options(event, cell));
+        let netns = self.columns.netns;
+        each_cell(seen, &mut self.columns.time, &mut self.scratch, |column, cell| {
+            if netns || column != NETNS {
+                row.cell(column, cell, failed && column == RET);
+            }
+        });
         row.finish();
         seen.holders.into_iter().flatten().for_each(|holder| trace::held_by(holder, out));
     }
@@ -134,6 +115,69 @@ impl TextOutput {
         }
         row.finish();
     }
+}
+
+/// The columns of a table, with the namespace.
+const USUAL: [Column; 14] =
+    [TIME, PID, COMM, NETNS, PROTO, SITE, LADDR, LPORT, RADDR, RPORT, RET, US, COLL, OPTS];
+
+/// Each cell of a line, in the order of [`USUAL`].
+fn each_cell(
+    seen: &Observation<'_>,
+    time: &mut TimeColumn,
+    cell: &mut Vec<u8>,
+    mut take: impl FnMut(Column, &[u8]),
+) {
+    let event = seen.event;
+    let mut write = |column, fill: &mut dyn FnMut(&mut Vec<u8>)| {
+        cell.clear();
+        fill(cell);
+        take(column, cell);
+    };
+    write(TIME, &mut |cell| time.write(event.mono(), seen.utc, cell));
+    write(PID, &mut |cell| plain::number(cell, event.pid().0));
+    write(COMM, &mut |cell| trace::comm(seen, cell));
+    write(NETNS, &mut |cell| trace::netns(event, cell));
+    write(PROTO, &mut |cell| cell.extend_from_slice(event.protocol().name().as_bytes()));
+    write(SITE, &mut |cell| trace::site(event, cell));
+    write(LADDR, &mut |cell| trace::local_addr(event, cell));
+    write(LPORT, &mut |cell| trace::local_port(event, cell));
+    write(RADDR, &mut |cell| trace::remote_addr(event, cell));
+    write(RPORT, &mut |cell| trace::remote_port(event, cell));
+    write(RET, &mut |cell| trace::ret(event, cell));
+    write(US, &mut |cell| trace::micros(event, cell));
+    write(COLL, &mut |cell| trace::collisions(event, &seen.search, cell));
+    write(OPTS, &mut |cell| trace::options(event, cell));
+}
+
+/// A column of a table of events.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Heading {
+    /// What stands above it.
+    pub title: &'static str,
+    /// Columns of the terminal that it usually needs.
+    pub width: usize,
+    /// Its text stands at the right.
+    pub right: bool,
+}
+
+/// The columns of [`cells`].
+#[must_use]
+pub fn headings() -> Vec<Heading> {
+    let heading = |column: &Column| Heading {
+        title: column.title,
+        width: column.width,
+        right: column.align == Align::Right,
+    };
+    USUAL.iter().map(heading).collect()
+}
+
+/// The cells of one event, hostile names made harmless.
+#[must_use]
+pub fn cells(seen: &Observation<'_>, time: &mut TimeColumn) -> Vec<String> {
+    let (mut all, mut scratch) = (Vec::with_capacity(USUAL.len()), Vec::new());
+    each_cell(seen, time, &mut scratch, |_, cell| all.push(String::from_utf8_lossy(cell).into_owned()));
+    all
 }
 
 fn column_of(field: Field) -> Column {

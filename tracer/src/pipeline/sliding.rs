@@ -1,0 +1,154 @@
+//! The last minute or so of a stream that has no end, beside the whole of it.
+//!
+//! Statistics cannot forget single events, but parts of a stream can be merged. So there are always two parts, the
+//! one that is being counted and the one before it; together they are the window, between one and two parts long.
+
+use std::{sync::Arc, time::Duration};
+
+use super::{
+    accounts::since,
+    draft::risen,
+    gather::{Gathered, Gatherer, absorb},
+    look::Peaks,
+    series::Series,
+};
+use crate::{
+    enrich::monotonic_now,
+    event::MonoNs,
+    kernel::{Armed, KernelError, counts::Tally},
+    output::records::Accounting,
+    stats::Stats,
+    stock::Stock,
+};
+
+/// Length of a part.
+const PART: Duration = Duration::from_secs(30);
+
+/// Where a part began.
+#[derive(Clone, Debug)]
+struct Start {
+    at: MonoNs,
+    accounting: Accounting,
+    stock: Arc<Stock>,
+}
+
+/// The parts that are over.
+#[derive(Debug)]
+pub struct Sliding {
+    /// All parts before the last one that ended.
+    past: Option<Arc<Stats>>,
+    past_peaks: Peaks,
+    /// The last one that ended, and where it began.
+    last: Option<(Start, Stats, Peaks)>,
+    /// The one that is being counted.
+    now: Start,
+    /// Lost events that are in parts that are over.
+    tallies: Vec<Tally>,
+    /// The host when it was looked at last.
+    stock: Arc<Stock>,
+}
+
+/// What a window is held against.
+#[derive(Debug)]
+pub struct Windowed {
+    /// The window.
+    pub gathered: Gathered,
+    /// The host at its beginning.
+    pub before: Arc<Stock>,
+    /// The accounts since the start.
+    pub accounting: Accounting,
+}
+
+impl Sliding {
+    /// Begins where a gatherer does, with the host as it is then.
+    #[must_use]
+    pub fn begin(gatherer: &Gatherer, stock: &Arc<Stock>) -> Self {
+        let at = gatherer.stats().settings().start;
+        let now = Start { at, accounting: Accounting::default(), stock: Arc::clone(stock) };
+        Self {
+            past: None,
+            past_peaks: Peaks::default(),
+            last: None,
+            now,
+            tallies: Vec::new(),
+            stock: Arc::clone(stock),
+        }
+    }
+
+    /// Notes what the host was when it was looked at last.
+    pub fn looked(&mut self, stock: &Arc<Stock>) {
+        self.stock = Arc::clone(stock);
+    }
+
+    /// The window as it is now; a part that is long enough ends.
+    ///
+    /// # Errors
+    ///
+    /// The kernel half does not tell what was lost.
+    pub fn window(&mut self, gatherer: &mut Gatherer, armed: &Armed) -> Result<Windowed, KernelError> {
+        let at = monotonic_now();
+        let (accounts, tallies) = gatherer.account(armed)?;
+        let accounting = since(&accounts.accounting(), &Accounting::default());
+        if Duration::from_nanos(at.since(self.now.at)) >= PART {
+            self.turn(gatherer, at, &accounting, &tallies);
+        }
+        let mut stats = gatherer.stats().clone();
+        absorb(&mut stats, &risen(&tallies, &self.tallies));
+        let mut peaks = gatherer.peaks().clone();
+        let start = match &self.last {
+            None => &self.now,
+            Some((start, last, last_peaks)) => {
+                // What came later is merged into what came before it.
+                let later = std::mem::replace(&mut stats, last.clone());
+                stats.merge(later);
+                peaks.merge(last_peaks);
+                start
+            }
+        };
+        let window = Gathered {
+            stats,
+            since_start: self.past.clone(),
+            peaks,
+            // The screen has rates of its own.
+            series: Series::new(start.at),
+            accounting: since(&accounting, &start.accounting),
+            at,
+        };
+        Ok(Windowed { gathered: window, before: Arc::clone(&start.stock), accounting })
+    }
+
+    /// Ends a part.
+    fn turn(&mut self, gatherer: &mut Gatherer, at: MonoNs, accounting: &Accounting, tallies: &[Tally]) {
+        let (mut stats, peaks) = gatherer.begin_part(at);
+        absorb(&mut stats, &risen(tallies, &self.tallies));
+        self.tallies = tallies.to_vec();
+        let next = Start { at, accounting: accounting.clone(), stock: Arc::clone(&self.stock) };
+        let start = std::mem::replace(&mut self.now, next);
+        if let Some((_, stats, peaks)) = self.last.replace((start, stats, peaks)) {
+            self.past_peaks.merge(&peaks);
+            match &mut self.past {
+                None => self.past = Some(Arc::new(stats)),
+                Some(past) => Arc::make_mut(past).merge(stats),
+            }
+        }
+    }
+
+    /// Everything since the start, at the end.
+    ///
+    /// # Errors
+    ///
+    /// The kernel half does not tell what was lost.
+    pub fn whole(self, mut gatherer: Gatherer, armed: &Armed) -> Result<Gathered, KernelError> {
+        let (accounts, tallies) = gatherer.account(armed)?;
+        let unseen = risen(&tallies, &self.tallies);
+        let mut all = gatherer.into_gathered(accounts.accounting(), &unseen);
+        let last = self.last.map(|(_, stats, peaks)| (stats, peaks));
+        let past = self.past.map(|past| (Arc::unwrap_or_clone(past), self.past_peaks));
+        for (before, peaks) in [last, past].into_iter().flatten() {
+            let later = std::mem::replace(&mut all.stats, before);
+            all.stats.merge(later);
+            all.peaks.merge(&peaks);
+        }
+        Ok(all)
+    }
+}
