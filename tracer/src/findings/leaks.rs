@@ -90,13 +90,16 @@ fn grows(was: u32, is: u32) -> bool {
     growth >= LEAST_GROWTH && f64::from(growth) > Z * sum.sqrt()
 }
 
-/// Whether open connections go on growing: those of a service that starts, level off.
+/// Whether open connections go on growing, to the end: those of a service that starts, level off.
 fn still_grows(case: &Case<'_>, place: &Place<'_>) -> bool {
     let Some(flow) = case.flow.filter(|flow| flow.stats.settings().releases) else { return false };
     let rows = flow.stats.destinations();
     let grows = |row: &Row, at: MonoNs| {
-        let net = row.net_per_second(at, LEAST_NS / 1_000_000_000);
-        net.and_then(|net| Slope::of(&net)).is_some_and(|slope| slope.low > 0.0)
+        let minute = LEAST_NS / 1_000_000_000;
+        [minute, minute / 2].into_iter().all(|seconds| {
+            let net = row.net_per_second(at, seconds);
+            net.and_then(|net| Slope::of(&net)).is_some_and(|slope| slope.low > 0.0)
+        })
     };
     let long = flow.at.since(flow.start) > LEAST_NS;
     long && rows

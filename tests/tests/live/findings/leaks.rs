@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 use std::{fs, thread};
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, anyhow, ensure};
 use portscope_tests::alone;
 use portscope_tests::live::Live;
 use portscope_tests::need::Need;
@@ -18,6 +18,8 @@ alone! {
 const SERVICE: &str = "127.0.0.1:7001";
 /// A little more than the shortest window.
 const WINDOW: Duration = Duration::from_secs(62);
+/// Connections that are opened, one a second, and never closed.
+const GROWN: u64 = 61;
 
 /// Why bound sockets are not shown here.
 fn bound_unseen() -> Result<Option<String>> {
@@ -28,15 +30,17 @@ fn bound_unseen() -> Result<Option<String>> {
 }
 
 fn leaks(live: &Live) -> Result<()> {
-    let spaces = [(); 5].map(|()| Space::with_range("40000-40999"));
-    let [close_wait, syn_sent, fin_wait, bound, calm] = spaces;
+    let spaces = [(); 7].map(|()| Space::with_range("40000-40999"));
+    let [close_wait, syn_sent, fin_wait, bound, grows, starts, calm] = spaces;
     let (close_wait, syn_sent, fin_wait) = (close_wait?, syn_sent?, fin_wait?);
-    let (bound, calm) = (bound?, calm?);
+    let (bound, grows, starts, calm) = (bound?, grows?, starts?, calm?);
     let mut servers = Vec::new();
     for (space, manner) in [
         (&close_wait, Manner::CloseFirst),
         (&syn_sent, Manner::Ignore),
         (&fin_wait, Manner::Keep),
+        (&grows, Manner::Keep),
+        (&starts, Manner::Keep),
         (&calm, Manner::Keep),
     ] {
         let mut server = space.actor("server")?;
@@ -47,8 +51,14 @@ fn leaks(live: &Live) -> Result<()> {
     let (mut halfway, mut binder) = (fin_wait.actor("halfway")?, bound.actor("binder")?);
     let mut steady = calm.actor("steady")?;
     steady.must_take(Task::connect(at(SERVICE)).times(30))?;
-    let report = Report::begin(live, &[])?;
+    let (mut leaky, mut starting) = (grows.actor("leaky")?, starts.actor("starting")?);
+    // Whether open connections still grow is told from their ends alone.
+    let report = Report::begin(live, &["--releases"])?;
     let began = Instant::now();
+    let leak = thread::spawn(move || {
+        leaky.must_take(Task::connect(at(SERVICE)).times(GROWN).every_ms(1_000)).map(|done| (done, leaky))
+    });
+    starting.must_take(Task::connect(at(SERVICE)).times(60))?;
     steady.must_take(Task::connect(at(SERVICE)).times(5))?;
     thread::sleep(WINDOW.saturating_sub(began.elapsed()).saturating_sub(Duration::from_secs(4)));
     forgetful.must_take(Task::connect(at(SERVICE)).times(40))?;
@@ -57,6 +67,7 @@ fn leaks(live: &Live) -> Result<()> {
     halfway.must_take(Task::connect(at(SERVICE)).times(40))?;
     halfway.order(&Order::HalfClose)?;
     binder.must_take(Task::new(Way::Bind).from(at("127.0.0.1:0")).times(40))?;
+    let (grown, _leaky) = leak.join().map_err(|_| anyhow!("the leak panicked"))??;
     thread::sleep(WINDOW.saturating_sub(began.elapsed()));
     let told = report.end()?;
     let mut expected = vec![
@@ -77,5 +88,11 @@ fn leaks(live: &Live) -> Result<()> {
         ensure!(in_vain.contains("tcp_fin_timeout") == (state != "FIN_WAIT2"), "{in_vain}");
         Told::says(finding, &[why])?;
     }
+    let finding = told.finding("PS015", grows.id())?;
+    let [was, is] = [0, 1].map(|place| finding["evidence"]["states"]["ESTABLISHED"][place].as_u64());
+    ensure!(was == Some(0) && is == Some(grown.given()), "{finding}");
+    ensure!(finding["evidence"]["most_to"] == SERVICE, "{finding}");
+    Told::says(finding, &["connections are opened and not closed", "bound its pool"])?;
+    told.silent("PS015", starts.id())?;
     told.silent("PS015", calm.id())
 }
