@@ -66,7 +66,7 @@ fn take(gatherer: &mut Gatherer, records: impl IntoIterator<Item = Record>) {
 fn second(number: u64) -> Vec<Record> {
     let port = u16::try_from(40_000 + number).unwrap();
     let mut all = vec![connect(number, 1, port)];
-    if number % 3 == 0 {
+    if number.is_multiple_of(3) {
         all.push(connect(number, 2, 0));
     }
     all
@@ -133,7 +133,7 @@ fn parts_add_up_to_the_whole_to_the_event() {
         emitted += second(number).len() as u64;
         take(&mut parted, second(number));
         take(&mut whole, second(number));
-        if number % 7 == 0 {
+        if number.is_multiple_of(7) {
             let gone = number / 10;
             drop(sliding.window_at(at(number + 1), &mut parted, &accounting(emitted, gone), &lost(gone)));
         }
