@@ -52,7 +52,24 @@ impl Pseudo {
     /// When it cannot be started.
     pub fn start(&self, args: &[&str]) -> Result<Child> {
         let mut command = Command::new(program::portscope()?);
-        command.args(args).env("TERM", "xterm-256color").env("LC_ALL", "C.UTF-8").env_remove("NO_COLOR");
+        command.args(args);
+        self.spawn(command)
+    }
+
+    /// Starts a program in a session of its own whose controlling terminal it is: there the kernel tells of new sizes,
+    /// and keys are signals.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be started.
+    pub fn start_session(&self, program: &str, args: &[&str]) -> Result<Child> {
+        let mut command = Command::new("setsid");
+        command.args(["--ctty", program]).args(args);
+        self.spawn(command)
+    }
+
+    fn spawn(&self, mut command: Command) -> Result<Child> {
+        command.env("TERM", "xterm-256color").env("LC_ALL", "C.UTF-8").env_remove("NO_COLOR");
         command.stdin(self.program.try_clone()?).stdout(self.program.try_clone()?);
         command.stderr(self.program.try_clone()?);
         command.spawn().with_context(|| format!("starting {command:?}"))

@@ -15,6 +15,7 @@ use rustix::process::Signal;
 
 per_backend! {
     frames_of_text_tell_what_the_workload_met,
+    processes_are_collapsed_as_asked_and_releases_are_followed,
 }
 
 alone! {
@@ -23,6 +24,10 @@ alone! {
     every_end_gives_the_terminal_back => ends,
     a_terminal_that_is_gone_ends_it => gone,
     a_storm_of_sizes_down_to_nearly_nothing_is_survived => storm,
+    a_new_size_is_drawn_at_once_and_a_hundred_are_survived => sizes,
+    a_shell_stops_it_and_takes_it_up_again => job_control,
+    a_command_writes_to_a_log_and_its_status_is_kept => command_beside,
+    q_interrupts_the_command_and_a_second_one_leaves_it_alone => command_interrupted,
 }
 
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -172,5 +177,160 @@ fn storm(_live: &Live) -> Result<()> {
     terminal.signal(&top, Signal::TERM)?;
     ensure!(ended(&mut top, &mut terminal)? == Some(0), "{}", terminal.said());
     ensure!(terminal.modes()? == usual && !terminal.said().contains("panicked"), "{}", terminal.said());
+    Ok(())
+}
+
+/// A program, for a session.
+fn portscope_path() -> Result<String> {
+    Ok(portscope_tests::program::portscope()?.to_string_lossy().into_owned())
+}
+
+fn sizes(_live: &Live) -> Result<()> {
+    let mut terminal = Pseudo::open(80, 24)?;
+    let usual = terminal.modes()?;
+    // Nothing but a signal makes it draw within an hour.
+    let mut top =
+        terminal.start_session(&portscope_path()?, &["top", "--backend", "tracepoint", "-i", "1h"])?;
+    terminal.wait_for("asked for")?;
+    for round in 0..100_u16 {
+        let (columns, rows) = [(20, 5), (1, 1), (200, 60), (80, 24), (12, 3)][usize::from(round % 5)];
+        terminal.resize(columns, rows)?;
+        terminal.read()?;
+        std::thread::sleep(Duration::from_millis(u64::from(round % 3) * 5));
+    }
+    terminal.resize(20, 5)?;
+    deadline::until("the end of the storm", PATIENCE, || {
+        let before = terminal.said().len();
+        std::thread::sleep(Duration::from_millis(300));
+        terminal.read()?;
+        Ok((terminal.said().len() == before).then_some(()))
+    })?;
+    ensure!(top.try_wait()?.is_none(), "it ended: {}", terminal.said());
+    terminal.forget();
+    terminal.resize(100, 31)?;
+    // The accounts stand in the last line.
+    terminal.wait_for("\u{1b}[31;1H")?;
+    terminal.press(b"q")?;
+    ensure!(ended(&mut top, &mut terminal)? == Some(0), "{}", terminal.said());
+    ensure!(terminal.modes()? == usual && !terminal.said().contains("panicked"), "{}", terminal.said());
+    Ok(())
+}
+
+fn job_control(_live: &Live) -> Result<()> {
+    let mut terminal = Pseudo::open(100, 30)?;
+    let usual = terminal.modes()?;
+    // Without its own line editing the shell leaves the modes alone.
+    let mut shell = terminal.start_session("bash", &["--norc", "--noediting", "-i"])?;
+    terminal.press(format!("'{}' top --backend tracepoint\n", portscope_path()?).as_bytes())?;
+    terminal.wait_for("asked for")?;
+    for round in 0..2 {
+        ensure!(terminal.modes()? != usual, "round {round}: the modes are the usual ones while it draws");
+        terminal.press(b"\x1a")?;
+        terminal.wait_for("Stopped")?;
+        let said = terminal.said();
+        let (_, after) = said.rsplit_once(LEAVE).context("stopped on the other screen")?;
+        ensure!(after.contains(SHOWN), "stopped without a cursor: {after:?}");
+        ensure!(terminal.modes()? == usual, "round {round}: stopped in other modes");
+        terminal.forget();
+        terminal.press(b"fg\n")?;
+        terminal.wait_for(ENTER)?;
+        terminal.wait_for("asked for")?;
+    }
+    terminal.forget();
+    terminal.press(b"q")?;
+    terminal.wait_for("ports asked for in")?;
+    // What is typed before its prompt a shell may throw away.
+    terminal.wait_for("bash-")?;
+    terminal.press(b"echo status $?; exit\n")?;
+    terminal.wait_for("status 0")?;
+    ended(&mut shell, &mut terminal)?;
+    ensure!(terminal.said().contains(LEAVE), "ended on the other screen: {}", terminal.said());
+    ensure!(terminal.modes()? == usual, "ended in other modes");
+    Ok(())
+}
+
+fn command_beside(live: &Live) -> Result<()> {
+    let workload = portscope_tests::program::workload()?;
+    let script = format!(
+        "echo to-the-log; echo errors-too >&2; cat; '{}' connects --count 30 >/dev/null; sleep 2; exit 3",
+        workload.display()
+    );
+    let log = live.scratch().file("log");
+    let log_word = log.to_string_lossy().into_owned();
+    let mut terminal = Pseudo::open(160, 40)?;
+    let usual = terminal.modes()?;
+    let args = ["-i", "200ms", "--command-output", &log_word, "--", "sh", "-c", &script];
+    let mut top = terminal.start(&[&ARGS[..], &args].concat())?;
+    terminal.wait_for(&format!("output in {log_word}"))?;
+    terminal.wait_for("30 in ")?;
+    ensure!(ended(&mut top, &mut terminal)? == Some(3), "{}", terminal.said());
+    let said = terminal.said();
+    ensure!(
+        terminal.modes()? == usual && !said.contains("to-the-log") && !said.contains("errors-too"),
+        "{said}"
+    );
+    let (_, after) = said.rsplit_once(LEAVE).context("still on the other screen")?;
+    for told in ["30 ports asked for in", "status 3 is the command's own", "what the command printed is in"] {
+        ensure!(after.contains(told), "no {told}: {after:?}");
+    }
+    let written = std::fs::read_to_string(&log)?;
+    ensure!(written == "to-the-log\nerrors-too\n", "{written:?}");
+    portscope(live.scratch(), &["top", "-b", "--", "/nowhere/at/all"])?
+        .must_fail(127, &["/nowhere/at/all"])?;
+    portscope(live.scratch(), &["top", "-b", "--command-output", &log_word])?.must_fail(2, &["CMD"])
+}
+
+fn command_interrupted(live: &Live) -> Result<()> {
+    let log = live.scratch().file("log").to_string_lossy().into_owned();
+    let start = |terminal: &Pseudo, script: &str| {
+        terminal.start(&[&ARGS[..], &["--command-output", &log, "--", "sh", "-c", script]].concat())
+    };
+    let mut terminal = Pseudo::open(160, 40)?;
+    // The whole group is interrupted: a shell alone would wait for its child first.
+    let mut top = start(&terminal, "trap 'exit 7' INT; sleep 120")?;
+    terminal.wait_for("asked for")?;
+    terminal.press(b"q")?;
+    ensure!(ended(&mut top, &mut terminal)? == Some(7), "{}", terminal.said());
+
+    let mut terminal = Pseudo::open(160, 40)?;
+    let usual = terminal.modes()?;
+    let mut top = start(&terminal, "trap '' INT; exec sleep 20")?;
+    terminal.wait_for("asked for")?;
+    terminal.press(b"q")?;
+    terminal.wait_for("was interrupted and has not ended")?;
+    terminal.press(b"q")?;
+    ensure!(ended(&mut top, &mut terminal)? == Some(0), "{}", terminal.said());
+    ensure!(terminal.modes()? == usual, "ended in other modes");
+    let said = terminal.said();
+    let pid = said.split_once("runs on as process ").and_then(|(_, rest)| rest.split_once(';'));
+    let (pid, _) = pid.with_context(|| format!("nothing of the command: {said}"))?;
+    let pid = rustix::process::Pid::from_raw(pid.parse()?).context("no such process")?;
+    rustix::process::kill_process(pid, Signal::KILL).context("the command does not run on")?;
+    Ok(())
+}
+
+fn processes_are_collapsed_as_asked_and_releases_are_followed(live: &Live) -> Result<()> {
+    let workload = portscope_tests::program::workload()?;
+    let workload = workload.to_str().context("a path that is no text")?;
+    // Each lives long enough for its executable to be read.
+    let twice = format!("'{workload}' connects --count 8000; '{workload}' connects --count 8000; sleep 2");
+    let log = live.scratch().file("log").to_string_lossy().into_owned();
+    let seen = |extra: &[&str]| -> Result<(Vec<String>, u64)> {
+        let backend = live.backend().word();
+        let args = ["top", "-b", "-c", "60", "-i", "500ms", "--backend", backend, "--command-output", &log];
+        let ended = portscope(live.scratch(), &[&args[..], extra, &["--", "sh", "-c", &twice]].concat())?;
+        ensure!(ended.status == Some(0), "{:?}: {}", ended.status, ended.stderr);
+        ended.must_not_panic()?;
+        let frame = ended.stdout.rsplit("PROCESS").next().unwrap_or_default();
+        let rows = frame.lines().filter(|line| line.starts_with("workload") || line.contains("/workload"));
+        let seen = frame.lines().find_map(|line| line.strip_prefix("seen ")?.split_once(' '));
+        let seen = seen.context("no accounts")?.0.replace(',', "").parse()?;
+        Ok((rows.map(str::to_owned).collect(), seen))
+    };
+    let (by_pid, plain) = seen(&["--by", "pid"])?;
+    ensure!(by_pid.len() == 2 && by_pid.iter().all(|row| row.contains("(pid ")), "{by_pid:?}");
+    let (by_exe, with_releases) = seen(&["--by", "exe", "--releases"])?;
+    ensure!(by_exe.len() == 1 && by_exe[0].contains(" x2 ") && by_exe[0].contains(" 16,000 "), "{by_exe:?}");
+    ensure!(with_releases >= plain + 16_000, "{with_releases} with releases, {plain} without");
     Ok(())
 }

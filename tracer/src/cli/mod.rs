@@ -1,6 +1,7 @@
 //! The command line: arguments in, exit status out. One file a command.
 
 mod check;
+mod command;
 mod exit;
 mod explain;
 mod fail;
@@ -48,7 +49,7 @@ enum Command {
     Explain(explain::Args),
 }
 
-/// When this process is on its way to be the command of `report -- CMD`: becomes it, or tells why not.
+/// When this process is on its way to be the command of `-- CMD`: becomes it, or tells why not.
 fn enter_and_run() -> Option<ExitCode> {
     let mut words = std::env::args_os().skip(1);
     if words.next()? != *load::ENTER {
@@ -93,7 +94,7 @@ pub fn main() -> ExitCode {
     let done = match cli.command {
         Some(Command::Trace(args)) => trace::run(&args),
         Some(Command::Report(args)) => return report::run(&args),
-        Some(Command::Top(args)) => top::run(&args),
+        Some(Command::Top(args)) => return top::run(&args),
         Some(Command::Check(args)) => return status_of(check::run(&args)),
         Some(Command::Who(args)) => who::run(&args),
         Some(Command::Explain(args)) => explain::run(&args),

@@ -3,20 +3,21 @@
 use std::{
     env,
     ffi::{OsStr, OsString},
-    fs, io,
+    fs::{self, File},
+    io,
     os::unix::{
         ffi::OsStrExt as _,
         process::{CommandExt as _, ExitStatusExt as _},
     },
     path::{Path, PathBuf},
-    process::{self, ExitStatus},
+    process::{self, ExitStatus, Stdio},
 };
 
 use crate::event;
 use rustix::{
     fs::{Access, access},
     io::Errno,
-    process::{Pid, Signal, kill_process},
+    process::{Pid, Signal, kill_process, kill_process_group},
 };
 
 /// Our own failure, as env(1) and timeout(1) tell it.
@@ -47,11 +48,32 @@ pub struct Ended {
 #[derive(Debug)]
 pub struct Load {
     child: tokio::process::Child,
+    /// It has a process group of its own.
+    is_apart: bool,
+}
+
+/// Whom to signal, as long as it was not waited for.
+#[derive(Clone, Copy, Debug)]
+pub struct Target {
+    pid: Pid,
+    is_group: bool,
+}
+
+impl Target {
+    /// Sends a signal.
+    pub fn signal(self, signal: Signal) {
+        let sent =
+            if self.is_group { kill_process_group(self.pid, signal) } else { kill_process(self.pid, signal) };
+        if let Err(error) = sent {
+            log::debug!("the command cannot be signalled: {error}");
+        }
+    }
 }
 
 impl Load {
     /// Starts a command, in a cgroup whose `cgroup.procs` is `entrance` if one is given. In the context of a
-    /// runtime.
+    /// runtime. With a log it reads nothing, writes there, and has a process group of its own: what is on the terminal
+    /// and what is typed there is not its.
     ///
     /// This very program is started first, with words that [`enter_and_run`] knows: a process enters a cgroup
     /// before it becomes the command, so that nothing of the command runs outside.
@@ -59,11 +81,20 @@ impl Load {
     /// # Errors
     ///
     /// No process can be made.
-    pub fn start(command: &[OsString], entrance: Option<&Path>) -> Result<Self, LoadError> {
+    pub fn start(
+        command: &[OsString],
+        entrance: Option<&Path>,
+        log: Option<&File>,
+    ) -> Result<Self, LoadError> {
         let failed = |source| LoadError { command: shown(command), source };
         let mut start = tokio::process::Command::new("/proc/self/exe");
         start.arg(ENTER).arg(entrance.unwrap_or(Path::new(NOWHERE))).arg("--").args(command);
-        start.kill_on_drop(false).spawn().map(|child| Self { child }).map_err(failed)
+        if let Some(log) = log {
+            let again = || log.try_clone().map_err(failed);
+            start.stdin(Stdio::null()).stdout(again()?).stderr(again()?).process_group(0);
+        }
+        let is_apart = log.is_some();
+        start.kill_on_drop(false).spawn().map(|child| Self { child, is_apart }).map_err(failed)
     }
 
     /// Its process; none when it has ended.
@@ -83,12 +114,22 @@ impl Load {
 
     /// Passes an interrupt on.
     pub fn interrupt(&self) {
-        let pid = self.child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
-        if let Some(pid) = pid
-            && let Err(error) = kill_process(pid, Signal::INT)
-        {
-            log::debug!("the command cannot be interrupted: {error}");
+        if let Some(target) = self.target() {
+            target.signal(Signal::INT);
         }
+    }
+
+    /// Whom to signal; none when it has ended.
+    #[must_use]
+    pub fn target(&self) -> Option<Target> {
+        let pid = self.child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?))?;
+        Some(Target { pid, is_group: self.is_apart })
+    }
+
+    /// Whether it has a process group of its own, which no key of the terminal interrupts.
+    #[must_use]
+    pub const fn is_apart(&self) -> bool {
+        self.is_apart
     }
 }
 

@@ -1,4 +1,4 @@
-//! The command of `report -- CMD`: its cgroup, its start, its descendants, its end.
+//! The command of `-- CMD`: its cgroup, its start, its descendants, its end.
 //!
 //! This room starts a process and waits for it; it knows nothing of tracing.
 
@@ -8,5 +8,5 @@ mod descent;
 mod forks;
 
 pub use cgroup::OwnCgroup;
-pub use command::{ENTER, Ended, Load, LoadError, enter_and_run, unrunnable};
+pub use command::{ENTER, Ended, Load, LoadError, Target, enter_and_run, unrunnable};
 pub use descent::{Descent, ToldBy};

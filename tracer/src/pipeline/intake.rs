@@ -144,6 +144,9 @@ impl Intake {
 
     /// What is known of an event that was taken before, for whoever shows it later; none of one that was left out.
     pub fn recall(&mut self, event: &Event) -> Option<(Search, &Process)> {
+        if self.descent.as_ref().is_some_and(|descent| !descent.ever_ours(event.pid())) {
+            return None;
+        }
         let search = Search::of(event, &self.spaces.rules(event));
         let process = self.processes.of(event);
         in_container(self.shown.container.as_deref(), process).then_some((search, process))

@@ -81,7 +81,8 @@ impl<'a> Until<'a> {
 /// Passes an interrupt on to the command, unless the terminal has done so.
 fn pass_on(load: &Load) {
     let own = rustix::process::getpgrp();
-    let from_terminal = rustix::termios::tcgetpgrp(io::stdin()).is_ok_and(|group| group == own);
+    let from_terminal =
+        !load.is_apart() && rustix::termios::tcgetpgrp(io::stdin()).is_ok_and(|group| group == own);
     if !from_terminal {
         load.interrupt();
     }

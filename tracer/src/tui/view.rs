@@ -29,6 +29,19 @@ pub struct View {
     pub age_s: u64,
     /// The last events, the newest last.
     pub events: Vec<EventRow>,
+    /// The command that runs beside it.
+    pub command: Option<Commanded>,
+}
+
+/// A command, and what a person must know of it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Commanded {
+    /// Its first word.
+    pub name: String,
+    /// Where what it prints goes.
+    pub output: String,
+    /// It was asked to end, and has not done so.
+    pub is_interrupted: bool,
 }
 
 /// A second.

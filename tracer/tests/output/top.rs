@@ -9,7 +9,10 @@ use portscope::{
         PoolHolderRecord, PoolRecord, ProcessRecord, Report, RowRecord, SearchTimes,
     },
     stock::{Parity, PoolKey, PortMap, PortSet},
-    tui::{EventRow, Look, Picture, PoolId, Rate, Screen, Seen, Ui, Victim, Victims, View, draw, frame},
+    tui::{
+        Commanded, EventRow, Look, Picture, PoolId, Rate, Screen, Seen, Ui, Victim, Victims, View, draw,
+        frame,
+    },
 };
 use ratatui::{
     Terminal,
@@ -213,6 +216,7 @@ fn view_of(report: Report) -> View {
         time: "12:00:02".to_owned(),
         age_s: 0,
         events: (0..100).map(|at| event(at % 9 == 4, "php-fpm")).collect(),
+        command: None,
     }
 }
 
@@ -261,6 +265,19 @@ fn the_other_screens() {
     golden("text", &view, &Ui { plain: true, ..Ui::new(Look::default(), (110, 40)) });
     golden("idle", &view_of(report::report("OK", None, Vec::new())), &ui(80, 24));
     golden("first", &View::default(), &ui(80, 24));
+}
+
+#[test]
+fn a_command_beside_it_is_told_with_its_output_and_what_q_does() {
+    let told = |is_interrupted| {
+        let command =
+            Commanded { name: "a\x1b[2Jb".to_owned(), output: "/tmp/x.log".to_owned(), is_interrupted };
+        frame(&View { command: Some(command), ..exhausted() }, &ui(200, 60))
+    };
+    assert!(told(false).contains("output in /tmp/x.log") && told(false).contains("q End the command"));
+    let interrupted = told(true);
+    assert!(interrupted.contains("was interrupted and has not ended; q again leaves it alone"));
+    assert!(!interrupted.contains('\x1b'), "{interrupted}");
 }
 
 fn every_ui(columns: u16, rows: u16) -> Vec<Ui> {

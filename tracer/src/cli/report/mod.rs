@@ -1,11 +1,9 @@
 //! `portscope report`: gather for a while, then tell what it means.
 
-mod command;
 mod live;
 mod teller;
 
 use std::{
-    env,
     ffi::OsString,
     io::{self, IsTerminal as _},
     path::{Path, PathBuf},
@@ -15,13 +13,13 @@ use std::{
 };
 
 use self::{
-    command::Command,
     live::{Live, Term},
     teller::Teller,
 };
 use super::{
     Failure,
-    exit::{self, complain, reason},
+    command::{self, Command},
+    exit::complain,
     fail::FailOptions,
     filters::Filters,
     options::{By, Color, Format, KernelOptions, Loudness, report_format},
@@ -35,7 +33,6 @@ use crate::{
     enrich::Processes,
     findings::judge,
     kernel::{Armed, Backend, Settings, facts},
-    load,
     output::{escape, report::Look},
     pipeline::{
         self, Ended, Gatherer, Intake, Outlet as _, Shown, Until,
@@ -99,23 +96,10 @@ pub(super) struct Args {
 
 /// Runs it, and tells the exit status.
 pub(super) fn run(args: &Args) -> ExitCode {
-    if let Some(command) = args.command.first()
-        && let Some((error, status)) = load::unrunnable(command, env::var_os("PATH").as_deref())
-    {
-        complain(&format!("cannot run {}: {}", escape(&command.to_string_lossy()), reason(&error)));
-        complain(&format!("the status {status} is portscope's own: the command was not run"));
+    if let Some(status) = command::unrunnable(&args.command) {
         return ExitCode::from(status);
     }
-    match gather(args) {
-        Ok(status) => ExitCode::from(status),
-        Err(failed) if args.command.is_empty() => exit::status(Err(failed)),
-        // Whose status it is must be clear: ours is 125 where there is a command, as with env and timeout.
-        Err(failed) => {
-            exit::status(Err(failed));
-            complain("the status 125 is portscope's own: the command was not run, or not reported on");
-            ExitCode::from(125)
-        }
-    }
+    gather(args).map_or_else(|failed| command::own_failure(failed, &args.command), ExitCode::from)
 }
 
 fn gather(args: &Args) -> Result<u8, Failure> {
@@ -123,7 +107,7 @@ fn gather(args: &Args) -> Result<u8, Failure> {
     check(args)?;
     let mut place = Place::open(args.write.as_deref())?;
     let before = stock(args)?;
-    let command = Command::prepare(args)?;
+    let command = Command::prepare(&args.command, args.all, &args.filters)?;
     let settings = settings(args, &command)?;
     let filters = args.filters.told(false);
     let Session { mut armed, runtime, signals, spaces, frame } =
@@ -139,7 +123,7 @@ fn gather(args: &Args) -> Result<u8, Failure> {
     let mut gatherer =
         Gatherer::new(intake, pipeline::window(settings.explicit, settings.releases), Path::new("/proc"));
     announce(args.ready_file.as_deref())?;
-    let mut load = runtime.block_on(async { command.start(args, &mut gatherer) })?;
+    let mut load = runtime.block_on(async { command.start(&args.command, &mut gatherer, None) })?;
     let watched = Watched {
         header,
         by: args.by.into(),
@@ -239,14 +223,7 @@ fn status(args: &Args, conclusion: &Conclusion, ended: Ended) -> u8 {
     if let Some(status) = args.fail.status(&conclusion.findings) {
         return status;
     }
-    match ended {
-        Ended::Load(load::Ended { status, signal }) if status != 0 => {
-            let how = signal.map_or(String::new(), |signal| format!(", killed by signal {signal}"));
-            complain(&format!("the status {status} is the command's own{how}"));
-            status
-        }
-        _ => 0,
-    }
+    command::its_status(ended)
 }
 
 fn settings(args: &Args, command: &Command) -> Result<Settings, Failure> {

@@ -2,25 +2,30 @@
 
 mod input;
 mod live;
+mod log;
 mod rates;
 mod screen;
 
 use std::{
+    ffi::OsString,
     io::{self, IsTerminal as _},
     path::{Path, PathBuf},
+    process::ExitCode,
     sync::{Arc, mpsc},
     time::Duration,
 };
 
 use self::{
     live::{Face, Live, Pace},
+    log::Log,
     screen::Screen,
 };
 use super::{
     Failure,
-    exit::{reason, say},
+    command::{self, Command},
+    exit::{complain, reason, say},
     filters::Filters,
-    options::{Color, KernelOptions, Loudness},
+    options::{By, Color, KernelOptions, Loudness},
     picture::speaks_utf8,
     place::{Place, failure},
     session::{Session, account_line, announce, tell_astray},
@@ -29,15 +34,15 @@ use super::{
 use crate::{
     enrich::Processes,
     kernel::{Armed, Backend, Settings, facts},
+    load::Load,
     output::{escape, report::grouped},
     pipeline::{
         self, Gatherer, Intake, Shown, Sliding, Until,
         conclude::{Conclusion, Watched, conclude},
         survey::Survey,
     },
-    stats::By,
     stock::Wanted,
-    tui::{Look, Ui},
+    tui::{Commanded, Look, Ui},
 };
 
 /// The screen is not worth drawing more often.
@@ -50,7 +55,8 @@ Screens: 1 the verdict, how full the fullest pools are by half, ports asked for 
 their first command, the busiest processes; 2 all pools, and with Enter one of them with its holders, those who were \
 refused and its map; 3 the events. Verdict, findings and processes are of the last 30 to 60 s; the last line accounts \
 for all events since the start. Keys: F1 help, F3 filter, F6 sort, p pause, q quit. It costs the kernel what `report` \
-costs, prints commands and runs none; when it ends it prints the verdict on the whole time.";
+costs, prints commands and runs none but that of -- CMD; when it ends it prints the verdict on the whole time. With \
+-- CMD it ends when the command does, with its exit status; q interrupts the command, a second q leaves it alone.";
 
 /// Options of `top`.
 #[derive(Debug, clap::Args)]
@@ -68,6 +74,18 @@ pub(super) struct Args {
     /// Print the first screen as text at each refresh, for logs: needs no terminal, writes no escape sequences
     #[arg(short, long)]
     batch: bool,
+    /// With a command: the whole host, not the command and its descendants alone
+    #[arg(long, requires = "command")]
+    all: bool,
+    /// Write what the command prints to this file; without it to portscope-top-PID.log among the temporary files
+    #[arg(long, value_name = "FILE", requires = "command")]
+    command_output: Option<PathBuf>,
+    /// Collapse processes by: program (container or unit, and executable), pid, exe, unit, container
+    #[arg(long, value_enum, default_value_t)]
+    by: By,
+    /// Follow each port until it is free again: how long ports are out, 4-tuples that come again soon (PS009)
+    #[arg(long)]
+    releases: bool,
     /// Colour; all is told without it, too
     #[arg(long, value_enum, default_value_t)]
     color: Color,
@@ -80,16 +98,28 @@ pub(super) struct Args {
     /// Create this file when the hooks are armed
     #[arg(long, value_name = "FILE", hide = true)]
     ready_file: Option<PathBuf>,
+    /// Run this command once the hooks are armed, and show what it and its descendants do
+    #[arg(last = true, value_name = "CMD")]
+    command: Vec<OsString>,
 }
 
-/// Runs it.
-pub(super) fn run(args: &Args) -> Result<(), Failure> {
+/// Runs it, and tells the exit status.
+pub(super) fn run(args: &Args) -> ExitCode {
+    if let Some(status) = command::unrunnable(&args.command) {
+        return ExitCode::from(status);
+    }
+    show(args).map_or_else(|failed| command::own_failure(failed, &args.command), ExitCode::from)
+}
+
+fn show(args: &Args) -> Result<u8, Failure> {
     check(args)?;
     // A log on the terminal that shows the screen would write over it.
     if args.batch || !io::stderr().is_terminal() {
         args.loudness.start_log();
     }
-    let settings = settings(args)?;
+    let command = Command::prepare(&args.command, args.all, &args.filters)?;
+    let log = args.command.first().map(|_| Log::open(args.command_output.as_deref())).transpose()?;
+    let settings = settings(args, &command)?;
     let mut place = Place::open(None)?;
     let before = Survey::bare(Path::new("/proc"), &Wanted::default())?;
     let filters = args.filters.told(false);
@@ -100,16 +130,18 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
         misses: armed.backend() == Backend::Kprobe,
         ..Shown::default()
     };
-    let intake = Intake::new(Processes::new(Path::new("/proc")), spaces, shown);
-    let gatherer = Gatherer::new(intake, pipeline::window(settings.explicit, false), Path::new("/proc"));
+    let intake = Intake::new(Processes::new(Path::new("/proc")), spaces, shown)
+        .with_descent(command.follow(&armed, args.loudness.quiet)?);
+    let mut gatherer =
+        Gatherer::new(intake, pipeline::window(settings.explicit, settings.releases), Path::new("/proc"));
     let stock = Arc::new(before.stock);
     let watched = Watched {
         header: pipeline::header(&armed, &frame),
-        by: By::Program,
+        by: args.by.into(),
         interval: None,
         before: Arc::clone(&stock),
         unavailable: armed.unavailable().to_vec(),
-        command: None,
+        command: command.told(&mut gatherer),
         command_cpu_ns: None,
     };
     let sliding = Sliding::begin(&gatherer, &stock);
@@ -121,30 +153,56 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
         runtime.block_on(async { input::listen(&sender) }).map_err(|error| no_screen(&error))?;
         Face::Screen(Box::new(screen))
     };
-    let rhythm = Pace { every: args.interval, most: args.count };
-    let mut live = Live::new(gatherer, sliding, watched.clone(), ui(args), face, inputs, rhythm);
     announce(args.ready_file.as_deref())?;
-    let ended = runtime.block_on(pipeline::run(
-        &mut armed,
-        &mut live,
-        &mut place,
-        signals,
-        Until::after(args.duration),
-        |live, _| {
+    let started =
+        runtime.block_on(async { command.start(&args.command, &mut gatherer, log.as_ref().map(Log::file)) });
+    let mut load = started?;
+    let target = load.as_ref().and_then(Load::target);
+    let commanded = watched.command.as_ref().zip(log.as_ref()).map(|(command, log)| Commanded {
+        name: command.name.clone(),
+        output: log.path(),
+        is_interrupted: false,
+    });
+    let rhythm = Pace { every: args.interval, most: args.count };
+    let mut live = Live::new(gatherer, sliding, watched.clone(), ui(args), face, inputs, rhythm)
+        .beside(commanded, target);
+    let until = match &mut load {
+        Some(load) => Until::load(load, args.duration),
+        None => Until::after(args.duration),
+    };
+    let ended =
+        runtime.block_on(pipeline::run(&mut armed, &mut live, &mut place, signals, until, |live, _| {
             live.hurry();
             Ok(())
-        },
-    ));
+        }));
     // The terminal is given back first, whatever is to be said.
     let rest = live.close();
     // Where that is gone, nothing can be said any more.
-    let Some((gatherer, sliding)) = rest.map_err(|error| no_screen(&error))? else { return Ok(()) };
-    ended.map_err(|error| failure(&place, error))?;
+    let Some((mut gatherer, sliding)) = rest.map_err(|error| no_screen(&error))? else { return Ok(0) };
+    let ended = ended.map_err(|error| failure(&place, error))?;
     place.close()?;
-    if args.batch || args.loudness.quiet {
-        return Ok(());
+    if !args.batch && !args.loudness.quiet {
+        let watched = Watched {
+            command: command.end(&mut gatherer, ended),
+            command_cpu_ns: command.cpu_ns(),
+            ..watched
+        };
+        conclude_all(&armed, gatherer, sliding, watched)?;
     }
-    conclude_all(&armed, gatherer, sliding, watched)
+    if let Some(log) = log {
+        leave(log, load.as_ref().and_then(Load::pid).map(|pid| pid.0), args.loudness.quiet);
+    }
+    Ok(command::its_status(ended))
+}
+
+/// Says where the output of the command is, and that it runs on where it does.
+fn leave(log: Log, running: Option<u32>, is_quiet: bool) {
+    let path = escape(&log.path()).into_owned();
+    if let Some(pid) = running {
+        complain(&format!("the command runs on as process {pid}; what it prints goes to {path}"));
+    } else if log.end() && !is_quiet {
+        complain(&format!("what the command printed is in {path}"));
+    }
 }
 
 /// What makes no sense.
@@ -165,17 +223,19 @@ fn no_screen(error: &io::Error) -> Failure {
         .hint("-b prints frames of text instead")
 }
 
-fn settings(args: &Args) -> Result<Settings, Failure> {
+fn settings(args: &Args, command: &Command) -> Result<Settings, Failure> {
     let cgroup2 = facts::cgroup2_mount()?;
+    let mut filter = args.filters.in_kernel(false, cgroup2.as_deref())?;
+    filter.config.cgroup = command.cgroup().or(filter.config.cgroup);
     Ok(Settings {
         backend: args.kernel.backend,
         btf: args.kernel.btf.clone(),
         buffer_bytes: args.kernel.buffer,
         // As `report` does: bind before connect is seen by them.
         explicit: true,
-        releases: false,
+        releases: args.releases,
         count_only: false,
-        filter: args.filters.in_kernel(false, cgroup2.as_deref())?,
+        filter,
     })
 }
 

@@ -98,3 +98,63 @@ fn give_back() {
         drop(disable_raw_mode());
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{env, fs::File, io::Read as _, os::fd::AsFd as _, process::Command, thread};
+
+    use rustix::{
+        fs::{Mode, OFlags, open},
+        pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt},
+        termios::{Winsize, tcgetattr, tcsetwinsize},
+    };
+
+    use super::*;
+
+    /// In the process that is to panic.
+    const PANICS: &str = "PORTSCOPE_TEST_PANICS_ON_THE_SCREEN";
+
+    #[test]
+    fn a_panic_gives_the_terminal_back_before_it_is_told() {
+        if env::var_os(PANICS).is_some() {
+            let _screen = Screen::open().unwrap();
+            panic!("as it was to");
+        }
+        let person = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).unwrap();
+        grantpt(&person).unwrap();
+        unlockpt(&person).unwrap();
+        let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC;
+        let terminal: File =
+            open(ptsname(&person, Vec::new()).unwrap(), flags, Mode::empty()).unwrap().into();
+        tcsetwinsize(&terminal, Winsize { ws_row: 24, ws_col: 80, ws_xpixel: 0, ws_ypixel: 0 }).unwrap();
+        let modes = || format!("{:?}", tcgetattr(terminal.as_fd()).unwrap());
+        let usual = modes();
+        let name = "cli::top::screen::tests::a_panic_gives_the_terminal_back_before_it_is_told";
+        let mut child = Command::new(env::current_exe().unwrap())
+            .args([name, "--exact", "--nocapture", "--test-threads=1"])
+            .env(PANICS, "1")
+            .env("TERM", "xterm-256color")
+            .stdin(terminal.try_clone().unwrap())
+            .stdout(terminal.try_clone().unwrap())
+            .stderr(terminal.try_clone().unwrap())
+            .spawn()
+            .unwrap();
+        // Somebody must read, or the child waits for room.
+        let reader = thread::spawn(move || {
+            let (mut said, mut person, mut part) = (Vec::new(), File::from(person), [0; 4_096]);
+            // It fails when the last one who has the terminal is gone.
+            while let Ok(count @ 1..) = person.read(&mut part) {
+                said.extend_from_slice(part.get(..count).unwrap_or_default());
+            }
+            String::from_utf8_lossy(&said).into_owned()
+        });
+        assert!(!child.wait().unwrap().success());
+        assert_eq!(modes(), usual);
+        drop(terminal);
+        let said = reader.join().unwrap();
+        let (on_screen, after) = said.rsplit_once("\x1b[?1049l").unwrap_or_else(|| panic!("{said:?}"));
+        assert!(on_screen.contains("\x1b[?1049h"), "the screen was not taken over: {said:?}");
+        assert!(after.contains("as it was to"), "told on the other screen: {said:?}");
+        assert!(after.contains("\x1b[?25h"), "the cursor stays hidden: {said:?}");
+    }
+}

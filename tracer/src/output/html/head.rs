@@ -2,10 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::{
-    parts::{shown, told},
-    settings::filters,
-};
+use super::parts::{shown, told};
 use crate::output::{
     records::{FindingRecord, Report},
     report::{fullest, grouped, per_second, share},
@@ -76,9 +73,12 @@ fn facts(report: &Report) -> Vec<String> {
     let header = &report.header;
     let what = match &report.command {
         Some(command) if command.alone => format!("command {}", command.name),
-        _ if header.filters.is_empty() => "whole host".to_owned(),
-        _ => format!("filtered: {}", filters(header).join(" ")),
+        _ => "whole host".to_owned(),
     };
+    // Filters touch what was counted; the host was looked at as a whole none the less.
+    let filters = header.filters_given();
+    let what =
+        if filters.is_empty() { what } else { format!("{what}, events filtered to {}", filters.join(" ")) };
     let window = &report.window;
     let facts = [
         header.host.clone(),

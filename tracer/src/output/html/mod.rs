@@ -23,7 +23,7 @@ use crate::stock::PortMap;
 const STYLE: &str = include_str!("../../../templates/report/page.css");
 const SCRIPT: &str = include_str!("../../../templates/report/page.js");
 /// By these the policy of the page knows its own style and script; a test holds them to the files.
-const STYLE_HASH: &str = "sha256-PxZyDw+NIHQj0JaARUPRgVYklfGeHkYTzK52aPcd464=";
+const STYLE_HASH: &str = "sha256-uFb5V1iHaluCvFnYye5hMWMSVYHKkGSUIJpPpQJmT/c=";
 const SCRIPT_HASH: &str = "sha256-dvKgpKcbtIcIYe+ILnX8KXortmQr5wAqc2+YIN6oG+c=";
 
 /// What a page shows beside the report.

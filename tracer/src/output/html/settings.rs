@@ -5,7 +5,7 @@ use super::{
     parts::{Cell, Section, Table, columns, shown, told},
 };
 use crate::output::{
-    records::{FilterValue, Header, Report, SpaceRecord},
+    records::{Report, SpaceRecord},
     report::grouped,
 };
 
@@ -115,16 +115,6 @@ fn space(space: &SpaceRecord) -> Vec<Cell> {
     ]
 }
 
-/// The filters as they were given.
-pub(super) fn filters(header: &Header) -> Vec<String> {
-    let given = header.filters.iter().filter_map(|(name, value)| match value {
-        FilterValue::Set(true) => Some(format!("--{name}")),
-        FilterValue::Set(false) => None,
-        FilterValue::Any(any) => Some(format!("--{name} {}", any.join(","))),
-    });
-    given.collect()
-}
-
 fn tracing(report: &Report) -> Table {
     let header = &report.header;
     let list = |list: &[String]| if list.is_empty() { "none".to_owned() } else { list.join(", ") };
@@ -138,7 +128,7 @@ fn tracing(report: &Report) -> Table {
         ("backend", header.backend.clone()),
         ("not seen by it", list(&header.fields_unavailable)),
         ("bounds or estimates", list(&header.fields_approximate)),
-        ("filters", list(&filters(header))),
+        ("filters", list(&header.filters_given())),
         ("hooks that are not attached", list(&hooks.collect::<Vec<_>>())),
         ("ring", format!("{} bytes", grouped(header.buffer_bytes))),
         (

@@ -99,13 +99,20 @@ fn other<'a>(report: &Report, rows: impl Iterator<Item = &'a RowRecord>) -> Vec<
 }
 
 fn pools(report: &Report) -> Table {
-    let held: Vec<&PoolRecord> =
+    let mut held: Vec<&PoolRecord> =
         report.pools.iter().filter(|pool| pool.barred != 0 || pool.peak_barred != 0).collect();
+    let fill = |pool: &PoolRecord| pool.utilisation.unwrap_or(0.0);
+    // Those that are gone come last in the report: the one that refused ports must not be cut off.
+    held.sort_by(|one, other| fill(other).total_cmp(&fill(one)));
     let rows = held.iter().take(MOST_POOLS).map(|pool| pool_row(report, pool)).collect();
-    let more = held.len().saturating_sub(MOST_POOLS);
+    let any_gone = held.iter().take(MOST_POOLS).any(|pool| pool.held_after_s.is_some());
     Table {
         id: "pools",
-        caption: "Pools at the end, the fullest first".to_owned(),
+        caption: if any_gone {
+            "Pools at the end, or at their fullest where they are gone; the fullest first".to_owned()
+        } else {
+            "Pools at the end, the fullest first".to_owned()
+        },
         sorts: true,
         columns: columns(
             &["Pool"],
@@ -113,7 +120,7 @@ fn pools(report: &Report) -> Table {
         ),
         rows,
         foot: Vec::new(),
-        note: match more {
+        note: match held.len().saturating_sub(MOST_POOLS) {
             0 => None,
             more => {
                 Some(format!("{} more pools, none of them fuller (-o json has them).", grouped(more as u64)))
@@ -131,7 +138,7 @@ fn pool_row(report: &Report, pool: &PoolRecord) -> Vec<Cell> {
     let forecast = pool.exhausted_in_s.as_ref();
     let full_in = forecast.and_then(|one| one.estimate);
     vec![
-        Cell::name(&name).below(space(report, Some(pool.netns))),
+        Cell::name(&name).below(below(report, pool)),
         Cell::number(grouped(pool.barred)),
         Cell::number(grouped(pool.effective)),
         Cell::measure(share(pool.utilisation), pool.utilisation),
@@ -141,6 +148,15 @@ fn pool_row(report: &Report, pool: &PoolRecord) -> Vec<Cell> {
         Cell::measure(per_second(pool.sustainable_per_s), pool.sustainable_per_s),
         Cell::measure(full_in.map_or_else(unknown, |seconds| format!("{seconds:.0} s")), full_in),
     ]
+}
+
+/// The namespace of a pool, and whether it is as it is told.
+fn below(report: &Report, pool: &PoolRecord) -> Option<String> {
+    let gone = pool
+        .held_after_s
+        .map(|seconds| format!("gone by the end: told as it was {seconds:.1} s after the start"));
+    let told: Vec<String> = space(report, Some(pool.netns)).into_iter().chain(gone).collect();
+    (!told.is_empty()).then(|| told.join("; "))
 }
 
 /// What to call a namespace.

@@ -36,6 +36,23 @@ pub struct Header {
     pub buffer_bytes: u64,
 }
 
+impl Header {
+    /// The filters in force as they are given on the command line, an option each.
+    #[must_use]
+    pub fn filters_given(&self) -> Vec<String> {
+        let given = self.filters.iter().filter_map(|(name, value)| match value {
+            FilterValue::Set(false) => None,
+            FilterValue::Set(true) => Some(match name.as_str() {
+                "ipv4" => "-4".to_owned(),
+                "ipv6" => "-6".to_owned(),
+                name => format!("--{}", name.replace('_', "-")),
+            }),
+            FilterValue::Any(any) => Some(format!("--{} {}", name.replace('_', "-"), any.join(","))),
+        });
+        given.collect()
+    }
+}
+
 /// The value of a filter.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(untagged)]

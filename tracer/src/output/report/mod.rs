@@ -31,6 +31,10 @@ pub struct Look {
 pub fn text(report: &Report, look: Look) -> String {
     let mut out = String::new();
     headline(&mut out, report, look);
+    let filters = report.header.filters_given();
+    if !filters.is_empty() {
+        line(&mut out, "filtered to", &filters.join(" "));
+    }
     for finding in report.findings.iter().take(FULL_FINDINGS) {
         full(&mut out, report, finding);
     }

@@ -66,7 +66,7 @@ pub fn draw(frame: &mut Frame<'_>, view: &View, ui: &Ui) {
     }
     if places.keys {
         bottom -= 1;
-        put(frame, row(bottom), &[keys(ui, area.width.into())]);
+        put(frame, row(bottom), &[keys(view, ui, area.width.into())]);
     }
     if ui.help {
         help::draw(frame, ui, area);
@@ -212,15 +212,20 @@ fn tabs(view: &View, ui: &Ui, columns: usize) -> Line<'static> {
 
 /// What is watched, the least important last.
 fn watched(view: &View, report: &Report) -> Vec<String> {
-    let what = if report.header.filters.is_empty() { "whole host" } else { "filtered" };
+    let what = match &report.command {
+        Some(command) if command.alone => escape(&command.name).into_owned(),
+        _ if report.header.filters.is_empty() => "whole host".to_owned(),
+        _ => "filtered".to_owned(),
+    };
     let mut parts = vec![view.time.clone(), format!("last {:.0} s", report.window.seconds)];
     // What is older than a look usually is.
     if view.age_s > 5 {
         parts.push(format!("pools of {} s ago", view.age_s));
     }
     parts.push(escape(&report.header.host).into_owned());
-    parts.push(what.to_owned());
+    parts.push(what);
     parts.push(report.header.backend.clone());
+    parts.extend(view.command.iter().map(|command| format!("output in {}", escape(&command.output))));
     parts
 }
 
@@ -249,7 +254,7 @@ fn accounts(view: &View, columns: usize) -> Line<'static> {
 }
 
 /// What keys do, or the line that is being typed.
-fn keys(ui: &Ui, columns: usize) -> Line<'static> {
+fn keys(view: &View, ui: &Ui, columns: usize) -> Line<'static> {
     if let Some(prompt) = &ui.prompt {
         let typed = format!("show only: {}_", escape(&prompt.text));
         let error = prompt.error.as_ref().map(|error| format!("  {}", escape(error))).unwrap_or_default();
@@ -259,13 +264,22 @@ fn keys(ui: &Ui, columns: usize) -> Line<'static> {
         let room = columns.saturating_sub(width(&typed));
         return Line::from(vec![Span::styled(typed, bold()), Span::styled(cut(&error, room), ui.look.bad())]);
     }
+    if let Some(command) = view.command.as_ref().filter(|command| command.is_interrupted) {
+        let told =
+            format!("{} was interrupted and has not ended; q again leaves it alone", escape(&command.name));
+        return Line::styled(cut(&told, columns), bold());
+    }
     let mut keys = vec![("F1", "Help"), ("F3", "Filter")];
     match ui.screen {
         Screen::Pools if ui.opened.is_none() => keys.extend([("F6", "Sort"), ("Enter", "Open")]),
         Screen::Pools => keys.push(("Esc", "Back")),
         Screen::Overview | Screen::Events => {}
     }
-    keys.extend([("Tab", "Next"), ("p", if ui.paused { "Go on" } else { "Pause" }), ("q", "Quit")]);
+    keys.extend([
+        ("Tab", "Next"),
+        ("p", if ui.paused { "Go on" } else { "Pause" }),
+        ("q", if view.command.is_some() { "End the command" } else { "Quit" }),
+    ]);
     let mut spans = Vec::new();
     for (key, does) in keys {
         spans.push(Span::styled(key, bold().patch(ui.look.accent())));

@@ -6,7 +6,7 @@ use portscope::{
     event::PortRange,
     output::{
         html::{Course, Exhibits, page},
-        records::{Accounting, DistributionRecord, Report},
+        records::{Accounting, DistributionRecord, FilterValue, PoolRecord, Report},
     },
 };
 
@@ -86,6 +86,40 @@ fn the_rest_of_a_table_is_told_as_other() {
     let page = made(&report(), &exhibits());
     let foot = between(&page, "<tfoot>", "</tfoot>").next().unwrap();
     assert!(foot.contains(">other<") && foot.contains(">100<") && foot.contains(">0<"), "{foot}");
+}
+
+#[test]
+fn a_pool_that_is_gone_is_marked_and_stands_where_it_belongs() {
+    let mut report = report();
+    let gone = PoolRecord { held_after_s: Some(12.34), ..pool(5433, 990) };
+    report.pools.extend((1..80).map(|port| pool(port, 3)).chain([gone]));
+    let page = made(&report, &exhibits());
+    let table = between(&page, "<table id=\"pools\"", "</table>").next().unwrap();
+    assert!(table.contains("or at their fullest where they are gone"), "{table}");
+    let marked: Vec<bool> = between(table, "<tr><th scope=\"row\">", "</tr>")
+        .map(|row| row.contains("gone by the end: told as it was 12.3 s after the start"))
+        .collect();
+    assert_eq!((marked[0], marked[1], marked.len()), (false, true, 50));
+    assert_eq!(marked.iter().filter(|marked| **marked).count(), 1);
+}
+
+#[test]
+fn filters_are_told_where_the_verdict_is() {
+    let mut report = report();
+    report.header.filters.clear();
+    for (name, value) in [
+        ("netns", FilterValue::Any(vec!["shop".to_owned(), "4026531840".to_owned()])),
+        ("remote_port", FilterValue::Any(vec!["443".to_owned()])),
+        ("ipv4", FilterValue::Set(true)),
+    ] {
+        report.header.filters.insert(name.to_owned(), value);
+    }
+    let given = "-4 --netns shop,4026531840 --remote-port 443";
+    let page = made(&report, &exhibits());
+    let head = between(&page, "<header", "</header>").next().unwrap();
+    assert!(head.contains(&format!("whole host, events filtered to {given}")), "{head}");
+    let text = portscope::output::report::text(&report, portscope::output::report::Look::default());
+    assert!(text.contains(&format!("\nfiltered to  {given}\n")), "{text}");
 }
 
 #[test]

@@ -86,14 +86,23 @@ impl Sliding {
     ///
     /// The kernel half does not tell what was lost.
     pub fn window(&mut self, gatherer: &mut Gatherer, armed: &Armed) -> Result<Windowed, KernelError> {
-        let at = monotonic_now();
         let (accounts, tallies) = gatherer.account(armed)?;
-        let accounting = since(&accounts.accounting(), &Accounting::default());
+        Ok(self.window_at(monotonic_now(), gatherer, &accounts.accounting(), &tallies))
+    }
+
+    fn window_at(
+        &mut self,
+        at: MonoNs,
+        gatherer: &mut Gatherer,
+        accounting: &Accounting,
+        tallies: &[Tally],
+    ) -> Windowed {
+        let accounting = since(accounting, &Accounting::default());
         if Duration::from_nanos(at.since(self.now.at)) >= PART {
-            self.turn(gatherer, at, &accounting, &tallies);
+            self.turn(gatherer, at, &accounting, tallies);
         }
         let mut stats = gatherer.stats().clone();
-        absorb(&mut stats, &risen(&tallies, &self.tallies));
+        absorb(&mut stats, &risen(tallies, &self.tallies));
         let mut peaks = gatherer.peaks().clone();
         let start = match &self.last {
             None => &self.now,
@@ -114,7 +123,7 @@ impl Sliding {
             accounting: since(&accounting, &start.accounting),
             at,
         };
-        Ok(Windowed { gathered: window, before: Arc::clone(&start.stock), accounting })
+        Windowed { gathered: window, before: Arc::clone(&start.stock), accounting }
     }
 
     /// Ends a part.
@@ -140,8 +149,12 @@ impl Sliding {
     /// The kernel half does not tell what was lost.
     pub fn whole(self, mut gatherer: Gatherer, armed: &Armed) -> Result<Gathered, KernelError> {
         let (accounts, tallies) = gatherer.account(armed)?;
-        let unseen = risen(&tallies, &self.tallies);
-        let mut all = gatherer.into_gathered(accounts.accounting(), &unseen);
+        Ok(self.all(gatherer, accounts.accounting(), &tallies))
+    }
+
+    fn all(self, gatherer: Gatherer, accounting: Accounting, tallies: &[Tally]) -> Gathered {
+        let unseen = risen(tallies, &self.tallies);
+        let mut all = gatherer.into_gathered(accounting, &unseen);
         let last = self.last.map(|(_, stats, peaks)| (stats, peaks));
         let past = self.past.map(|past| (Arc::unwrap_or_clone(past), self.past_peaks));
         for (before, peaks) in [last, past].into_iter().flatten() {
@@ -149,6 +162,9 @@ impl Sliding {
             all.stats.merge(later);
             all.peaks.merge(&peaks);
         }
-        Ok(all)
+        all
     }
 }
+
+#[cfg(test)]
+mod tests;

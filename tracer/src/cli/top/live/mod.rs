@@ -1,7 +1,9 @@
 //! What `top` does while it gathers: looks at the host, draws, and does what keys say.
 
+mod obey;
+
 use std::{
-    io::{self, IsTerminal as _},
+    io,
     path::Path,
     sync::{Arc, mpsc::Receiver},
     thread::{self, JoinHandle},
@@ -13,13 +15,14 @@ use crate::{
     enrich::{Clock, TimeColumn, monotonic_now},
     event::NetnsId,
     kernel::{Armed, KernelError, counts::Counts},
+    load::Target,
     output::{Observation, cells},
     pipeline::{
         Accounts, Consumer, Gatherer, Recent, Sliding, Windowed,
         conclude::{Conclusion, Watched, conclude_and},
     },
     stock::StockError,
-    tui::{Action, EventRow, PoolId, Screen as Shown, Seen, Ui, View, frame},
+    tui::{Commanded, EventRow, PoolId, Screen as Shown, Seen, Ui, View, frame},
 };
 
 /// At most 1 ÷ 40 of a CPU goes into reports; the gatherer's own looks come beside them.
@@ -70,6 +73,8 @@ pub(super) struct Live {
     rates: Rates,
     /// The pool whose map was asked for.
     pictured: Option<PoolId>,
+    /// The command that runs, and was not interrupted.
+    target: Option<Target>,
     is_stopped: bool,
     is_done: bool,
     /// The terminal is gone.
@@ -107,11 +112,18 @@ impl Live {
             shown: 0,
             rates: Rates::default(),
             pictured: None,
+            target: None,
             is_stopped: false,
             is_done: false,
             is_gone: false,
             failed: None,
         }
+    }
+
+    /// A command runs beside it.
+    pub(super) fn beside(mut self, command: Option<Commanded>, target: Option<Target>) -> Self {
+        self.view.command = command;
+        Self { target, ..self }
     }
 
     /// The next frame is due at once.
@@ -251,67 +263,6 @@ impl Live {
         self.noted(shown);
     }
 
-    /// A terminal that takes nothing more is gone; anything else is told.
-    fn noted(&mut self, done: io::Result<()>) {
-        let Err(error) = done else { return };
-        self.is_done = true;
-        self.is_gone |= is_gone(&error);
-        if !self.is_gone {
-            self.failed = Some(error);
-        }
-    }
-
-    /// Does what came from the terminal; whether something looks different.
-    fn obey(&mut self, armed: &Armed) -> Result<bool, KernelError> {
-        let mut looks_different = false;
-        while let Ok(input) = self.inputs.try_recv() {
-            let action = match input {
-                Input::Key(key) => self.ui.key(key, &self.view),
-                Input::Resized => Action::Draw,
-                Input::Stop => Action::Suspend,
-                Input::GoOn => {
-                    self.is_stopped = false;
-                    let resumed = self.on_screen(Screen::resume);
-                    self.noted(resumed);
-                    Action::Draw
-                }
-                Input::Gone => {
-                    self.is_gone = true;
-                    Action::Quit
-                }
-            };
-            match action {
-                Action::Nothing => continue,
-                Action::Quit => self.is_done = true,
-                Action::Draw => {}
-                Action::Redraw => {
-                    let forgotten = self.on_screen(Screen::forget);
-                    self.noted(forgotten);
-                }
-                Action::Refresh => {
-                    self.refresh(armed)?;
-                    if !self.ui.paused {
-                        self.begin_report(armed)?;
-                    }
-                }
-                Action::Suspend => {
-                    self.is_stopped = true;
-                    let stopped = Screen::suspend();
-                    self.noted(stopped);
-                }
-            }
-            looks_different = true;
-        }
-        Ok(looks_different)
-    }
-
-    fn on_screen(&mut self, act: impl FnOnce(&mut Screen) -> io::Result<()>) -> io::Result<()> {
-        match &mut self.face {
-            Face::Screen(screen) => act(screen),
-            Face::Text => Ok(()),
-        }
-    }
-
     /// Whether a frame is to be shown now: it is due, and its report is there or has had its time.
     fn is_time(&mut self, armed: &Armed) -> Result<bool, KernelError> {
         let now = Instant::now();
@@ -335,14 +286,6 @@ impl Live {
         self.due = None;
         Ok(true)
     }
-}
-
-fn is_gone(error: &io::Error) -> bool {
-    let gone =
-        [rustix::io::Errno::IO, rustix::io::Errno::PIPE, rustix::io::Errno::NXIO, rustix::io::Errno::BADF];
-    let tells = |number| gone.iter().any(|one| one.raw_os_error() == number);
-    // Not every error tells; a terminal that was hung up is none any more.
-    error.raw_os_error().is_some_and(tells) || !io::stdout().is_terminal()
 }
 
 impl Consumer for Live {

@@ -1,19 +1,24 @@
-//! The command of `report -- CMD`: how its descendants are told from the rest of the host.
+//! The command of `report -- CMD` and `top -- CMD`: how its descendants are told from the rest of the host, and what
+//! becomes of its exit status.
 
-use std::{fs, path::Path};
+use std::{
+    env,
+    ffi::OsString,
+    fs::{self, File},
+    path::Path,
+    process::ExitCode,
+};
 
 use super::{
-    super::{
-        Failure,
-        exit::{complain, reason},
-    },
-    Args,
+    Failure,
+    exit::{self, complain, reason},
+    filters::Filters,
 };
 use crate::{
     enrich::reaped_cpu_ns,
     kernel::{Armed, facts},
-    load::{Descent, Ended as LoadEnded, Load, OwnCgroup, ToldBy},
-    output::records::CommandEnd,
+    load::{self, Descent, Ended as LoadEnded, Load, OwnCgroup, ToldBy},
+    output::{escape, records::CommandEnd},
     pipeline::{Ended, Gatherer},
 };
 
@@ -27,13 +32,13 @@ pub(super) struct Command {
 }
 
 impl Command {
-    /// Makes a cgroup for the command where one can be made.
-    pub(super) fn prepare(args: &Args) -> Result<Self, Failure> {
-        let name = args.command.first().map(|word| word.to_string_lossy().into_owned());
-        if name.is_none() || args.all {
+    /// Makes a cgroup for the command where one can be made, unless `all` of the host is wanted.
+    pub(super) fn prepare(words: &[OsString], all: bool, filters: &Filters) -> Result<Self, Failure> {
+        let name = words.first().map(|word| word.to_string_lossy().into_owned());
+        if name.is_none() || all {
             return Ok(Self { name, ..Self::default() });
         }
-        if args.filters.names_cgroup() {
+        if filters.names_cgroup() {
             return Err(Failure::usage("--cgroup and a command exclude each other")
                 .hint("the command and its descendants are told from the rest; use --all to see others"));
         }
@@ -63,14 +68,19 @@ impl Command {
         Ok(Some(Descent::follow(Path::new("/proc"))))
     }
 
-    /// Starts it, inside its cgroup if it has one.
-    pub(super) fn start(&self, args: &Args, gatherer: &mut Gatherer) -> Result<Option<Load>, Failure> {
-        if args.command.is_empty() {
+    /// Starts it, inside its cgroup if it has one; with a log away from the terminal.
+    pub(super) fn start(
+        &self,
+        words: &[OsString],
+        gatherer: &mut Gatherer,
+        log: Option<&File>,
+    ) -> Result<Option<Load>, Failure> {
+        if words.is_empty() {
             return Ok(None);
         }
         let entrance = self.cgroup.as_ref().map(OwnCgroup::entrance);
-        let load = Load::start(&args.command, entrance.as_deref())
-            .map_err(|error| Failure::new(error.to_string()))?;
+        let load =
+            Load::start(words, entrance.as_deref(), log).map_err(|error| Failure::new(error.to_string()))?;
         if let Some((descent, pid)) = gatherer.intake().descent().zip(load.pid()) {
             descent.started(pid);
         }
@@ -104,6 +114,38 @@ impl Command {
             Some(own) => own.cpu_ns(),
             None => self.name.as_ref().and_then(|_| reaped_cpu_ns(Path::new("/proc"))),
         }
+    }
+}
+
+/// Whether a command cannot be run, as far as can be told before: that is said, and this is the exit status.
+pub(super) fn unrunnable(words: &[OsString]) -> Option<u8> {
+    let command = words.first()?;
+    let (error, status) = load::unrunnable(command, env::var_os("PATH").as_deref())?;
+    complain(&format!("cannot run {}: {}", escape(&command.to_string_lossy()), reason(&error)));
+    complain(&format!("the status {status} is portscope's own: the command was not run"));
+    Some(status)
+}
+
+/// The exit status of a failure of ours: where there is a command, whose status it is must be clear, so that it is
+/// 125 then, as with env and timeout.
+pub(super) fn own_failure(failed: Failure, words: &[OsString]) -> ExitCode {
+    let status = exit::status(Err(failed));
+    if words.is_empty() {
+        return status;
+    }
+    complain("the status 125 is portscope's own: the command was not run, or not reported on");
+    ExitCode::from(125)
+}
+
+/// The command's own exit status, which is said to be that; 0 where it runs on.
+pub(super) fn its_status(ended: Ended) -> u8 {
+    match ended {
+        Ended::Load(LoadEnded { status, signal }) if status != 0 => {
+            let how = signal.map_or(String::new(), |signal| format!(", killed by signal {signal}"));
+            complain(&format!("the status {status} is the command's own{how}"));
+            status
+        }
+        _ => 0,
     }
 }
 
