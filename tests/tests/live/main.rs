@@ -10,6 +10,7 @@ mod candidates;
 mod cli;
 mod contention;
 mod descent;
+mod diff;
 mod exhaustion;
 mod explicit;
 mod filters;

@@ -2,6 +2,7 @@
 
 mod check;
 mod command;
+mod diff;
 mod exit;
 mod explain;
 mod fail;
@@ -45,6 +46,8 @@ enum Command {
     Check(check::Args),
     /// Tell who has a port, and what would free it
     Who(who::Args),
+    /// Compare two reports: what is more, what is fewer, and how sure that is
+    Diff(diff::Args),
     /// Tell what a finding means, what helps and what does not
     Explain(explain::Args),
 }
@@ -97,6 +100,7 @@ pub fn main() -> ExitCode {
         Some(Command::Top(args)) => return top::run(&args),
         Some(Command::Check(args)) => return status_of(check::run(&args)),
         Some(Command::Who(args)) => who::run(&args),
+        Some(Command::Diff(args)) => diff::run(&args),
         Some(Command::Explain(args)) => explain::run(&args),
         None => return status_of(greet()),
     };

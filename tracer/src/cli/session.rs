@@ -12,7 +12,7 @@ use super::{
 use crate::{
     kernel::{self, Armed, Settings},
     output::records::FilterValue,
-    pipeline::{Accounts, FrameFacts, Signals, Spaces},
+    pipeline::{Accounts, FrameFacts, Learned, Signals, Spaces},
     stock::Stock,
 };
 
@@ -31,25 +31,25 @@ impl Session {
     ///
     /// Whoever is told that the hooks are armed may end the command at once, and gets its summary.
     pub(super) fn open(
-        settings: &Settings,
+        wanted: &Settings,
         filters: BTreeMap<String, FilterValue>,
         is_quiet: bool,
         place: &Place,
         stock: Option<&Stock>,
     ) -> Result<Self, Failure> {
-        let armed = kernel::arm(settings)?;
+        let armed = kernel::arm(wanted)?;
         let runtime = Builder::new_current_thread()
             .enable_all()
             .build()
             .map_err(|error| Failure::new(format!("cannot start the event loop: {}", reason(&error))))?;
         let signals = runtime.block_on(async { Signals::listen() }).map_err(|error| failure(place, error))?;
         let mut spaces = Spaces::new(Path::new("/proc"), armed.range_takes_every_port());
-        let (namespaces, configs) = match stock {
+        let Learned { namespaces, configs, settings } = match stock {
             Some(stock) => spaces.learn(stock),
             None => spaces.survey().map_err(|error| Failure::new(error.to_string()))?,
         };
-        let buffer_bytes = u64::from(settings.buffer_bytes);
-        let frame = FrameFacts { filters, namespaces, configs, buffer_bytes };
+        let buffer_bytes = u64::from(wanted.buffer_bytes);
+        let frame = FrameFacts { filters, namespaces, configs, settings, buffer_bytes };
         if !is_quiet {
             tell_backend(&armed);
         }

@@ -5,6 +5,7 @@
 
 pub mod check;
 mod csv;
+pub mod diff;
 mod digits;
 pub mod explain;
 mod fields;

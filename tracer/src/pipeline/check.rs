@@ -2,17 +2,21 @@
 
 use std::{cmp::Reverse, collections::BTreeMap, fs, path::Path};
 
-use super::{answer, frame::self_cost, survey::Survey};
+use super::{
+    answer,
+    frame::{netns_state, self_cost},
+    survey::Survey,
+};
 use crate::{
     enrich::{Clock, Rfc3339, monotonic_now},
     event::NetnsId,
     findings::Judgement,
     kernel::{Backend, facts::Facts, plan},
     output::records::{
-        Bundle, Check, ConntrackRecord, NetnsState, PoolRecord, SCHEMA, SocketCount, SpaceDetail,
-        SpaceRecord, TracingRecord,
+        Bundle, Check, ConntrackRecord, PoolRecord, SCHEMA, SocketCount, SpaceDetail, SpaceRecord,
+        TracingRecord,
     },
-    stock::{Counters, NetnsConfig, NetnsStock, Parity, PortSet, Stock, TIME_WAIT_S, TimeWaitReuse},
+    stock::{Counters, NetnsConfig, NetnsStock, Parity, PortSet, Stock, TIME_WAIT_S},
 };
 
 /// The document of `check`.
@@ -78,21 +82,11 @@ pub(super) fn space(space: &NetnsStock) -> SpaceRecord {
     let settings = space.settings.unwrap_or_default();
     let counters = space.counters.unwrap_or_default();
     SpaceRecord {
-        state: NetnsState {
-            id: space.namespace.id.get(),
-            name: space.namespace.name.clone(),
-            range: config.map(|config| [config.range.low(), config.range.high()]),
-            reserved: config.map(|config| config.reserved_text.clone()),
-            effective: config.map(NetnsConfig::effective),
-            step_width: config.and_then(|config| config.step_width),
-        },
+        state: netns_state(&space.namespace, config, space.settings.as_ref()),
         label: space.namespace.label(),
         cliff: config.and_then(cliff),
         pays_back_per_s: config.map(|config| f64::from(config.effective()) / f64::from(TIME_WAIT_S)),
         sockets: space.sockets.as_ref().map(|sockets| sockets.list.len()),
-        tcp_tw_reuse: settings.tcp_tw_reuse.map(number),
-        tcp_tw_reuse_delay_ms: settings.tcp_tw_reuse_delay_ms,
-        tcp_timestamps: settings.tcp_timestamps,
         tcp_fin_timeout_s: settings.tcp_fin_timeout_s,
         tcp_max_tw_buckets: settings.tcp_max_tw_buckets,
         ip_unprivileged_port_start: settings.ip_unprivileged_port_start,
@@ -103,15 +97,6 @@ pub(super) fn space(space: &NetnsStock) -> SpaceRecord {
             max: settings.nf_conntrack_max,
             time_wait_s: settings.nf_conntrack_tcp_timeout_time_wait_s,
         },
-    }
-}
-
-fn number(reuse: TimeWaitReuse) -> u32 {
-    match reuse {
-        TimeWaitReuse::Off => 0,
-        TimeWaitReuse::Everywhere => 1,
-        TimeWaitReuse::Loopback => 2,
-        TimeWaitReuse::Unknown(number) => number,
     }
 }
 

@@ -109,7 +109,7 @@ pub fn conclude_and<T>(
         window: window(span),
         interval: watched.interval,
         verdict: answer::verdict(&judgement.verdict),
-        totals: report::totals(stats, span),
+        totals: report::totals(stats, span, series),
         processes: report::processes(stats, watched.by, span),
         destinations: report::destinations(stats, span),
         rows_bound: report::rows_bound(stats),

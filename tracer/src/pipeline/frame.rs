@@ -7,7 +7,7 @@ use rustix::time::{ClockId, clock_gettime};
 use super::accounts::{Accounts, kind, outcome, protocol};
 use crate::{
     enrich::{Clock, Rfc3339, monotonic_now},
-    event::{Comm, Errno, Kind, Outcome},
+    event::{Comm, Errno, Kind, NetnsId, Outcome},
     kernel::{
         Armed, Backend,
         counts::{Counts, Tally},
@@ -16,7 +16,7 @@ use crate::{
     output::records::{
         Diagnostics, FilterValue, Footer, Header, HookState, LostBy, NetnsState, SCHEMA, SelfCost,
     },
-    stock::{Namespaces, NetnsConfig},
+    stock::{Namespace, Namespaces, NetnsConfig, Settings, TimeWaitReuse},
 };
 
 /// What the header tells beside the kernel half.
@@ -28,6 +28,8 @@ pub struct FrameFacts {
     pub namespaces: Namespaces,
     /// Their settings.
     pub configs: Vec<NetnsConfig>,
+    /// What else they are set to.
+    pub settings: Vec<(NetnsId, Settings)>,
     /// Size of the ring.
     pub buffer_bytes: u64,
 }
@@ -46,7 +48,7 @@ pub fn header(armed: &Armed, facts: &FrameFacts) -> Header {
         backend: armed.backend().name().to_owned(),
         fields_unavailable: armed.unavailable().iter().map(|name| (*name).to_owned()).collect(),
         fields_approximate: approximate.iter().map(|name| (*name).to_owned()).collect(),
-        netns: facts.namespaces.list.iter().map(|space| netns(space, &facts.configs)).collect(),
+        netns: facts.namespaces.list.iter().map(|space| netns(space, facts)).collect(),
         filters: facts.filters.clone(),
         hooks: armed.hooks().iter().map(|(hook, verdict)| hook_state(hook, verdict)).collect(),
         buffer_bytes: facts.buffer_bytes,
@@ -57,8 +59,18 @@ fn now() -> String {
     Rfc3339::text(Clock::sample().utc(monotonic_now()))
 }
 
-fn netns(space: &crate::stock::Namespace, configs: &[NetnsConfig]) -> NetnsState {
-    let config = configs.iter().find(|config| config.id == space.id);
+fn netns(space: &Namespace, facts: &FrameFacts) -> NetnsState {
+    let config = facts.configs.iter().find(|config| config.id == space.id);
+    let settings = facts.settings.iter().find(|(id, _)| *id == space.id).map(|(_, settings)| settings);
+    netns_state(space, config, settings)
+}
+
+/// A namespace with its range and with what decides how soon a port can be taken again.
+pub(super) fn netns_state(
+    space: &Namespace,
+    config: Option<&NetnsConfig>,
+    settings: Option<&Settings>,
+) -> NetnsState {
     NetnsState {
         id: space.id.get(),
         name: space.name.clone(),
@@ -66,6 +78,18 @@ fn netns(space: &crate::stock::Namespace, configs: &[NetnsConfig]) -> NetnsState
         reserved: config.map(|config| config.reserved_text.clone()),
         effective: config.map(NetnsConfig::effective),
         step_width: config.and_then(|config| config.step_width),
+        tcp_tw_reuse: settings.and_then(|settings| settings.tcp_tw_reuse).map(number),
+        tcp_tw_reuse_delay_ms: settings.and_then(|settings| settings.tcp_tw_reuse_delay_ms),
+        tcp_timestamps: settings.and_then(|settings| settings.tcp_timestamps),
+    }
+}
+
+const fn number(reuse: TimeWaitReuse) -> u32 {
+    match reuse {
+        TimeWaitReuse::Off => 0,
+        TimeWaitReuse::Everywhere => 1,
+        TimeWaitReuse::Loopback => 2,
+        TimeWaitReuse::Unknown(number) => number,
     }
 }
 

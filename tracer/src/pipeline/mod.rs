@@ -38,7 +38,7 @@ pub use look::{Moment, Peaks};
 pub use observer::Observer;
 pub use recent::Recent;
 pub use sliding::{Sliding, Windowed};
-pub use spaces::Spaces;
+pub use spaces::{Learned, Spaces};
 pub use summary::per_process;
 use tokio::{
     io::{Interest, unix::AsyncFd},

@@ -2,18 +2,20 @@
 
 use std::collections::BTreeMap;
 
+use super::series::Series;
 use crate::{
     event::{MonoNs, NetnsId, Port},
     output::records::{
-        CollisionsRecord, DestinationRecord, DistributionRecord, HotPortRecord, ProcessRecord, ReportTotals,
-        ReuseRecord, RowRecord, RowsBound, SearchRecord, SearchTimes, SiteCollisions, Totals,
+        CollisionsRecord, DestinationRecord, DistributionRecord, HotPortRecord, MOST_SHOWN, ProcessRecord,
+        ReportTotals, ReuseRecord, RowRecord, RowsBound, SearchIntervals, SearchRecord, SearchTimes,
+        SiteCollisions, Totals,
     },
-    stats::{By, ByErrno, Distribution, Group, Known, Quantiles, Row, Scope, SearchSums, Stats, Timed},
+    stats::{
+        By, ByErrno, Distribution, Group, Known, QuantileIntervals, Quantiles, Row, Scope, SearchSums, Stats,
+        Timed,
+    },
     stock::NetnsConfig,
 };
-
-/// Rows of processes and destinations that a report shows.
-pub const MOST_SHOWN: usize = 100;
 
 /// When a window began and ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,7 +28,7 @@ pub struct Span {
 
 /// Counts of everything.
 #[must_use]
-pub fn totals(stats: &Stats, span: Span) -> ReportTotals {
+pub fn totals<K: Clone + PartialEq>(stats: &Stats, span: Span, series: &Series<K>) -> ReportTotals {
     let totals = stats.totals();
     let counted = |pairs: &mut dyn Iterator<Item = (&'static str, u64)>| -> BTreeMap<String, u64> {
         pairs.filter(|(_, count)| *count != 0).map(|(name, count)| (name.to_owned(), count)).collect()
@@ -49,6 +51,9 @@ pub fn totals(stats: &Stats, span: Span) -> ReportTotals {
         counted,
         churn_mean: stats.churn().mean(span.start, span.at),
         churn_peak: stats.churn().peak(),
+        // An interval has no course of its own.
+        churn_dispersion: series.dispersion(span.start, span.at, |count| count.allocations),
+        failures_dispersion: series.dispersion(span.start, span.at, |count| count.failures),
     }
 }
 
@@ -170,12 +175,14 @@ pub fn collisions(stats: &Stats) -> CollisionsRecord {
 pub fn search(stats: &Stats, span: Span) -> SearchRecord {
     let (sums, quantiles) = stats.search();
     let Timed { searches, .. } = sums.failed;
+    let QuantileIntervals { p50, p90, p99, p999 } = stats.search_intervals();
     SearchRecord {
         found_ns: SearchTimes {
             max: sums.found.max_ns,
             sum: sums.found.sum_ns,
             ..times(quantiles, &SearchSums::default())
         },
+        found_ns_between: SearchIntervals { p50, p90, p99, p999 },
         failed: searches,
         failed_mean_ns: sums.failed.mean_ns(),
         cpus: sums.cpus(span.start, span.at),

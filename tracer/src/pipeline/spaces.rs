@@ -9,7 +9,7 @@ use rustc_hash::FxHashMap;
 
 use crate::{
     event::{Event, NetnsId, SearchRules},
-    stock::{Namespaces, Netns, NetnsConfig, Stock, StockError, namespaces},
+    stock::{Namespaces, Netns, NetnsConfig, Settings, Stock, StockError, namespaces},
 };
 
 /// Namespaces that are remembered.
@@ -27,6 +27,17 @@ pub struct Spaces {
     last: Option<(NetnsId, usize)>,
     range_takes_every_port: bool,
     now: Instant,
+}
+
+/// The namespaces of a host, and what they are set to.
+#[derive(Clone, Debug, Default)]
+pub struct Learned {
+    /// Those that there are.
+    pub namespaces: Namespaces,
+    /// The ranges of those that could be asked.
+    pub configs: Vec<NetnsConfig>,
+    /// Their other settings.
+    pub settings: Vec<(NetnsId, Settings)>,
 }
 
 #[derive(Debug)]
@@ -61,32 +72,37 @@ impl Spaces {
     /// # Errors
     ///
     /// /proc cannot be listed.
-    pub fn survey(&mut self) -> Result<(Namespaces, Vec<NetnsConfig>), StockError> {
+    pub fn survey(&mut self) -> Result<Learned, StockError> {
         let all = namespaces(&self.proc_root, Path::new(crate::stock::NAMED))?;
-        let mut configs = Vec::new();
+        let (mut configs, mut settings) = (Vec::new(), Vec::new());
         for namespace in all.list.iter().take(MOST) {
-            let read =
-                Netns::open(&namespace.path).and_then(|netns| NetnsConfig::of(&netns, &self.proc_root));
+            let read = Netns::open(&namespace.path).and_then(|netns| {
+                Ok((NetnsConfig::of(&netns, &self.proc_root)?, Settings::of(&netns, &self.proc_root).ok()))
+            });
             match read {
-                Ok(config) => {
+                Ok((config, set)) => {
+                    settings.extend(set.map(|set| (namespace.id, set)));
                     configs.push(config.clone());
                     self.keep(namespace.id, Some(config));
                 }
                 Err(error) => log::debug!("{}: {error}", namespace.label()),
             }
         }
-        Ok((all, configs))
+        Ok(Learned { namespaces: all, configs, settings })
     }
 
     /// Takes over what a stock tells of the namespaces, which was read just now.
-    pub fn learn(&mut self, stock: &Stock) -> (Namespaces, Vec<NetnsConfig>) {
+    pub fn learn(&mut self, stock: &Stock) -> Learned {
         let configs: Vec<NetnsConfig> =
             stock.spaces.iter().filter_map(|space| space.config.clone()).collect();
         for config in configs.iter().take(MOST) {
             self.keep(config.id, Some(config.clone()));
         }
         let list = stock.spaces.iter().map(|space| space.namespace.clone()).collect();
-        (Namespaces { list, unreadable: stock.unreadable, truncated: stock.truncated }, configs)
+        let settings =
+            stock.spaces.iter().filter_map(|space| Some((space.namespace.id, space.settings?))).collect();
+        let namespaces = Namespaces { list, unreadable: stock.unreadable, truncated: stock.truncated };
+        Learned { namespaces, configs, settings }
     }
 
     /// What must be known to understand the search of an event.

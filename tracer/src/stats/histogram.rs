@@ -129,7 +129,24 @@ impl<C: Count> Histogram<C> {
     /// The number that so many thousandths of the counted ones do not exceed, within 1 % and never too low; none
     /// where nothing was counted.
     pub(super) fn quantile(&self, thousandths: u16) -> Option<u64> {
-        let rank = self.len.saturating_mul(u64::from(thousandths)).div_ceil(1_000).max(1);
+        self.ranked(self.len.saturating_mul(u64::from(thousandths)).div_ceil(1_000))
+    }
+
+    /// Between which numbers that quantile of the source is with a probability of 95 %, if they were drawn from it one
+    /// by one: the order statistics whose ranks are 1.96 √(np(1−p)) apart from it; none where nothing was counted.
+    pub(super) fn interval(&self, thousandths: u16) -> Option<[u64; 2]> {
+        let part = u64::from(thousandths.min(1_000));
+        // 1.96² · n · p(1−p), in whole numbers.
+        let square = u128::from(self.len) * u128::from(part * (1_000 - part)) * 38_416 / 10_000_000_000;
+        let apart = u64::try_from(square.isqrt()).unwrap_or(u64::MAX).saturating_add(1);
+        let rank = self.len.saturating_mul(part).div_ceil(1_000);
+        let [low, high] = [rank.saturating_sub(apart), rank.saturating_add(apart).min(self.len)];
+        Some([self.ranked(low)?, self.ranked(high)?])
+    }
+
+    /// The number of this rank, the lowest being the first.
+    fn ranked(&self, rank: u64) -> Option<u64> {
+        let rank = rank.max(1);
         let mut below = 0_u64;
         let reached = self.filled().find(|(_, count)| {
             below = below.saturating_add(*count);
@@ -166,6 +183,17 @@ mod tests {
         histogram.take([Bucket::of(9)]);
         histogram.merge(&full);
         assert_eq!((histogram.counts[9], histogram.len()), (u32::MAX, 8));
+    }
+
+    #[test]
+    fn the_interval_of_a_quantile_is_that_of_its_ranks() {
+        let mut histogram = Histogram::<u64>::default();
+        assert_eq!(histogram.interval(500), None);
+        histogram.take((1..=100).map(Bucket::of));
+        // √(100 · 0.5 · 0.5) · 1.96 = 9.8; √(100 · 0.9 · 0.1) · 1.96 = 5.9.
+        assert_eq!(histogram.interval(500), Some([40, 60]));
+        assert_eq!(histogram.interval(900), Some([84, 96]));
+        assert_eq!(histogram.interval(1_000), Some([99, 100]));
     }
 
     proptest! {

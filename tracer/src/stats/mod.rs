@@ -8,6 +8,7 @@
 //! events, or as an argument. It filters nothing: what it is given has passed.
 #![cfg_attr(not(test), warn(clippy::indexing_slicing, clippy::as_conversions))]
 
+mod beta;
 mod bound;
 mod churn;
 mod collisions;
@@ -29,6 +30,7 @@ mod tails;
 mod taking;
 mod totals;
 
+pub use beta::beta_quantile;
 pub use churn::Churn;
 pub use collisions::{
     Expected, ExpectedSums, Half, Place, expected_linear, expected_on_map, expected_uniform,
@@ -42,7 +44,7 @@ pub use refusals::{MOST_REFUSALS, MOST_VICTIMS, RefusalKey, RefusalRow, Refused}
 pub use reuse::ReuseReport;
 pub use rows::{By, Destination, DestinationKey, Group, Identity, MOST_ROWS, ProcessKey, Row};
 pub use scopes::{MOST_SCOPES, Scope};
-pub use search::{Known, Quantiles, SearchSums, Searched, Timed};
+pub use search::{Known, QuantileIntervals, Quantiles, SearchSums, Searched, Timed};
 pub use totals::{Counts, Lost, Totals};
 
 use std::net::IpAddr;
@@ -213,6 +215,12 @@ impl Stats {
     pub fn search(&self) -> (SearchSums, Quantiles) {
         let all = self.searches.all();
         (all.sums, all.times.quantiles())
+    }
+
+    /// Between which times the quantiles of searches that found a port are.
+    #[must_use]
+    pub fn search_intervals(&self) -> QuantileIntervals {
+        self.searches.all().times.intervals()
     }
 
     /// How long searches took that found a port: the longest of each group in nanoseconds, ascending, and how many

@@ -212,6 +212,20 @@ pub struct Quantiles {
     pub p999: Option<u64>,
 }
 
+/// Between which times each of the [`Quantiles`] is with a probability of 95 %, if searches were drawn one by one; none
+/// where there is no quantile.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct QuantileIntervals {
+    /// Of the median.
+    pub p50: Option<[u64; 2]>,
+    /// Of 90 %.
+    pub p90: Option<[u64; 2]>,
+    /// Of 99 %.
+    pub p99: Option<[u64; 2]>,
+    /// Of 99.9 %.
+    pub p999: Option<[u64; 2]>,
+}
+
 /// When a search was as long as that, and whether it had crossed to the other half.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Length {
@@ -277,6 +291,20 @@ impl<C: Count> SearchTimes<C> {
         let mut all = self.stayed.clone();
         all.merge(&self.crossed);
         quantiles(&all)
+    }
+
+    /// Between which times these are.
+    pub(super) fn intervals(&self) -> QuantileIntervals {
+        let mut all = self.stayed.clone();
+        all.merge(&self.crossed);
+        let known = quantiles(&all);
+        let [p50, p90, p99, p999] = QUANTILES.map(|thousandths| all.interval(thousandths));
+        QuantileIntervals {
+            p50: known.p50.and(p50),
+            p90: known.p90.and(p90),
+            p99: known.p99.and(p99),
+            p999: known.p999.and(p999),
+        }
     }
 
     /// Of those that had crossed to the other half, or of the others.

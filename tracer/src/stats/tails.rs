@@ -25,7 +25,7 @@ pub(super) fn t_975(degrees: usize) -> f64 {
 }
 
 /// ln Γ(x) for x > 0, by Lanczos' sum of seven terms: 14 digits.
-fn ln_gamma(x: f64) -> f64 {
+pub(super) fn ln_gamma(x: f64) -> f64 {
     const FIRST: f64 = 0.999_999_999_999_809_9;
     const TERMS: [f64; 8] = [
         676.520_368_121_885_1,

@@ -199,6 +199,9 @@ pub(crate) fn header() -> Header {
             reserved: Some(String::new()),
             effective: Some(28_232),
             step_width: None,
+            tcp_tw_reuse: Some(2),
+            tcp_tw_reuse_delay_ms: None,
+            tcp_timestamps: Some(1),
         }],
         filters: [
             ("failed".to_owned(), FilterValue::Set(true)),

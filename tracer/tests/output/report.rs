@@ -54,6 +54,8 @@ pub(crate) fn report(word: &str, finding: Option<&str>, pools: Vec<PoolRecord>) 
             counted: Totals { allocations: 6_110, failures: 116, ..Totals::default() },
             churn_mean: Some(611.0),
             churn_peak: 640,
+            churn_dispersion: None,
+            failures_dispersion: None,
         },
         processes: Vec::new(),
         destinations: Vec::new(),

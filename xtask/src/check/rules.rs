@@ -25,8 +25,11 @@ const SECRETS: [(&str, &[&str]); 4] = [
 ];
 
 /// What a room of the tracer may name of its own crate, beside itself.
-const NEIGHBOURS: [(&str, &[&str]); 2] =
-    [("stats", &["event", "enrich"]), ("findings", &["event", "enrich", "stats", "stock"])];
+const NEIGHBOURS: [(&str, &[&str]); 3] = [
+    ("stats", &["event", "enrich"]),
+    ("findings", &["event", "enrich", "stats", "stock"]),
+    ("diff", &["output", "stats"]),
+];
 
 /// A broken rule at a place.
 #[derive(Debug, PartialEq, Eq)]
@@ -237,6 +240,12 @@ mod tests {
         breaks_once("tracer/src/stats/rows/row.rs", "use crate::{event::Event, kernel::Counts};\n", "kernel");
         breaks_once("tracer/src/stats/mod.rs", "fn f(_: crate::output::A) {}\n", "output");
         is_clean("tracer/src/stats/mod.rs", "use crate::{enrich::Process, event::Event, stats::Row};\n");
+    }
+
+    #[test]
+    fn comparing_knows_documents_alone() {
+        breaks_once("tracer/src/diff/read.rs", "use crate::pipeline::Survey;\n", "pipeline");
+        is_clean("tracer/src/diff/read.rs", "use crate::{output::records::Report, stats::beta_quantile};\n");
     }
 
     #[test]

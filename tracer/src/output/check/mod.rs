@@ -116,7 +116,7 @@ fn holder(holder: &PoolHolderRecord) -> String {
 fn pays_back(space: &SpaceRecord) -> Option<String> {
     let rate = |per_s: f64| format!("{:.0}/s", per_s.floor());
     let cliff = space.cliff.map(|ports| format!("; cliff from {}", rate(f64::from(ports) / 60.0)));
-    let reuse = match (space.tcp_tw_reuse, space.tcp_timestamps) {
+    let reuse = match (space.state.tcp_tw_reuse, space.state.tcp_timestamps) {
         (Some(1), Some(1..)) => "; more to ends that use timestamps (tcp_tw_reuse=1)",
         _ => "",
     };
@@ -129,7 +129,7 @@ fn pays_back(space: &SpaceRecord) -> Option<String> {
 
 fn settings(space: &SpaceRecord) -> String {
     let known = |number: Option<u64>| number.map_or_else(|| "-".to_owned(), grouped);
-    let reuse = match space.tcp_tw_reuse {
+    let reuse = match space.state.tcp_tw_reuse {
         Some(0) => " (off)",
         Some(1) => " (everywhere)",
         Some(2) => " (127/8, ::1 only)",
@@ -141,8 +141,8 @@ fn settings(space: &SpaceRecord) -> String {
     };
     format!(
         "tcp_tw_reuse={}{reuse} timestamps={}  TIME_WAIT {}/{}  conntrack {}/{conntrack}",
-        known(space.tcp_tw_reuse.map(u64::from)),
-        known(space.tcp_timestamps.map(u64::from)),
+        known(space.state.tcp_tw_reuse.map(u64::from)),
+        known(space.state.tcp_timestamps.map(u64::from)),
         known(space.time_waits),
         known(space.tcp_max_tw_buckets.map(u64::from)),
         known(space.conntrack.count.map(u64::from)),

@@ -14,14 +14,14 @@ fn space(id: u32, label: &str) -> SpaceRecord {
             reserved: Some(String::new()),
             effective: Some(28_232),
             step_width: None,
+            tcp_tw_reuse: Some(2),
+            tcp_tw_reuse_delay_ms: None,
+            tcp_timestamps: Some(1),
         },
         label: label.into(),
         cliff: Some(14_116),
         pays_back_per_s: Some(28_232.0 / 60.0),
         sockets: Some(400),
-        tcp_tw_reuse: Some(2),
-        tcp_tw_reuse_delay_ms: None,
-        tcp_timestamps: Some(1),
         tcp_fin_timeout_s: Some(60),
         tcp_max_tw_buckets: Some(131_072),
         ip_unprivileged_port_start: Some(1024),
@@ -145,7 +145,7 @@ fn what_is_not_known_is_a_dash_and_what_was_not_seen_is_told() {
     let mut host = space(1, "host");
     host.state.range = None;
     host.state.effective = None;
-    (host.cliff, host.pays_back_per_s, host.tcp_tw_reuse, host.time_waits) = (None, None, None, None);
+    (host.cliff, host.pays_back_per_s, host.state.tcp_tw_reuse, host.time_waits) = (None, None, None, None);
     host.conntrack = ConntrackRecord::default();
     let told = utc(&Check {
         netns: vec![host],

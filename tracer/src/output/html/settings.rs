@@ -106,9 +106,9 @@ fn space(space: &SpaceRecord) -> Vec<Cell> {
         Cell::name(&range),
         Cell::name(state.reserved.as_deref().filter(|list| !list.is_empty()).unwrap_or("none")),
         number(state.effective),
-        number(space.tcp_tw_reuse)
-            .below(space.tcp_tw_reuse_delay_ms.map(|delay| format!("after {} ms", grouped(delay)))),
-        number(space.tcp_timestamps),
+        number(space.state.tcp_tw_reuse)
+            .below(space.state.tcp_tw_reuse_delay_ms.map(|delay| format!("after {} ms", grouped(delay)))),
+        number(space.state.tcp_timestamps),
         unit(space.tcp_fin_timeout_s, "s"),
         number(space.tcp_max_tw_buckets),
         Cell::number(space.time_waits.map_or_else(|| UNKNOWN.to_owned(), grouped)),

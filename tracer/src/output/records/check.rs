@@ -54,12 +54,6 @@ pub struct SpaceRecord {
     pub pays_back_per_s: Option<f64>,
     /// Sockets; null where they were not told.
     pub sockets: Option<usize>,
-    /// `tcp_tw_reuse`.
-    pub tcp_tw_reuse: Option<u32>,
-    /// `tcp_tw_reuse_delay`, milliseconds.
-    pub tcp_tw_reuse_delay_ms: Option<u32>,
-    /// `tcp_timestamps`.
-    pub tcp_timestamps: Option<u32>,
     /// `tcp_fin_timeout`, seconds.
     pub tcp_fin_timeout_s: Option<u32>,
     /// `tcp_max_tw_buckets`.

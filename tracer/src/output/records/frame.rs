@@ -78,6 +78,12 @@ pub struct NetnsState {
     pub effective: Option<u32>,
     /// `ip_local_port_step_width`; null where the kernel has none.
     pub step_width: Option<u32>,
+    /// `tcp_tw_reuse`; null where it was not read.
+    pub tcp_tw_reuse: Option<u32>,
+    /// `tcp_tw_reuse_delay`, milliseconds; null where the kernel has none.
+    pub tcp_tw_reuse_delay_ms: Option<u32>,
+    /// `tcp_timestamps`; null where it was not read.
+    pub tcp_timestamps: Option<u32>,
 }
 
 /// What became of one hook.

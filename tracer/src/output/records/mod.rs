@@ -5,6 +5,7 @@
 mod answer;
 mod check;
 mod choice;
+mod diff;
 mod frame;
 mod report;
 mod who;
@@ -18,16 +19,23 @@ pub use answer::{
 };
 pub use check::{Bundle, Check, ConntrackRecord, SocketCount, SpaceDetail, SpaceRecord, TracingRecord};
 pub use choice::{Choice, ExplicitBind, FamilyName, Holder, Release, ReleaseStateName, ResultName};
+pub use diff::{
+    Change, Diff, FindingChange, Measure, PoolChange, PoolSide, RowChange, SettingChange, SourceRecord, Unit,
+    Word,
+};
 pub use frame::{Diagnostics, FilterValue, Footer, Header, HookState, LostBy, NetnsState, SelfCost, Totals};
 pub use report::{
     Accounting, CollisionsRecord, CommandEnd, DestinationRecord, DistributionRecord, HotPortRecord,
-    ProcessRecord, Report, ReportTotals, ReuseRecord, RowRecord, RowsBound, SearchRecord, SearchTimes,
-    SiteCollisions, Window,
+    ProcessRecord, Report, ReportTotals, ReuseRecord, RowRecord, RowsBound, SearchIntervals, SearchRecord,
+    SearchTimes, SiteCollisions, Window,
 };
 pub use who::{OccupancyRecord, OwnerRecord, PortRecord, SocketRecord, Who};
 
 /// Version of these records: goes up when a field is renamed or changes its meaning.
 pub const SCHEMA: u32 = 1;
+
+/// Rows of processes and of destinations that a report has at most.
+pub const MOST_SHOWN: usize = 100;
 
 /// One line of a trace.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -65,6 +73,8 @@ pub enum Document {
     Bundle(Box<Bundle>),
     /// Of `who`.
     Who(Box<Who>),
+    /// Of `diff`.
+    Diff(Box<Diff>),
 }
 
 /// The JSON Schema of the documents, as it is committed.
@@ -72,7 +82,7 @@ pub enum Document {
 pub fn document_schema() -> schemars::Schema {
     let generator = SchemaSettings::draft2020_12().for_serialize().into_generator();
     let mut schema = generator.into_root_schema_for::<Document>();
-    for kind in ["report", "check", "bundle", "who"] {
+    for kind in ["report", "check", "bundle", "who", "diff"] {
         // A struct's own tag is no field to schemars.
         let place = schema.pointer_mut(&format!("/$defs/{kind}"));
         let Some(object) = place.and_then(serde_json::Value::as_object_mut) else { continue };

@@ -72,6 +72,11 @@ pub struct ReportTotals {
     pub churn_mean: Option<f64>,
     /// Allocations of the busiest second.
     pub churn_peak: u32,
+    /// Variance of the allocations of a second over their mean, beyond ten minutes of several seconds: about 1 where
+    /// each comes on its own, more where they come in bursts; null of less than ten whole seconds, or of none.
+    pub churn_dispersion: Option<f64>,
+    /// The same of failures.
+    pub failures_dispersion: Option<f64>,
 }
 
 /// Times of searches in nanoseconds; a quantile is null where too few were timed.
@@ -178,7 +183,7 @@ pub struct CollisionsRecord {
     pub expected_per_allocation: Option<f64>,
     /// Searches that went through one half in vain; null where no search has halves.
     pub crossed_half: Option<u64>,
-    /// Their share.
+    /// Their share of the searches of which that is known.
     pub crossed_share: Option<f64>,
     /// By site.
     pub by_site: BTreeMap<String, SiteCollisions>,
@@ -195,11 +200,28 @@ pub struct SiteCollisions {
     pub crossed_half: Option<u64>,
 }
 
+/// Between which times the quantiles are with a probability of 95 %, if searches were drawn one by one; null where there
+/// is no quantile.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct SearchIntervals {
+    /// Of the median.
+    pub p50: Option<[u64; 2]>,
+    /// Of 90 %.
+    pub p90: Option<[u64; 2]>,
+    /// Of 99 %.
+    pub p99: Option<[u64; 2]>,
+    /// Of 99.9 %.
+    pub p999: Option<[u64; 2]>,
+}
+
 /// Times of all searches.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct SearchRecord {
     /// Of those that found a port.
     pub found_ns: SearchTimes,
+    /// How sure their quantiles are.
+    #[serde(default)]
+    pub found_ns_between: SearchIntervals,
     /// Failed searches.
     pub failed: u64,
     /// Mean time of a failed search.

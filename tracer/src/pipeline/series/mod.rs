@@ -9,6 +9,9 @@ pub const MOST_POINTS: usize = 600;
 /// Pools whose course is kept.
 pub const MOST_TRACKED: usize = 16;
 
+/// Fewer points say nothing of how much they vary.
+const LEAST_POINTS: u64 = 10;
+
 const SECOND_NS: u64 = 1_000_000_000;
 
 /// Allocations, failed ones included, and failures.
@@ -97,6 +100,21 @@ impl<K: Clone + PartialEq> Series<K> {
     #[must_use]
     pub fn tracks(&self) -> &[Track<K>] {
         &self.tracks
+    }
+
+    /// The variance of these counts of the points over their mean; none of another window than from the start until
+    /// `at`, of less than ten whole points, and where nothing came.
+    #[must_use]
+    pub fn dispersion(&self, start: MonoNs, at: MonoNs, of: impl Fn(&Count) -> u64) -> Option<f64> {
+        let whole = self.second(at) / self.step_s;
+        let counts = || (0..whole).zip(self.counts.iter().map(Some).chain(std::iter::repeat(None)));
+        let number = |count: Option<&Count>| real(count.map_or(0, &of));
+        if start != self.start || whole < LEAST_POINTS {
+            return None;
+        }
+        let mean = counts().map(|(_, count)| number(count)).sum::<f64>() / real(whole);
+        let squares: f64 = counts().map(|(_, count)| (number(count) - mean).powi(2)).sum();
+        (mean > 0.0).then(|| squares / real(whole - 1) / mean)
     }
 
     /// Takes the running totals, if another second has begun since they were taken last. What came since is spread
@@ -216,6 +234,11 @@ impl<K: Clone + PartialEq> Series<K> {
             track.shares = track.shares.chunks(2).map(higher).collect();
         }
     }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "counts of a second")]
+fn real(count: u64) -> f64 {
+    count as f64
 }
 
 fn raise<K>(track: Option<&mut Track<K>>, point: usize, share: f32) {
