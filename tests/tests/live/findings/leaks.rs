@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 use std::{fs, thread};
 
-use anyhow::{Context as _, Result, anyhow, ensure};
+use anyhow::{Context as _, Result, ensure};
 use portscope_tests::alone;
 use portscope_tests::live::Live;
 use portscope_tests::need::Need;
@@ -67,7 +67,7 @@ fn leaks(live: &Live) -> Result<()> {
     halfway.must_take(Task::connect(at(SERVICE)).times(40))?;
     halfway.order(&Order::HalfClose)?;
     binder.must_take(Task::new(Way::Bind).from(at("127.0.0.1:0")).times(40))?;
-    let (grown, _leaky) = leak.join().map_err(|_| anyhow!("the leak panicked"))??;
+    let (leaked, _leaky) = leak.join().ok().context("the leak panicked")??;
     thread::sleep(WINDOW.saturating_sub(began.elapsed()));
     let told = report.end()?;
     let mut expected = vec![
@@ -90,7 +90,7 @@ fn leaks(live: &Live) -> Result<()> {
     }
     let finding = told.finding("PS015", grows.id())?;
     let [was, is] = [0, 1].map(|place| finding["evidence"]["states"]["ESTABLISHED"][place].as_u64());
-    ensure!(was == Some(0) && is == Some(grown.given()), "{finding}");
+    ensure!(was == Some(0) && is == Some(leaked.given()), "{finding}");
     ensure!(finding["evidence"]["most_to"] == SERVICE, "{finding}");
     Told::says(finding, &["connections are opened and not closed", "bound its pool"])?;
     told.silent("PS015", starts.id())?;

@@ -99,15 +99,15 @@ fn tracked_again(live: &Live) -> Result<()> {
     if !tracks(live, &space)? {
         return Ok(());
     }
-    let (away, deaf) = (format!("{OFF_LOOPBACK}:7001"), format!("{OFF_LOOPBACK}:7002"));
+    let (away, silent) = (format!("{OFF_LOOPBACK}:7001"), format!("{OFF_LOOPBACK}:7002"));
     let (mut server, mut dead) = (space.actor("server")?, space.actor("dead")?);
     server.serve(at(&away), Manner::Keep)?;
-    dead.serve(at(&deaf), Manner::Ignore)?;
+    dead.serve(at(&silent), Manner::Ignore)?;
     let (mut client, mut caller) = (space.actor("client")?, space.actor("caller")?);
     let report = Report::begin(live, &["--releases"])?;
     client.must_take(Task::connect(at(&away)).times(300).resetting())?;
     let before = syns_sent_again(&space)?;
-    caller.must_take(Task::new(Way::Begin).to(at(&deaf)).times(20))?;
+    caller.must_take(Task::new(Way::Begin).to(at(&silent)).times(20))?;
     // The first SYN is sent again after a second.
     thread::sleep(Duration::from_millis(1_500));
     let after = syns_sent_again(&space)?;
