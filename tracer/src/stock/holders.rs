@@ -8,6 +8,7 @@ use rustix::{
     fs::{CWD, Dir, Mode, OFlags, fstat, openat, readlinkat_raw},
     path::DecInt,
 };
+use serde::{Deserialize, Serialize};
 
 use super::{Inode, StockError, namespaces::MOST_PROCESSES};
 use crate::{enrich::Process, event::Pid};
@@ -25,7 +26,7 @@ pub enum WhichHolders {
 }
 
 /// A process that holds sockets.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Holder {
     /// Its number.
     pub pid: Pid,
@@ -37,7 +38,7 @@ pub struct Holder {
 ///
 /// A socket without one is held by nobody that may be looked at: by the kernel, by a process that has ended, by
 /// one in a PID namespace outside of ours, or it is under way in a message between two processes.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Holders {
     /// As they were found.
     processes: Vec<Holder>,
