@@ -141,7 +141,7 @@ impl Sliding {
     pub fn whole(self, mut gatherer: Gatherer, armed: &Armed) -> Result<Gathered, KernelError> {
         let (accounts, tallies) = gatherer.account(armed)?;
         let unseen = risen(&tallies, &self.tallies);
-        let mut all = gatherer.into_gathered(accounts.accounting(), &unseen);
+        let mut all = gatherer.into_gathered(monotonic_now(), accounts.accounting(), &unseen);
         let last = self.last.map(|(_, stats, peaks)| (stats, peaks));
         let past = self.past.map(|past| (Arc::unwrap_or_clone(past), self.past_peaks));
         for (before, peaks) in [last, past].into_iter().flatten() {

@@ -27,8 +27,6 @@ pub struct Facts {
     pub clock_offset_ns: i64,
     /// Connects with `IP_LOCAL_PORT_RANGE` take every port in turn.
     pub range_takes_every_port: bool,
-    /// Explicit binds that succeed are recorded, too.
-    pub explicit: bool,
     /// Releases are recorded.
     pub releases: bool,
 }
@@ -60,6 +58,11 @@ pub enum Note {
     },
     /// A look at the pools.
     Look(LookNote),
+    /// Pools that were nearly full before, as no look has told yet.
+    Moments {
+        /// The moments.
+        moments: Vec<MomentNote>,
+    },
     /// The whole stock.
     Scene(Box<SceneNote>),
     /// The accounts so far.

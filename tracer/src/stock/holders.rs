@@ -2,7 +2,7 @@
 
 use std::{ffi::CStr, fs, io, mem::MaybeUninit, path::Path};
 
-use rustc_hash::FxHashSet;
+use rustc_hash::{FxHashMap, FxHashSet};
 use rustix::{
     fd::OwnedFd,
     fs::{CWD, Dir, Mode, OFlags, fstat, openat, readlinkat_raw},
@@ -102,6 +102,23 @@ impl Holders {
             .iter()
             .take_while(move |(one, _)| *one == inode)
             .filter_map(|(_, place)| self.processes.get(*place))
+    }
+
+    /// The same of some sockets alone.
+    #[must_use]
+    pub fn only(&self, sockets: &[Inode]) -> Self {
+        let wanted: FxHashSet<Inode> = sockets.iter().copied().collect();
+        let mut some = Self { unreadable: self.unreadable, truncated: self.truncated, ..Self::default() };
+        let mut places = FxHashMap::default();
+        for (inode, place) in self.holds.iter().filter(|(inode, _)| wanted.contains(inode)) {
+            let Some(holder) = self.processes.get(*place) else { continue };
+            let place = *places.entry(*place).or_insert_with(|| {
+                some.processes.push(holder.clone());
+                some.processes.len().saturating_sub(1)
+            });
+            some.holds.push((*inode, place));
+        }
+        some
     }
 
     /// All processes that were found to hold any of the sockets.

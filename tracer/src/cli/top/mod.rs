@@ -33,6 +33,7 @@ use crate::{
     pipeline::{
         self, Gatherer, Intake, Shown, Sliding, Until,
         conclude::{Conclusion, Watched, conclude},
+        host::ThisHost,
         survey::Survey,
     },
     stats::By,
@@ -91,7 +92,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     }
     let settings = settings(args)?;
     let mut place = Place::open(None)?;
-    let before = Survey::bare(Path::new("/proc"), &Wanted::default())?;
+    let before = Survey::bare(&ThisHost::new(Path::new("/proc")), &Wanted::default())?;
     let filters = args.filters.told(false);
     let Session { mut armed, runtime, signals, spaces, frame } =
         Session::open(&settings, filters, args.loudness.quiet, &place, Some(&before.stock))?;
@@ -108,7 +109,6 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
         by: By::Program,
         interval: None,
         before: Arc::clone(&stock),
-        unavailable: armed.unavailable().to_vec(),
         command: None,
         command_cpu_ns: None,
     };
@@ -199,7 +199,7 @@ fn conclude_all(
 ) -> Result<(), Failure> {
     let (accounts, _) = gatherer.account(armed)?;
     let all = sliding.whole(gatherer, armed)?;
-    let Conclusion { report, .. } = conclude(&all, watched, Path::new("/proc"))?;
+    let Conclusion { report, .. } = conclude(&all, watched, &ThisHost::new(Path::new("/proc")))?;
     let verdict = &report.verdict;
     let finding = verdict.finding.as_ref().map(|id| format!(" [{id}]")).unwrap_or_default();
     let totals = &report.totals.counted;

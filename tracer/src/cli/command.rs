@@ -1,21 +1,52 @@
-//! The command of `report -- CMD`: how its descendants are told from the rest of the host.
+//! The command of `report -- CMD` and `record -- CMD`: how its descendants are told from the rest of the host.
 
-use std::{fs, path::Path};
+use std::{env, ffi::OsString, fs, path::Path, process::ExitCode};
 
 use super::{
-    super::{
-        Failure,
-        exit::{complain, reason},
-    },
-    Args,
+    Failure,
+    exit::{self, complain, reason},
+    filters::Filters,
 };
 use crate::{
     enrich::reaped_cpu_ns,
     kernel::{Armed, facts},
-    load::{Descent, Ended as LoadEnded, Load, OwnCgroup, ToldBy},
-    output::records::CommandEnd,
-    pipeline::{Ended, Gatherer},
+    load::{self, Descent, Ended as LoadEnded, Load, OwnCgroup, ToldBy},
+    output::{escape, records::CommandEnd},
+    pipeline::{Ended, Intake},
 };
+
+/// Does the work for a command, or for none, and tells the exit status.
+pub(super) fn run_for(command: &[OsString], work: impl FnOnce() -> Result<u8, Failure>) -> ExitCode {
+    if let Some(command) = command.first()
+        && let Some((error, status)) = load::unrunnable(command, env::var_os("PATH").as_deref())
+    {
+        complain(&format!("cannot run {}: {}", escape(&command.to_string_lossy()), reason(&error)));
+        complain(&format!("the status {status} is portscope's own: the command was not run"));
+        return ExitCode::from(status);
+    }
+    match work() {
+        Ok(status) => ExitCode::from(status),
+        Err(failed) if command.is_empty() => exit::status(Err(failed)),
+        // Whose status it is must be clear: ours is 125 where there is a command, as with env and timeout.
+        Err(failed) => {
+            exit::status(Err(failed));
+            complain("the status 125 is portscope's own: the command was not run, or not reported on");
+            ExitCode::from(125)
+        }
+    }
+}
+
+/// The command's own status.
+pub(super) fn own_status(ended: Ended) -> u8 {
+    match ended {
+        Ended::Load(load::Ended { status, signal }) if status != 0 => {
+            let how = signal.map_or(String::new(), |signal| format!(", killed by signal {signal}"));
+            complain(&format!("the status {status} is the command's own{how}"));
+            status
+        }
+        _ => 0,
+    }
+}
 
 /// How the command is told from the rest, and what becomes of it.
 #[derive(Debug, Default)]
@@ -28,12 +59,12 @@ pub(super) struct Command {
 
 impl Command {
     /// Makes a cgroup for the command where one can be made.
-    pub(super) fn prepare(args: &Args) -> Result<Self, Failure> {
-        let name = args.command.first().map(|word| word.to_string_lossy().into_owned());
-        if name.is_none() || args.all {
+    pub(super) fn prepare(command: &[OsString], all: bool, filters: &Filters) -> Result<Self, Failure> {
+        let name = command.first().map(|word| word.to_string_lossy().into_owned());
+        if name.is_none() || all {
             return Ok(Self { name, ..Self::default() });
         }
-        if args.filters.names_cgroup() {
+        if filters.names_cgroup() {
             return Err(Failure::usage("--cgroup and a command exclude each other")
                 .hint("the command and its descendants are told from the rest; use --all to see others"));
         }
@@ -64,24 +95,24 @@ impl Command {
     }
 
     /// Starts it, inside its cgroup if it has one.
-    pub(super) fn start(&self, args: &Args, gatherer: &mut Gatherer) -> Result<Option<Load>, Failure> {
-        if args.command.is_empty() {
+    pub(super) fn start(&self, command: &[OsString], intake: &mut Intake) -> Result<Option<Load>, Failure> {
+        if command.is_empty() {
             return Ok(None);
         }
         let entrance = self.cgroup.as_ref().map(OwnCgroup::entrance);
-        let load = Load::start(&args.command, entrance.as_deref())
+        let load = Load::start(command, entrance.as_deref())
             .map_err(|error| Failure::new(error.to_string()))?;
-        if let Some((descent, pid)) = gatherer.intake().descent().zip(load.pid()) {
+        if let Some((descent, pid)) = intake.descent().zip(load.pid()) {
             descent.started(pid);
         }
         Ok(Some(load))
     }
 
     /// What a report tells of it while it runs.
-    pub(super) fn told(&self, gatherer: &mut Gatherer) -> Option<CommandEnd> {
+    pub(super) fn told(&self, intake: &mut Intake) -> Option<CommandEnd> {
         let name = self.name.clone()?;
-        let untold = gatherer.intake().untold();
-        let followed = gatherer.intake().descent().map(|descent| descent.told_by());
+        let untold = intake.untold();
+        let followed = intake.descent().map(|descent| descent.told_by());
         let told_by = followed.or(self.cgroup.as_ref().map(|_| ToldBy::Cgroup));
         Some(CommandEnd {
             name,
@@ -93,9 +124,9 @@ impl Command {
     }
 
     /// The same when it has ended.
-    pub(super) fn end(&self, gatherer: &mut Gatherer, ended: Ended) -> Option<CommandEnd> {
+    pub(super) fn end(&self, intake: &mut Intake, ended: Ended) -> Option<CommandEnd> {
         let status = if let Ended::Load(LoadEnded { status, .. }) = ended { Some(status) } else { None };
-        Some(CommandEnd { status, ..self.told(gatherer)? })
+        Some(CommandEnd { status, ..self.told(intake)? })
     }
 
     /// CPU time of it and its descendants; of those that ended, where there is no cgroup.
