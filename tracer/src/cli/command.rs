@@ -100,8 +100,8 @@ impl Command {
             return Ok(None);
         }
         let entrance = self.cgroup.as_ref().map(OwnCgroup::entrance);
-        let load = Load::start(command, entrance.as_deref())
-            .map_err(|error| Failure::new(error.to_string()))?;
+        let load =
+            Load::start(command, entrance.as_deref()).map_err(|error| Failure::new(error.to_string()))?;
         if let Some((descent, pid)) = intake.descent().zip(load.pid()) {
             descent.started(pid);
         }

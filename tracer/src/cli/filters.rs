@@ -101,8 +101,10 @@ impl Filters {
     /// The filters in force, judged of a recording with this header; none where all passes.
     pub(super) fn in_recording(&self, failed: bool, header: &Header) -> Result<Option<Filter>, Failure> {
         if self.cgroup.is_some() {
-            return Err(Failure::usage("--cgroup and -r exclude each other: a recording does not tell who is below")
-                .hint("record with it: portscope record --cgroup PATH -w FILE"));
+            return Err(Failure::usage(
+                "--cgroup and -r exclude each other: a recording does not tell who is below",
+            )
+            .hint("record with it: portscope record --cgroup PATH -w FILE"));
         }
         let netns = words::list(&self.netns).map(|word| recorded_netns(word, header));
         let netns = netns.collect::<Result<_, _>>()?;
@@ -201,8 +203,10 @@ fn recorded_netns(word: &str, header: &Header) -> Result<u32, Failure> {
             .iter()
             .map(|netns| netns.name.clone().unwrap_or_else(|| netns.id.to_string()))
             .collect();
-        Failure::usage(format!("the recording has no network namespace '{}'", escape(word)))
-            .hint(format!("give an inode number or a name; at its start there were {}", escape(&all.join(", "))))
+        Failure::usage(format!("the recording has no network namespace '{}'", escape(word))).hint(format!(
+            "give an inode number or a name; at its start there were {}",
+            escape(&all.join(", "))
+        ))
     })
 }
 

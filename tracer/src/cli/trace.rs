@@ -20,7 +20,8 @@ use crate::{
     kernel::{Armed, Backend, Settings, facts},
     output::{Columns, CsvOutput, Field, JsonOutput, TextOutput, TraceOutput},
     pipeline::{
-        self, Between, Consumer as _, Culprits, Intake, Observer, Outlet as _, Shown, Sieve, Spaces, Until, replay,
+        self, Between, Consumer as _, Culprits, Intake, Observer, Outlet as _, Shown, Sieve, Spaces, Until,
+        replay,
     },
 };
 

@@ -132,12 +132,7 @@ impl Look {
             let Pools { connect, bind, .. } = pools;
             for pool in connect.into_iter().chain(bind) {
                 let key = (netns, pool.key);
-                look.pools.push(PoolLook {
-                    netns,
-                    key: pool.key,
-                    barred: pool.barred,
-                    share: share(&pool),
-                });
+                look.pools.push(PoolLook { netns, key: pool.key, barred: pool.barred, share: share(&pool) });
                 let is_new = before.iter().any(|one| one.fullest(&key).is_none_or(|most| pool.barred > most));
                 if is_new && pool.utilisation().is_some_and(|share| share >= NEARLY_FULL) {
                     fuller.push((netns, barring(&pool, space.list()), pool));

@@ -289,8 +289,7 @@ impl Recorder {
         {
             self.scene_began = Instant::now();
             let host = self.host.clone();
-            let spawned =
-                thread::Builder::new().name("scene".into()).spawn(move || capture(&host, stock));
+            let spawned = thread::Builder::new().name("scene".into()).spawn(move || capture(&host, stock));
             self.scene = spawned.inspect_err(|error| log::debug!("no thread: {error}")).ok();
         }
         Ok(())

@@ -2,13 +2,7 @@
 
 use std::{io::Read, mem};
 
-use super::{
-    Consumer, Outlet,
-    accounts::Accounts,
-    frame::footer_of,
-    intake::Intake,
-    sieve::Sieve,
-};
+use super::{Consumer, Outlet, accounts::Accounts, frame::footer_of, intake::Intake, sieve::Sieve};
 use crate::{
     enrich::{Clock, Rfc3339},
     event::{Kind, MonoNs, Outcome, decode},
@@ -118,17 +112,25 @@ pub fn replay<R: Read>(
     };
     let mut base = Account::default();
     let mut out = Vec::new();
+    let mut last = MonoNs::default();
     let mut stretch = MonoNs(facts.start.0.saturating_add(STRETCH_NS));
     consumer.begin_batch();
     while !consumer.is_full() {
         let Some(entry) = reader.next() else { break };
-        // What came before is to be seen, whatever is wrong behind it.
-        if entry.is_err() {
-            outlet.flush(&mut out)?;
-        }
-        match entry? {
+        let entry = match entry {
+            Ok(entry) => entry,
+            // All that was wanted came before.
+            Err(ReadError::Damaged { .. }) if between.to.is_some_and(|to| last > to) => break,
+            Err(error) => {
+                // What came before is to be seen, whatever is wrong behind it.
+                outlet.flush(&mut out)?;
+                return Err(error.into());
+            }
+        };
+        match entry {
             Entry::Event(row) => {
                 let (at, record) = (row.mono(), row.bytes());
+                last = last.max(at);
                 if at >= stretch {
                     stretch = turn(consumer, at);
                 }
@@ -249,13 +251,7 @@ impl Replayed {
 
     /// The accounts: those of the recording, and of the filters that were judged here.
     #[must_use]
-    pub fn accounts(
-        &self,
-        intake: &Intake,
-        tallies: &[Tally],
-        unjudged: u64,
-        is_sieved: bool,
-    ) -> Accounts {
+    pub fn accounts(&self, intake: &Intake, tallies: &[Tally], unjudged: u64, is_sieved: bool) -> Accounts {
         let taken = self.cells.iter().enumerate().map(|(at, count)| (at, *count));
         let lost: Vec<(usize, u64)> = match &self.end {
             Some(end) if self.is_whole && !is_sieved => {

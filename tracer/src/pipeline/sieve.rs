@@ -60,7 +60,9 @@ impl Sieve {
         Some(
             (pids.is_empty() || pids.contains(&pid))
                 && config.kinds.is_none_or(|kinds| kinds >> (cell.kind & 7) & 1 == 1)
-                && config.protocols.is_none_or(|protocols| protocols >> class(protocol(cell.protocol)) & 1 == 1)
+                && config
+                    .protocols
+                    .is_none_or(|protocols| protocols >> class(protocol(cell.protocol)) & 1 == 1)
                 && !(config.failed && is_ok)
                 && (config.names.is_empty() || config.names.iter().any(|name| is_like(name, comm))),
         )
@@ -191,7 +193,8 @@ mod tests {
             let addr = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 10, 1, 2, last];
             Filter { remote: vec![(addr, length)], ..Filter::default() }
         };
-        let local = |low, high| config(FilterSettings { local_ports: vec![(low, high)], ..Default::default() });
+        let local =
+            |low, high| config(FilterSettings { local_ports: vec![(low, high)], ..Default::default() });
         let table = [
             (Filter::default(), true),
             (Filter { pids: vec![6, 7], ..Filter::default() }, true),
@@ -225,7 +228,8 @@ mod tests {
     #[test]
     fn a_refusal_is_never_hidden_by_a_port_inside_the_range_it_searched() {
         let refused = Record { local_port: 0, error: 99, ..connect() };
-        let local = |low, high| config(FilterSettings { local_ports: vec![(low, high)], ..Default::default() });
+        let local =
+            |low, high| config(FilterSettings { local_ports: vec![(low, high)], ..Default::default() });
         assert!(passes(local(60_000, 60_001), refused));
         assert!(!passes(local(1, 1024), refused));
         assert!(passes(config(FilterSettings { failed: true, ..Default::default() }), refused));

@@ -77,7 +77,6 @@ impl Spaces {
         std::mem::take(&mut self.changed)
     }
 
-
     /// Notes the time, once a batch: reading the clock for each event would cost more than the look-up.
     pub fn begin_batch(&mut self) {
         self.now = Instant::now();
@@ -94,8 +93,7 @@ impl Spaces {
         let all = namespaces(&proc_root, Path::new(crate::stock::NAMED))?;
         let mut configs = Vec::new();
         for namespace in all.list.iter().take(MOST) {
-            let read =
-                Netns::open(&namespace.path).and_then(|netns| NetnsConfig::of(&netns, &proc_root));
+            let read = Netns::open(&namespace.path).and_then(|netns| NetnsConfig::of(&netns, &proc_root));
             match read {
                 Ok(config) => {
                     configs.push(config.clone());

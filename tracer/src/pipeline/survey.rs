@@ -4,11 +4,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use super::{
-    host::Host,
-    look::Moment,
-    unlisted::still_bound,
-};
+use super::{host::Host, look::Moment, unlisted::still_bound};
 use crate::{
     enrich::Process,
     event::{Cause, NetnsId, Pid, Port, Protocol},

@@ -53,8 +53,7 @@ pub(super) fn schema(metadata: HashMap<String, String>) -> SchemaRef {
         Field::new(SOCKET, DataType::UInt32, true),
         Field::new(TEXT, DataType::Utf8, true),
     ];
-    let of_record = Columns::FIELDS
-        .iter()
-        .map(|field| Field::new(field.name, data_type(field.width), field.seen != 0));
+    let of_record =
+        Columns::FIELDS.iter().map(|field| Field::new(field.name, data_type(field.width), field.seen != 0));
     Arc::new(Schema::new_with_metadata(of_record.chain(own).collect::<Vec<_>>(), metadata))
 }

@@ -16,8 +16,11 @@ use super::format::{MOST_BODY, MOST_METADATA};
 const CONTINUATION: [u8; 4] = [0xff; 4];
 const SEAL: [u8; 4] = *b"SEAL";
 const SEAL_BYTES: usize = 16;
-/// What a stream ends with that was ended.
-pub(super) const END: [u8; 8] = [0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0];
+/// The end of an Arrow stream.
+const END_OF_STREAM: [u8; 8] = [0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0];
+/// What a recording ends with that was ended: a file that ends so was not cut, whatever its messages say. The second half
+/// lies behind the end of the stream, where readers of Arrow do not look.
+pub(super) const END: [u8; 16] = *b"\xff\xff\xff\xff\0\0\0\0the end\n";
 
 /// Appends a message with its seal.
 pub(super) fn write(message: &EncodedData, out: &mut Vec<u8>) {
@@ -79,9 +82,11 @@ impl<R: Read> Frames<R> {
         if !self.more(&mut read, 8)? {
             return Ok(Frame::Cut);
         }
-        if read == END {
-            let behind = self.rest_is_zeros()?;
-            return Ok(if behind { Frame::End } else { Frame::Damaged("something comes after its end") });
+        if read == END_OF_STREAM {
+            let limit = u64::try_from(END.len()).unwrap_or(u64::MAX);
+            self.file.by_ref().take(limit).read_to_end(&mut read)?;
+            let is_end = END.starts_with(&read);
+            return Ok(if is_end { Frame::End } else { Frame::Damaged("something comes after its end") });
         }
         // What a file system has made longer and never filled is zeros.
         if read == [0; 8] && self.rest_is_zeros()? {
@@ -160,9 +165,6 @@ fn sealed(message: &[u8]) -> Option<Seal> {
     let (_, crc) = before.split_last_chunk::<4>()?;
     let holds = *mark == SEAL && crc32fast::hash(rest) == u32::from_le_bytes(*all);
     holds.then(|| {
-        Some(Seal {
-            crc: u32::from_le_bytes(*crc),
-            body: usize::try_from(u32::from_le_bytes(*body)).ok()?,
-        })
+        Some(Seal { crc: u32::from_le_bytes(*crc), body: usize::try_from(u32::from_le_bytes(*body)).ok()? })
     })?
 }

@@ -4,11 +4,6 @@ use arrow_ipc::{BodyCompressionMethod, CompressionType, Field, RecordBatch, Sche
 use arrow_schema::DataType;
 
 use super::format::{MOST_BATCH_ROWS, MOST_BODY};
-use crate::event::Columns;
-
-/// Buffers of the columns: two each, three of the text.
-const BUFFERS: usize = 2 * (Columns::FIELDS.len() + 3) + 1;
-const NODES: usize = Columns::FIELDS.len() + 3;
 
 /// Whether a schema has these columns.
 pub(super) fn is_of(schema: &Schema<'_>, expected: &arrow_schema::Schema) -> bool {
@@ -37,30 +32,68 @@ fn is_type(field: &Field<'_>, expected: &DataType) -> bool {
     }
 }
 
-/// Whether a batch is laid out as a recording's: every length lies inside of what there is, and no more is promised
-/// than may be unpacked. Arrow's reader takes that for granted.
-pub(super) fn is_sound(batch: &RecordBatch<'_>, body: &[u8]) -> bool {
+/// Whether a batch is laid out as a recording's of this schema: every length lies inside of what there is, and no more
+/// is promised than may be unpacked. Arrow's reader takes that for granted.
+pub(super) fn is_sound(batch: &RecordBatch<'_>, schema: &arrow_schema::Schema, body: &[u8]) -> bool {
     let (Some(nodes), Some(buffers)) = (batch.nodes(), batch.buffers()) else { return false };
     let Some(rows) = usize::try_from(batch.length()).ok().filter(|rows| *rows <= MOST_BATCH_ROWS) else {
         return false;
     };
-    let is_node = |length: i64, nulls: i64| {
-        length == batch.length() && usize::try_from(nulls).is_ok_and(|nulls| nulls <= rows)
-    };
-    let is_packed = batch.compression().is_none_or(|packed| {
+    let is_packed = batch.compression();
+    let knows_codec = is_packed.is_none_or(|packed| {
         packed.codec() == CompressionType::ZSTD && packed.method() == BodyCompressionMethod::BUFFER
     });
-    let unpacked: Option<usize> = buffers.iter().try_fold(0_usize, |sum, buffer| {
+    let has_views = batch.variadicBufferCounts().is_some_and(|counts| !counts.is_empty());
+    if !knows_codec || has_views || nodes.len() != schema.fields().len() {
+        return false;
+    }
+    let mut all = 0_usize;
+    let mut buffers = buffers.iter();
+    // The length of the next buffer when it is unpacked.
+    let mut next = || {
+        let buffer = buffers.next()?;
         let bytes = bytes_of(buffer.offset(), buffer.length(), body)?;
-        let length = if batch.compression().is_some() { unpacked_length(bytes)? } else { bytes.len() };
-        sum.checked_add(length)
+        let length = if is_packed.is_some() { unpacked_length(bytes)? } else { bytes.len() };
+        all = all.checked_add(length).filter(|all| *all <= MOST_BODY)?;
+        Some(length)
+    };
+    let are_sound = nodes.iter().zip(schema.fields()).all(|(node, field)| {
+        let nulls = usize::try_from(node.null_count()).ok().filter(|nulls| *nulls <= rows);
+        node.length() == batch.length()
+            && nulls.is_some_and(|nulls| is_column(field.data_type(), rows, nulls, &mut next).is_some())
     });
-    batch.variadicBufferCounts().is_none_or(|counts| counts.is_empty())
-        && nodes.len() == NODES
-        && buffers.len() == BUFFERS
-        && nodes.iter().all(|node| is_node(node.length(), node.null_count()))
-        && is_packed
-        && unpacked.is_some_and(|bytes| bytes <= MOST_BODY)
+    are_sound && buffers.next().is_none()
+}
+
+/// Whether the next buffers are those of a column.
+fn is_column(
+    of: &DataType,
+    rows: usize,
+    nulls: usize,
+    next: &mut impl FnMut() -> Option<usize>,
+) -> Option<()> {
+    let bits = next()?;
+    let values = next()?;
+    let is_full = match of {
+        DataType::Utf8 => {
+            // The text itself: Arrow's reader looks after it.
+            next()?;
+            values == rows.checked_add(1)?.checked_mul(4)? || (rows == 0 && values == 0)
+        }
+        other => values == rows.checked_mul(width(other)?)?,
+    };
+    (is_full && (nulls == 0 || bits >= rows.div_ceil(8))).then_some(())
+}
+
+const fn width(of: &DataType) -> Option<usize> {
+    match of {
+        DataType::UInt8 => Some(1),
+        DataType::UInt16 => Some(2),
+        DataType::UInt32 | DataType::Int32 => Some(4),
+        DataType::UInt64 => Some(8),
+        DataType::FixedSizeBinary(16) => Some(16),
+        _ => None,
+    }
 }
 
 fn bytes_of(offset: i64, length: i64, body: &[u8]) -> Option<&[u8]> {

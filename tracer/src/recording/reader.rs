@@ -177,7 +177,7 @@ impl<R: Read> Reader<R> {
             return Err("it is no batch".to_owned());
         }
         let batch = message.header_as_record_batch().ok_or("it is no batch")?;
-        if !parts::is_sound(&batch, &body) {
+        if !parts::is_sound(&batch, &self.schema, &body) {
             return Err("its columns are not laid out as they were written".to_owned());
         }
         let body = Buffer::from_vec(body);
@@ -266,7 +266,8 @@ fn opening(metadata: &HashMap<String, String>) -> Result<Opening, ReadError> {
     let version = metadata.get(VERSION_KEY);
     let version =
         version.ok_or_else(|| foreign("an Arrow stream that portscope did not write".to_owned()))?;
-    let found: u32 = version.parse().map_err(|_not_a_number| foreign(format!("its format is '{version}'")))?;
+    let found: u32 =
+        version.parse().map_err(|_not_a_number| foreign(format!("its format is '{version}'")))?;
     if found > VERSION {
         return Err(ReadError::Later { found, known: VERSION });
     }

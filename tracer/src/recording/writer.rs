@@ -49,10 +49,8 @@ impl Writer {
     /// As Arrow's encoder.
     pub fn begin(opening: &Opening, out: &mut Vec<u8>) -> Result<Self, ArrowError> {
         let opening = serde_json::to_string(opening).map_err(unwritable)?;
-        let metadata = HashMap::from([
-            (VERSION_KEY.to_owned(), VERSION.to_string()),
-            (OPENING_KEY.to_owned(), opening),
-        ]);
+        let metadata =
+            HashMap::from([(VERSION_KEY.to_owned(), VERSION.to_string()), (OPENING_KEY.to_owned(), opening)]);
         let schema = format::schema(metadata);
         let options = IpcWriteOptions::default().try_with_compression(Some(CompressionType::ZSTD))?;
         let mut dictionaries = DictionaryTracker::new(false);

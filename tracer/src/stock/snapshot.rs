@@ -157,11 +157,7 @@ impl Stock {
     #[must_use]
     pub fn copy(&self) -> Self {
         let told = |failure: &Failure| Failure { error: failure.error.retold(), ..*failure };
-        Self {
-            spaces: self.spaces.clone(),
-            failures: self.failures.iter().map(told).collect(),
-            ..*self
-        }
+        Self { spaces: self.spaces.clone(), failures: self.failures.iter().map(told).collect(), ..*self }
     }
 
     /// A namespace of it.

@@ -150,8 +150,11 @@ fn gather(args: &Args) -> Result<u8, Failure> {
         .map_err(|error| failure(&place, error))?;
     let mut out = Vec::new();
     let (mut gatherer, teller, watched) = live.finish(&armed, &mut out)?;
-    let watched =
-        Watched { command: command.end(gatherer.intake(), ended), command_cpu_ns: command.cpu_ns(), ..watched };
+    let watched = Watched {
+        command: command.end(gatherer.intake(), ended),
+        command_cpu_ns: command.cpu_ns(),
+        ..watched
+    };
     let mut conclusion = finish(&armed, gatherer, watched)?;
     write(args, &teller, &mut conclusion, &mut place, out)?;
     Ok(status(args, &conclusion, ended))

@@ -23,7 +23,8 @@ pub(super) fn tell(args: &Args, mut recording: Recording) -> Result<u8, Failure>
     super::check(args)?;
     let opening = recording.opening().clone();
     recording.has_releases(args.releases)?;
-    let between = Between { explicit: true, releases: args.releases, ..args.reading.between(&opening, false)? };
+    let between =
+        Between { explicit: true, releases: args.releases, ..args.reading.between(&opening, false)? };
     let sieve = args.filters.in_recording(false, &opening.header)?.map(Sieve::new);
     let shown = Shown {
         container: args.filters.container().map(str::to_owned),

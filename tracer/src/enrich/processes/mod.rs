@@ -174,8 +174,7 @@ impl Processes {
 
     /// Reads what `/proc` tells; of a process that is gone, what its event tells.
     fn ask(&mut self, event: &Event, before: Option<Arc<Cgroup>>) -> (Option<Comm>, Process) {
-        let dir =
-            self.root.as_ref().and_then(|root| ProcessDir::open(root, event.pid(), event.start()));
+        let dir = self.root.as_ref().and_then(|root| ProcessDir::open(root, event.pid(), event.start()));
         let told = event.comm().filter(|_| event.by_leader());
         let leader = told.or_else(|| dir.as_ref()?.comm());
         let exe = dir.as_ref().and_then(ProcessDir::exe);
