@@ -265,7 +265,9 @@ mod tests {
             let rows: Vec<Row> =
                 bytes.chunks(15).map(|record| Row::of(&record.concat()).unwrap()).collect();
             let mut columns = Columns::default();
-            rows.iter().for_each(|row| columns.push(row));
+            for row in &rows {
+                columns.push(row);
+            }
             let again = Columns::of(columns.take()).unwrap();
             for (at, row) in rows.iter().enumerate() {
                 let found = again.row(at).unwrap().with(row.mono(), row.socket());

@@ -38,7 +38,7 @@ const FLUSH_EVERY: Duration = Duration::from_secs(1);
 /// The same where there were no events.
 const IDLE_FLUSH_EVERY: Duration = Duration::from_secs(10);
 /// All sockets are recorded so often.
-const SCENE_EVERY: Duration = Duration::from_secs(60);
+const SCENE_EVERY: Duration = Duration::from_mins(1);
 /// The clock is told again when it has moved by so much.
 const CLOCK_MOVED_NS: u64 = 10_000;
 

@@ -9,7 +9,7 @@ use crate::{
     findings::Descriptors,
     output::records::SelfCost,
     recording::SceneNote,
-    stock::{Holders, Inode, Stock, StockError, Wanted},
+    stock::{Holders, Inode, NetnsStock, Stock, StockError, Wanted},
 };
 
 /// Processes whose descriptors are recorded.
@@ -21,7 +21,7 @@ const MOST_DESCRIPTORS: usize = 4_096;
 ///
 /// /proc cannot be listed.
 pub fn capture(host: &dyn Host, stock: Stock) -> Result<SceneNote, StockError> {
-    let mut sockets = stock.spaces.iter().flat_map(|space| space.list()).filter_map(|socket| socket.inode);
+    let mut sockets = stock.spaces.iter().flat_map(NetnsStock::list).filter_map(|socket| socket.inode);
     let holders = host.holders(&mut sockets)?;
     let pids = holders.processes().iter().map(|holder| holder.pid).take(MOST_DESCRIPTORS);
     let known = |pid| host.descriptors(pid).map(|found| (pid, found.open, found.limit));
@@ -55,7 +55,7 @@ impl Scene {
                 .into_iter()
                 .map(|(pid, open, limit)| (pid, Descriptors { open, limit }))
                 .collect(),
-            node_agents: NODE_AGENTS.into_iter().filter(|name| known(&name)).collect(),
+            node_agents: NODE_AGENTS.into_iter().filter(|name| known(name)).collect(),
             own_netns,
             clock,
             cost,

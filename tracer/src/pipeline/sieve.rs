@@ -50,9 +50,9 @@ impl Sieve {
     #[must_use]
     pub fn passes_count(&self, pid: u32, comm: &[u8], cell: &Cell) -> Option<bool> {
         let Filter { pids, uids, netns, remote, config } = &self.0;
-        let unknown = !(uids.is_empty() && netns.is_empty() && remote.is_empty())
-            || !(config.local_ports.is_empty() && config.remote_ports.is_empty())
-            || config.family.is_some();
+        let by_place = [uids, netns].iter().any(|list| !list.is_empty()) || !remote.is_empty();
+        let by_port = [&config.local_ports, &config.remote_ports].iter().any(|list| !list.is_empty());
+        let unknown = by_place || by_port || config.family.is_some();
         if unknown {
             return None;
         }

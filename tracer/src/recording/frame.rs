@@ -147,7 +147,7 @@ fn cut(rest: &[u8]) -> Frame {
 fn length_of(prefix: &[u8]) -> Option<usize> {
     let (mark, length) = prefix.split_first_chunk::<4>()?;
     let length = usize::try_from(u32::from_le_bytes(*length.first_chunk()?)).ok()?;
-    (*mark == CONTINUATION && length >= SEAL_BYTES && length <= MOST_METADATA && length & 7 == 0)
+    (*mark == CONTINUATION && (SEAL_BYTES..=MOST_METADATA).contains(&length) && length.is_multiple_of(8))
         .then_some(length)
 }
 

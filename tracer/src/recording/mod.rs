@@ -1,6 +1,6 @@
 //! Recordings: a stream of events, and of all that is needed to understand them later, in one file.
 //!
-//! A recording is an Arrow IPC stream ([`tracer/docs/007-recording.md`] says what is in it). This room writes and reads
+//! A recording is an Arrow IPC stream (`tracer/docs/007-recording.md` says what is in it). This room writes and reads
 //! it; it knows events, processes, the stock and the records of a trace, nothing of the kernel half, of statistics or of
 //! commands. What it reads is believed only as far as its seals go.
 #![cfg_attr(

@@ -41,16 +41,16 @@ fn row(at: u64) -> Row {
     let record = Record {
         // Out of order now and then, and once after a long pause.
         mono_ns: 1_000 + at * 40_000 - at % 3 * 50_000 * u64::from(at > 5) + u64::from(at > 20) * (1 << 40),
-        socket: if at % 7 == 0 { 0 } else { (at / 2 + 1) * 0x0034_5678_9abc_def1 },
+        socket: if at.is_multiple_of(7) { 0 } else { (at / 2 + 1) * 0x0034_5678_9abc_def1 },
         pid: 7 + number % 2,
         tid: 7 + number % 3,
-        kind: if at % 5 == 0 { kind::BIND } else { kind::CONNECT },
+        kind: if at.is_multiple_of(5) { kind::BIND } else { kind::CONNECT },
         protocol: 6,
-        family: if at % 4 == 0 { 6 } else { 4 },
+        family: if at.is_multiple_of(4) { 6 } else { 4 },
         comm: *b"worker\0\0\0\0\0\0\0\0\0\0",
         local_addr: [u8::try_from(at % 250).unwrap(); 16],
         local_port: 40_000 + u16::try_from(at).unwrap(),
-        present: if at % 6 == 0 { present::ERROR } else { u16::MAX },
+        present: if at.is_multiple_of(6) { present::ERROR } else { u16::MAX },
         start: 9,
         ..Record::default()
     };
@@ -88,7 +88,7 @@ fn read(bytes: &[u8]) -> (Vec<String>, Result<Option<Ending>, ReadError>) {
         Ok(reader) => reader,
         Err(error) => return (entries, Err(error)),
     };
-    while let Some(entry) = reader.next() {
+    for entry in reader.by_ref() {
         match entry {
             Ok(Entry::Event(row)) => entries.push(format!("{row:?}")),
             Ok(Entry::Note(note)) => entries.push(serde_json::to_string(&note).unwrap()),
@@ -189,7 +189,7 @@ fn a_recording_that_is_damaged_anywhere_says_where_or_reads_the_same() {
         match ending {
             Ok(Some(Ending::Complete)) => assert_eq!(entries, all, "round {round}, byte {place}"),
             Ok(Some(Ending::Cut { .. })) => {
-                assert!(damaged.len() != bytes.len() || !damaged.ends_with(&frame::END))
+                assert!(damaged.len() != bytes.len() || !damaged.ends_with(&frame::END));
             }
             Ok(None) => panic!("round {round}: no end"),
             Err(error) => {

@@ -25,8 +25,11 @@ const SECRETS: [(&str, &[&str]); 4] = [
 ];
 
 /// What a room of the tracer may name of its own crate, beside itself.
-const NEIGHBOURS: [(&str, &[&str]); 2] =
-    [("stats", &["event", "enrich"]), ("findings", &["event", "enrich", "stats", "stock"])];
+const NEIGHBOURS: [(&str, &[&str]); 3] = [
+    ("stats", &["event", "enrich"]),
+    ("findings", &["event", "enrich", "stats", "stock"]),
+    ("recording", &["event", "enrich", "stock", "output"]),
+];
 
 /// A broken rule at a place.
 #[derive(Debug, PartialEq, Eq)]
