@@ -80,7 +80,13 @@ impl<R: Read> Frames<R> {
     pub(super) fn next(&mut self) -> io::Result<Frame> {
         let mut read = Vec::new();
         if !self.more(&mut read, 8)? {
-            return Ok(Frame::Cut);
+            let begins = CONTINUATION.iter().zip(&read).all(|(due, found)| due == found);
+            let is_nothing = read.iter().all(|byte| *byte == 0);
+            return Ok(if begins || is_nothing {
+                Frame::Cut
+            } else {
+                Frame::Damaged("no message begins here")
+            });
         }
         if read == END_OF_STREAM {
             let limit = u64::try_from(END.len()).unwrap_or(u64::MAX);
