@@ -1,7 +1,7 @@
 //! The process of `portscope trace`: started, armed, stopped, and what it wrote.
 
 use std::fs::{self, File};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
@@ -48,12 +48,24 @@ impl Tracer {
     ///
     /// As [`Self::start`].
     pub fn start_command(scratch: &Scratch, command: &str, args: &[&str]) -> Result<Self> {
-        let lines = scratch.file("trace.jsonl");
+        Self::start_into(scratch, &scratch.file("trace.jsonl"), &[command, "-o", "json"], args)
+    }
+
+    /// Starts `portscope record` into a file, as [`Self::start`] does.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::start`].
+    pub fn record(scratch: &Scratch, into: &Path, args: &[&str]) -> Result<Self> {
+        Self::start_into(scratch, into, &["record"], args)
+    }
+
+    fn start_into(scratch: &Scratch, into: &Path, words: &[&str], args: &[&str]) -> Result<Self> {
+        let lines = into.to_owned();
         let ready = scratch.file("ready");
         let stderr = scratch.file("stderr");
-        let word = command;
         let mut command = Command::new(program::portscope()?);
-        command.args([word, "-o", "json", "-w"]).arg(&lines).arg("--ready-file").arg(&ready).args(args);
+        command.args(words).arg("-w").arg(&lines).arg("--ready-file").arg(&ready).args(args);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(File::create(&stderr)?);
         let child = command.spawn().with_context(|| format!("starting {command:?}"))?;
         let mut tracer = Self { child, lines, stderr };
@@ -130,6 +142,19 @@ impl Tracer {
         self.signal(Signal::INT)?;
         let (text, stderr) = self.end()?;
         serde_json::from_str(&text).with_context(|| format!("no document: {stderr}"))
+    }
+
+    /// Interrupts it, and waits until it ends: with which status, and what it said.
+    ///
+    /// # Errors
+    ///
+    /// When it does not end in time.
+    pub fn stop_plainly(mut self) -> Result<(Option<i32>, String)> {
+        // It may have ended by itself.
+        drop(self.signal(Signal::INT));
+        let ended = deadline::until("the end of the tracer", STOPPING, || Ok(self.child.try_wait()?));
+        let stderr = self.said();
+        Ok((ended.with_context(|| stderr.clone())?.code(), stderr))
     }
 
     /// Interrupts it, and reads the documents that it wrote, one a line.

@@ -21,6 +21,7 @@ mod overload;
 mod page;
 mod parity;
 mod protocols;
+mod recording;
 mod releases;
 mod report;
 mod shape;

@@ -1,5 +1,5 @@
-//! The command of `report -- CMD` and `top -- CMD`: how its descendants are told from the rest of the host, and what
-//! becomes of its exit status.
+//! The command of `report -- CMD`, `top -- CMD` and `record -- CMD`: how its descendants are told from the rest of the
+//! host, and what becomes of its exit status.
 
 use std::{
     env,
@@ -19,8 +19,41 @@ use crate::{
     kernel::{Armed, facts},
     load::{self, Descent, Ended as LoadEnded, Load, OwnCgroup, ToldBy},
     output::{escape, records::CommandEnd},
-    pipeline::{Ended, Gatherer},
+    pipeline::{Ended, Intake},
 };
+
+/// Does the work for a command, or for none, and tells the exit status.
+pub(super) fn run_for(command: &[OsString], work: impl FnOnce() -> Result<u8, Failure>) -> ExitCode {
+    if let Some(command) = command.first()
+        && let Some((error, status)) = load::unrunnable(command, env::var_os("PATH").as_deref())
+    {
+        complain(&format!("cannot run {}: {}", escape(&command.to_string_lossy()), reason(&error)));
+        complain(&format!("the status {status} is portscope's own: the command was not run"));
+        return ExitCode::from(status);
+    }
+    match work() {
+        Ok(status) => ExitCode::from(status),
+        Err(failed) if command.is_empty() => exit::status(Err(failed)),
+        // Whose status it is must be clear: ours is 125 where there is a command, as with env and timeout.
+        Err(failed) => {
+            exit::status(Err(failed));
+            complain("the status 125 is portscope's own: the command was not run, or not reported on");
+            ExitCode::from(125)
+        }
+    }
+}
+
+/// The command's own status.
+pub(super) fn own_status(ended: Ended) -> u8 {
+    match ended {
+        Ended::Load(load::Ended { status, signal }) if status != 0 => {
+            let how = signal.map_or(String::new(), |signal| format!(", killed by signal {signal}"));
+            complain(&format!("the status {status} is the command's own{how}"));
+            status
+        }
+        _ => 0,
+    }
+}
 
 /// How the command is told from the rest, and what becomes of it.
 #[derive(Debug, Default)]
@@ -72,7 +105,7 @@ impl Command {
     pub(super) fn start(
         &self,
         words: &[OsString],
-        gatherer: &mut Gatherer,
+        intake: &mut Intake,
         log: Option<&File>,
     ) -> Result<Option<Load>, Failure> {
         if words.is_empty() {
@@ -81,17 +114,17 @@ impl Command {
         let entrance = self.cgroup.as_ref().map(OwnCgroup::entrance);
         let load =
             Load::start(words, entrance.as_deref(), log).map_err(|error| Failure::new(error.to_string()))?;
-        if let Some((descent, pid)) = gatherer.intake().descent().zip(load.pid()) {
+        if let Some((descent, pid)) = intake.descent().zip(load.pid()) {
             descent.started(pid);
         }
         Ok(Some(load))
     }
 
     /// What a report tells of it while it runs.
-    pub(super) fn told(&self, gatherer: &mut Gatherer) -> Option<CommandEnd> {
+    pub(super) fn told(&self, intake: &mut Intake) -> Option<CommandEnd> {
         let name = self.name.clone()?;
-        let untold = gatherer.intake().untold();
-        let followed = gatherer.intake().descent().map(|descent| descent.told_by());
+        let untold = intake.untold();
+        let followed = intake.descent().map(|descent| descent.told_by());
         let told_by = followed.or(self.cgroup.as_ref().map(|_| ToldBy::Cgroup));
         Some(CommandEnd {
             name,
@@ -103,9 +136,9 @@ impl Command {
     }
 
     /// The same when it has ended.
-    pub(super) fn end(&self, gatherer: &mut Gatherer, ended: Ended) -> Option<CommandEnd> {
+    pub(super) fn end(&self, intake: &mut Intake, ended: Ended) -> Option<CommandEnd> {
         let status = if let Ended::Load(LoadEnded { status, .. }) = ended { Some(status) } else { None };
-        Some(CommandEnd { status, ..self.told(gatherer)? })
+        Some(CommandEnd { status, ..self.told(intake)? })
     }
 
     /// CPU time of it and its descendants; of those that ended, where there is no cgroup.
@@ -114,38 +147,6 @@ impl Command {
             Some(own) => own.cpu_ns(),
             None => self.name.as_ref().and_then(|_| reaped_cpu_ns(Path::new("/proc"))),
         }
-    }
-}
-
-/// Whether a command cannot be run, as far as can be told before: that is said, and this is the exit status.
-pub(super) fn unrunnable(words: &[OsString]) -> Option<u8> {
-    let command = words.first()?;
-    let (error, status) = load::unrunnable(command, env::var_os("PATH").as_deref())?;
-    complain(&format!("cannot run {}: {}", escape(&command.to_string_lossy()), reason(&error)));
-    complain(&format!("the status {status} is portscope's own: the command was not run"));
-    Some(status)
-}
-
-/// The exit status of a failure of ours: where there is a command, whose status it is must be clear, so that it is
-/// 125 then, as with env and timeout.
-pub(super) fn own_failure(failed: Failure, words: &[OsString]) -> ExitCode {
-    let status = exit::status(Err(failed));
-    if words.is_empty() {
-        return status;
-    }
-    complain("the status 125 is portscope's own: the command was not run, or not reported on");
-    ExitCode::from(125)
-}
-
-/// The command's own exit status, which is said to be that; 0 where it runs on.
-pub(super) fn its_status(ended: Ended) -> u8 {
-    match ended {
-        Ended::Load(LoadEnded { status, signal }) if status != 0 => {
-            let how = signal.map_or(String::new(), |signal| format!(", killed by signal {signal}"));
-            complain(&format!("the status {status} is the command's own{how}"));
-            status
-        }
-        _ => 0,
     }
 }
 

@@ -11,7 +11,10 @@ use crate::{
         KernelError, facts,
         settings::{Filter, FilterSettings},
     },
-    output::records::FilterValue,
+    output::{
+        escape,
+        records::{FilterValue, Header},
+    },
     stock::{NAMED, Netns, Stock},
 };
 
@@ -68,6 +71,11 @@ const KINDS_OF_SITE: [u32; 4] = [1 | 1 << 4, 1 << 1 | 1 << 5, 1 << 2 | 1 << 6, 1
 impl Filters {
     /// The filters that the kernel half judges.
     pub(super) fn in_kernel(&self, failed: bool, cgroup2: Option<&Path>) -> Result<Filter, Failure> {
+        let netns = words::list(&self.netns).map(netns).collect::<Result<_, _>>()?;
+        Ok(Filter { netns, ..self.but_netns(failed, cgroup2)? })
+    }
+
+    fn but_netns(&self, failed: bool, cgroup2: Option<&Path>) -> Result<Filter, Failure> {
         let family = if self.ipv4 { Some(4) } else { self.ipv6.then_some(6) };
         let config = FilterSettings {
             names: words::list(&self.comm).map(str::to_owned).collect(),
@@ -82,12 +90,26 @@ impl Filters {
         let filter = Filter {
             pids: words::numbers("process id", &self.pid).map_err(Failure::usage)?,
             uids: words::numbers("user id", &self.uid).map_err(Failure::usage)?,
-            netns: words::list(&self.netns).map(netns).collect::<Result<_, _>>()?,
+            netns: Vec::new(),
             remote: words::networks(&self.remote).map_err(Failure::usage)?,
             config,
         };
         filter.to_config().map_err(|error| Failure::usage(error.to_string()))?;
         Ok(filter)
+    }
+
+    /// The filters in force, judged of a recording with this header; none where all passes.
+    pub(super) fn in_recording(&self, failed: bool, header: &Header) -> Result<Option<Filter>, Failure> {
+        if self.cgroup.is_some() {
+            return Err(Failure::usage(
+                "--cgroup and -r exclude each other: a recording does not tell who is below",
+            )
+            .hint("record with it: portscope record --cgroup PATH -w FILE"));
+        }
+        let netns = words::list(&self.netns).map(|word| recorded_netns(word, header));
+        let netns = netns.collect::<Result<_, _>>()?;
+        let filter = Filter { netns, ..self.but_netns(failed, None)? };
+        Ok((filter != Filter::default()).then_some(filter))
     }
 
     /// Whether a cgroup is named.
@@ -167,6 +189,25 @@ fn netns(word: &str) -> Result<u32, Failure> {
     let failed = |why: String| Failure::usage(format!("'{word}' is no network namespace: {path}: {why}"));
     let meta = fs::metadata(&path).map_err(|error| failed(super::exit::reason(&error)))?;
     u32::try_from(meta.ino()).map_err(|_wide| failed("it is no namespace file".to_owned()))
+}
+
+/// The inode number of a namespace of a recording, given as such, or by its name there.
+fn recorded_netns(word: &str, header: &Header) -> Result<u32, Failure> {
+    if let Some(inode) = word.parse::<u32>().ok().filter(|inode| *inode >= FIRST_INODE) {
+        return Ok(inode);
+    }
+    let named = header.netns.iter().find(|netns| netns.name.as_deref() == Some(word));
+    named.map(|netns| netns.id).ok_or_else(|| {
+        let all: Vec<String> = header
+            .netns
+            .iter()
+            .map(|netns| netns.name.clone().unwrap_or_else(|| netns.id.to_string()))
+            .collect();
+        Failure::usage(format!("the recording has no network namespace '{}'", escape(word))).hint(format!(
+            "give an inode number or a name; at its start there were {}",
+            escape(&all.join(", "))
+        ))
+    })
 }
 
 /// Namespaces by their inode number, process, path or name; none where none is given, which means all.

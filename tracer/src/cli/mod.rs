@@ -11,6 +11,8 @@ mod options;
 mod picture;
 mod place;
 mod progress;
+mod reading;
+mod record;
 mod report;
 mod session;
 mod top;
@@ -40,6 +42,8 @@ enum Command {
     Trace(Box<trace::Args>),
     /// Gather for a while, or for as long as a command runs, and tell what it means
     Report(Box<report::Args>),
+    /// Keep what happens in a file, for trace and report to read it later (-r)
+    Record(Box<record::Args>),
     /// Show the same on the whole screen, as it happens: verdict, pools, events
     Top(Box<top::Args>),
     /// Tell how full the port pools of this host are, and what is amiss; traces nothing
@@ -97,6 +101,7 @@ pub fn main() -> ExitCode {
     let done = match cli.command {
         Some(Command::Trace(args)) => trace::run(&args),
         Some(Command::Report(args)) => return report::run(&args),
+        Some(Command::Record(args)) => return record::run(&args),
         Some(Command::Top(args)) => return top::run(&args),
         Some(Command::Check(args)) => return status_of(check::run(&args)),
         Some(Command::Who(args)) => who::run(&args),

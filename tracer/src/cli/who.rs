@@ -11,7 +11,7 @@ use super::{
 use crate::{
     event::Port,
     output::who::text,
-    pipeline::{survey::Survey, who::document},
+    pipeline::{host::ThisHost, survey::Survey, who::document},
     stock::Wanted,
 };
 
@@ -46,7 +46,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
         return Err(Failure::usage("who has no csv: there are text and json"));
     }
     let wanted = Wanted { only: filters::namespaces(&args.netns)?, ..Wanted::default() };
-    let survey = Survey::bare(Path::new("/proc"), &wanted)?;
+    let survey = Survey::bare(&ThisHost::new(Path::new("/proc")), &wanted)?;
     filters::all_found(wanted.only.as_deref(), &survey.stock)?;
     let who = document(&survey, &args.ports, Path::new("/proc"))?;
     match args.output {

@@ -2,11 +2,14 @@
 
 use std::{path::Path, sync::Arc};
 
+use serde::{Deserialize, Serialize};
+
 use super::{Cgroup, proc::ProcessDir, quote::push_json_string};
 use crate::event::{Comm, Pid};
 
 /// A process as the first of its events found it; whatever is none could not be learned. Copies share it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "Written", into = "Written")]
 pub struct Process(Arc<Facts>);
 
 #[derive(Debug, PartialEq, Eq)]
@@ -16,6 +19,45 @@ struct Facts {
     cgroup: Option<Arc<Cgroup>>,
     json_comm: Box<str>,
     json_exe: Box<str>,
+}
+
+/// A process as it is written: what is none is left out.
+#[derive(Default, Serialize, Deserialize)]
+#[serde(default)]
+struct Written {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    comm: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    exe: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cgroup: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    unit: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    container: Option<String>,
+}
+
+impl From<Process> for Written {
+    fn from(process: Process) -> Self {
+        let own = |text: Option<&str>| text.map(str::to_owned);
+        Self {
+            comm: own(process.comm()),
+            exe: own(process.exe()),
+            cgroup: own(process.cgroup().and_then(Cgroup::path)),
+            unit: own(process.unit()),
+            container: own(process.container()),
+        }
+    }
+}
+
+impl From<Written> for Process {
+    fn from(written: Written) -> Self {
+        let Written { comm, exe, cgroup, unit, container } = written;
+        let known = cgroup.is_some() || unit.is_some() || container.is_some();
+        let cgroup =
+            known.then(|| Arc::new(Cgroup::new(cgroup.as_deref(), unit.as_deref(), container.as_deref())));
+        Self::new(comm.as_deref(), exe.as_deref(), cgroup)
+    }
 }
 
 impl Process {

@@ -2,8 +2,10 @@
 
 use std::num::{NonZeroU16, NonZeroU32, NonZeroU64};
 
+use serde::{Deserialize, Serialize};
+
 /// Nanoseconds of `CLOCK_MONOTONIC`: since boot, suspend not counted.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct MonoNs(pub u64);
 
 impl MonoNs {
@@ -15,7 +17,7 @@ impl MonoNs {
 }
 
 /// A process: thread-group id as the kernel's initial PID namespace numbers it; 0 for the kernel itself.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Pid(pub u32);
 
 /// A thread, numbered as [`Pid`]s are: the leader's is the process's.
@@ -23,17 +25,17 @@ pub struct Pid(pub u32);
 pub struct Tid(pub u32);
 
 /// Real user id.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Uid(pub u32);
 
 /// Start of a process since boot (`CLOCK_BOOTTIME`), in units of 2^20 ns, truncated to 32 bits (52 days).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct StartTime(pub u32);
 
 macro_rules! non_zero {
     ($($(#[$doc:meta])* $name:ident($inner:ident: $number:ident);)*) => {$(
         $(#[$doc])*
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
         pub struct $name($inner);
 
         impl $name {

@@ -1,9 +1,11 @@
 //! What kind of socket an event is about, and what its owner had asked of it.
 
+use serde::{Deserialize, Serialize};
 use tracer_ebpf::abi::option;
 
 /// Transport protocol of a socket.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Protocol {
     /// TCP (6), MPTCP subflows included.
     Tcp,
@@ -76,10 +78,25 @@ impl Family {
 }
 
 /// Ports from `low` to `high`, both included, host byte order; `low` ≤ `high`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "(u16, u16)", into = "(u16, u16)")]
 pub struct PortRange {
     low: u16,
     high: u16,
+}
+
+impl TryFrom<(u16, u16)> for PortRange {
+    type Error = &'static str;
+
+    fn try_from((low, high): (u16, u16)) -> Result<Self, Self::Error> {
+        Self::new(low, high).ok_or("a range of ports that begins behind its end")
+    }
+}
+
+impl From<PortRange> for (u16, u16) {
+    fn from(range: PortRange) -> Self {
+        (range.low, range.high)
+    }
 }
 
 impl PortRange {

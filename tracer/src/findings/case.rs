@@ -123,7 +123,7 @@ pub struct Flow<'a> {
     /// Events whose detail was lost.
     pub lost: u64,
     /// Fields of the records that this backend cannot fill in.
-    pub unavailable: &'a [&'static str],
+    pub unavailable: &'a [String],
     /// CPU time of the processes of `-- CMD`, nanoseconds; none where there was none.
     pub command_cpu_ns: Option<u64>,
     /// There was a `-- CMD`.

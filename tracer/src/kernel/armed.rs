@@ -18,6 +18,7 @@ use super::{
     selftest::{self, Learnt},
     skips,
 };
+use crate::{enrich::monotonic_now, event::MonoNs};
 
 /// Hooks that are attached and seen to work.
 pub struct Armed {
@@ -31,6 +32,7 @@ pub struct Armed {
     refused: Vec<(Backend, Refusal)>,
     release: String,
     range_takes_every_port: bool,
+    started: MonoNs,
 }
 
 /// One backend and what became of it.
@@ -137,6 +139,7 @@ impl Armed {
             refused: Vec::new(),
             release,
             range_takes_every_port,
+            started: MonoNs::default(),
         })
     }
 
@@ -155,6 +158,8 @@ impl Armed {
     fn run(&mut self) -> Result<(), KernelError> {
         self.skipped_before = skips::total(&self.ebpf, &self.hooks);
         let control = Control { mode: Mode::Run as u32, ..self.control()? };
+        // Before the first event, never after it.
+        self.started = monotonic_now();
         self.switch(control)
     }
 
@@ -233,6 +238,12 @@ impl Armed {
     #[must_use]
     pub fn range_takes_every_port(&self) -> bool {
         self.range_takes_every_port
+    }
+
+    /// When it began to record: no event is earlier.
+    #[must_use]
+    pub fn started(&self) -> MonoNs {
+        self.started
     }
 
     /// `uname -r`.

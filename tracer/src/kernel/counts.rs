@@ -74,6 +74,19 @@ impl Counts {
         Self { total, skipped: None }
     }
 
+    /// Those of a recording: cells with what they count, and events that were kept out and lost. No choice was
+    /// missed but `missed`.
+    #[must_use]
+    pub fn told(cells: &[(usize, u64)], filtered: u64, lost: u64, missed: Option<u64>) -> Self {
+        let mut total = CounterBlock { filtered, lost, ..CounterBlock::ZERO };
+        for (at, count) in cells {
+            if let Some(cell) = total.events.get_mut(*at) {
+                *cell += count;
+            }
+        }
+        Self { total, skipped: missed }
+    }
+
     /// Events that passed the filters.
     #[must_use]
     pub fn passed(&self) -> u64 {

@@ -1,13 +1,13 @@
 //! The end of a report: from what was gathered to a verdict, findings and the document.
 
-use std::{collections::BTreeMap, path::Path, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc};
 
 use rustc_hash::FxHashMap;
 
 use super::{
     answer, check, exhibits,
-    frame::self_cost,
     gather::Gathered,
+    host::Host,
     look::{Moment, Peaks},
     report::{self, Span},
     survey::{Known, Survey},
@@ -35,8 +35,6 @@ pub struct Watched {
     pub interval: Option<u32>,
     /// The stock at its start.
     pub before: Arc<Stock>,
-    /// Fields that the backend cannot fill in.
-    pub unavailable: Vec<&'static str>,
     /// The command of `-- CMD`.
     pub command: Option<CommandEnd>,
     /// Its CPU time and that of its descendants.
@@ -56,13 +54,13 @@ pub struct Conclusion {
     pub stock: Arc<Stock>,
 }
 
-/// Draws the conclusion. It looks at the host: not on a thread that must not wait.
+/// Draws the conclusion. It looks at the host: where that is this one, not on a thread that must not wait.
 ///
 /// # Errors
 ///
 /// /proc cannot be listed.
-pub fn conclude(gathered: &Gathered, watched: Watched, proc_root: &Path) -> Result<Conclusion, StockError> {
-    conclude_and(gathered, watched, proc_root, |_, _| ()).map(|(conclusion, ())| conclusion)
+pub fn conclude(gathered: &Gathered, watched: Watched, host: &dyn Host) -> Result<Conclusion, StockError> {
+    conclude_and(gathered, watched, host, |_, _| ()).map(|(conclusion, ())| conclusion)
 }
 
 /// As [`conclude`], with what `see` takes from that on which it rests.
@@ -73,23 +71,23 @@ pub fn conclude(gathered: &Gathered, watched: Watched, proc_root: &Path) -> Resu
 pub fn conclude_and<T>(
     gathered: &Gathered,
     watched: Watched,
-    proc_root: &Path,
+    host: &dyn Host,
     see: impl FnOnce(&Survey, &[Refusal]) -> T,
 ) -> Result<(Conclusion, T), StockError> {
     let Gathered { stats, since_start, peaks, series, accounting, at } = gathered;
     let span = Span { start: stats.settings().start, at: *at };
     let mut known = Flowed { stats, before: since_start.as_deref(), peaks, makers: FxHashMap::default() };
-    let mut survey = Survey::take(proc_root, &Wanted::default(), &mut known)?;
+    let mut survey = Survey::take(host, &Wanted::default(), &mut known)?;
     let mut refusals = refusals(stats);
-    survey.add_unlisted(&refusals, proc_root, &mut known)?;
-    survey.name_keepers(&mut refusals, proc_root, &mut known)?;
+    survey.add_unlisted(&refusals, host, &mut known)?;
+    survey.name_keepers(&mut refusals, host, &mut known)?;
     let flow = Flow {
         start: span.start,
         at: span.at,
         stats,
         refusals: &refusals,
         lost: accounting.lost,
-        unavailable: &watched.unavailable,
+        unavailable: &watched.header.fields_unavailable,
         command_cpu_ns: watched.command_cpu_ns,
         is_load: watched.command.is_some(),
     };
@@ -106,7 +104,7 @@ pub fn conclude_and<T>(
     let report = Report {
         schema: SCHEMA,
         header: watched.header,
-        window: window(span),
+        window: window(span, host.clock()),
         interval: watched.interval,
         verdict: answer::verdict(&judgement.verdict),
         totals: report::totals(stats, span, series),
@@ -121,7 +119,7 @@ pub fn conclude_and<T>(
         findings: judgement.findings.iter().map(answer::finding).collect(),
         accounting: accounting.clone(),
         command: watched.command,
-        cost: self_cost(),
+        cost: host.cost(),
     };
     let mine = |netns: NetnsId, key: &PoolKey| is_of(&destinations, netns, key);
     let exhibits = Exhibits {
@@ -136,8 +134,7 @@ pub fn conclude_and<T>(
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a window has less than 52 bits of nanoseconds for 52 days")]
-fn window(span: Span) -> Window {
-    let clock = Clock::sample();
+fn window(span: Span, clock: Clock) -> Window {
     Window {
         started: Rfc3339::text(clock.utc(span.start)),
         ended: Rfc3339::text(clock.utc(span.at)),

@@ -13,6 +13,7 @@ use super::{
     accounts::since,
     conclude::{Conclusion, Watched, conclude},
     gather::{Gathered, Gatherer, absorb},
+    host::ThisHost,
     look::Peaks,
 };
 use crate::{
@@ -47,7 +48,7 @@ impl Draft {
     ///
     /// There is no thread to be had.
     pub fn begin(gathered: Gathered, watched: Watched, proc_root: PathBuf) -> io::Result<Self> {
-        let draw = move || conclude(&gathered, watched, &proc_root);
+        let draw = move || conclude(&gathered, watched, &ThisHost::new(&proc_root));
         thread::Builder::new().name("draft".into()).spawn(draw).map(Self)
     }
 

@@ -44,7 +44,7 @@ pub fn header(armed: &Armed, facts: &FrameFacts) -> Header {
         host: rustix::system::uname().nodename().to_string_lossy().into_owned(),
         kernel: armed.kernel_release().to_owned(),
         boot_id: fs::read_to_string("/proc/sys/kernel/random/boot_id").ok().map(|id| id.trim().to_owned()),
-        started: now(),
+        started: Rfc3339::text(Clock::sample().utc(armed.started())),
         backend: armed.backend().name().to_owned(),
         fields_unavailable: armed.unavailable().iter().map(|name| (*name).to_owned()).collect(),
         fields_approximate: approximate.iter().map(|name| (*name).to_owned()).collect(),
@@ -107,7 +107,31 @@ pub fn hook_state(hook: &crate::kernel::hooks::Hook, verdict: &Verdict) -> HookS
 /// The footer of a trace that ends now.
 #[must_use]
 pub fn footer(accounts: &Accounts, counts: &Counts, tallies: &[Tally], decode_errors: u64) -> Footer {
+    footer_of(accounts, tallies, diagnostics(counts, decode_errors), now(), self_cost())
+}
+
+/// What went wrong inside.
+pub(super) fn diagnostics(counts: &Counts, decode_errors: u64) -> Diagnostics {
     let raw = counts.raw();
+    Diagnostics {
+        no_entry: raw.no_entry,
+        spilled: raw.spilled,
+        spill_full: raw.spill_full,
+        read_failed: raw.read_failed,
+        live_full: raw.live_full,
+        tally_full: raw.tally_full,
+        decode_errors,
+    }
+}
+
+/// A footer of these.
+pub(super) fn footer_of(
+    accounts: &Accounts,
+    tallies: &[Tally],
+    diagnostics: Diagnostics,
+    ended: String,
+    cost: SelfCost,
+) -> Footer {
     let mut lost_by: Vec<LostBy> = tallies.iter().map(lost_by).collect();
     lost_by.sort_by(|one, other| other.count.cmp(&one.count).then(one.pid.cmp(&other.pid)));
     Footer {
@@ -116,19 +140,11 @@ pub fn footer(accounts: &Accounts, counts: &Counts, tallies: &[Tally], decode_er
         filtered: accounts.filtered,
         lost: accounts.lost,
         missed: accounts.missed,
-        ended: now(),
+        ended,
         totals: accounts.totals.clone(),
         lost_by,
-        diagnostics: Diagnostics {
-            no_entry: raw.no_entry,
-            spilled: raw.spilled,
-            spill_full: raw.spill_full,
-            read_failed: raw.read_failed,
-            live_full: raw.live_full,
-            tally_full: raw.tally_full,
-            decode_errors,
-        },
-        cost: self_cost(),
+        diagnostics,
+        cost,
     }
 }
 

@@ -1,17 +1,13 @@
 //! Events, all together, to statistics; and the stock beside them, looked at now and then.
 
-use std::{
-    path::{Path, PathBuf},
-    sync::Arc,
-    thread::{self, JoinHandle},
-    time::{Duration, Instant},
-};
+use std::{path::Path, sync::Arc};
 
 use super::{
-    Consumer,
+    Consumer, Player,
     accounts::{Accounts, kind, outcome, protocol, since},
     intake::{Arrival, Intake},
     look::{Key, Look, Peaks},
+    looker::Looker,
     series::{Count, Series},
 };
 use crate::{
@@ -22,18 +18,9 @@ use crate::{
         counts::{Counts, Tally},
     },
     output::records::Accounting,
+    recording::Note,
     stats::{Lost, Settings, Stats},
-    stock::StockError,
 };
-
-/// The stock is looked at so often, unless a look takes long: then each is followed by a pause of
-/// [`PAUSE_TO_LOOK`] times as long.
-const LOOK_EVERY: Duration = Duration::from_secs(1);
-/// At most 1 ÷ 25 of a CPU goes into looking.
-const PAUSE_TO_LOOK: u32 = 24;
-
-/// A look that has ended.
-type Looked = Result<Look, StockError>;
 
 /// What was counted in a window.
 #[derive(Debug)]
@@ -59,37 +46,29 @@ pub struct Gatherer {
     stats: Stats,
     /// The same for an interval, where there are intervals.
     interval: Option<(Stats, Peaks)>,
-    proc_root: PathBuf,
     peaks: Peaks,
     series: Series<Key>,
-    look: Option<JoinHandle<Looked>>,
-    began: Instant,
-    next: Instant,
-    /// How long to rest after the last look.
-    pause: Duration,
-    /// It was looked ahead of time once.
-    hurried: bool,
-    /// A port was refused for want of one, and nobody has looked since.
-    refused: bool,
+    /// None where looks are told, too.
+    looker: Option<Looker>,
 }
 
 impl Gatherer {
     /// Nothing counted yet.
     #[must_use]
     pub fn new(intake: Intake, settings: Settings, proc_root: &Path) -> Self {
+        Self { looker: Some(Looker::new(proc_root)), ..Self::of_recording(intake, settings) }
+    }
+
+    /// Nothing counted yet, of events that were recorded.
+    #[must_use]
+    pub fn of_recording(intake: Intake, settings: Settings) -> Self {
         Self {
             intake,
             stats: Stats::new(settings),
             interval: None,
-            proc_root: proc_root.to_owned(),
             peaks: Peaks::default(),
             series: Series::new(settings.start),
-            look: None,
-            began: Instant::now(),
-            next: Instant::now() + LOOK_EVERY,
-            pause: Duration::ZERO,
-            hurried: false,
-            refused: false,
+            looker: None,
         }
     }
 
@@ -150,52 +129,24 @@ impl Gatherer {
         &self.peaks
     }
 
-    fn look(&mut self) {
-        self.began = Instant::now();
-        self.refused = false;
-        let proc_root = self.proc_root.clone();
-        let interval = self.interval.iter().map(|(_, peaks)| peaks.clone());
-        let before: Vec<Peaks> = interval.chain([self.peaks.clone()]).collect();
-        // Namespaces are entered there, never on the thread that reads the ring.
-        let spawned =
-            thread::Builder::new().name("stock".into()).spawn(move || Look::take(&proc_root, &before));
-        match spawned {
-            Ok(look) => self.look = Some(look),
-            Err(error) => log::debug!("no thread to look at the stock: {error}"),
+    /// Takes in what a look found.
+    pub(super) fn looked(&mut self, look: &Look) {
+        self.peaks.raise(look);
+        self.series.look(look.at, look.shares(), look.all);
+        if let Some((_, peaks)) = &mut self.interval {
+            peaks.raise(look);
         }
-        self.next = self.began + LOOK_EVERY;
     }
 
-    /// Who holds a pool that was just found full may soon be gone: that is looked at ahead of time. At first at once,
-    /// then no more often than the pause between looks allows.
-    fn hurries(&mut self) -> bool {
-        let hurries = self.refused && (!self.hurried || self.began.elapsed() >= self.pause);
-        self.hurried |= hurries;
-        hurries
-    }
-
-    fn looked(&mut self, look: JoinHandle<Looked>) {
-        let took = self.began.elapsed();
-        self.pause = took * PAUSE_TO_LOOK;
-        self.next = self.next.max(Instant::now() + self.pause);
-        match look.join() {
-            Ok(Ok(look)) => {
-                self.peaks.raise(&look);
-                self.series.look(look.at, look.shares.iter().copied(), look.all);
-                if let Some((_, peaks)) = &mut self.interval {
-                    peaks.raise(&look);
-                }
-            }
-            Ok(Err(error)) => log::debug!("{error}"),
-            Err(_) => log::debug!("the look at the stock failed"),
-        }
+    /// So far everything has been taken in.
+    pub(super) fn reach(&mut self, at: MonoNs) {
+        self.series.sample(at, || counted(&self.stats));
     }
 
     /// What was counted since the start, at the end.
     #[must_use]
-    pub fn into_gathered(self, accounting: Accounting, tallies: &[Tally]) -> Gathered {
+    pub fn into_gathered(self, at: MonoNs, accounting: Accounting, tallies: &[Tally]) -> Gathered {
         let Self { mut stats, peaks, mut series, .. } = self;
-        let at = monotonic_now();
         series.end(at, counted(&stats));
         absorb(&mut stats, tallies);
         Gathered { stats, since_start: None, peaks, series, accounting, at }
@@ -208,13 +159,15 @@ impl Consumer for Gatherer {
     }
 
     fn take(&mut self, record: &[u8], _out: &mut Vec<u8>) {
-        let Self { intake, stats, interval, refused, .. } = self;
+        let Self { intake, stats, interval, looker, .. } = self;
         let glimpse = Glimpse::of(record);
         if interval.is_none() && glimpse.is_some_and(|glimpse| intake.pass(|| stats.take_more(glimpse))) {
             return;
         }
         intake.take(record, |Arrival { event, search, rules, process }| {
-            *refused |= event.cause() == Some(Cause::Exhausted);
+            if let Some(looker) = looker {
+                looker.refuse(event.cause() == Some(Cause::Exhausted));
+            }
             let more = stats.take(event, &search, process);
             if let Some((stats, _)) = interval {
                 stats.take(event, &search, process);
@@ -243,14 +196,30 @@ impl Consumer for Gatherer {
         if let Some(descent) = self.intake.descent() {
             descent.keep_up();
         }
-        self.series.sample(monotonic_now(), || counted(&self.stats));
-        match self.look.take() {
-            Some(look) if look.is_finished() => self.looked(look),
-            Some(look) => self.look = Some(look),
-            None if Instant::now() >= self.next || self.hurries() => self.look(),
-            None => {}
+        self.reach(monotonic_now());
+        let Self { looker, interval, peaks, .. } = self;
+        let before = || interval.iter().map(|(_, peaks)| peaks.clone()).chain([peaks.clone()]).collect();
+        if let Some(look) = looker.as_mut().and_then(|looker| looker.tick(before)) {
+            self.looked(&look);
         }
         Ok(())
+    }
+}
+
+impl Player for Gatherer {
+    fn told(&mut self, note: Note) {
+        match note {
+            Note::Look(look) => self.looked(&look.into()),
+            Note::Moments { moments } => {
+                let moments = moments.into_iter().map(|moment| Arc::new(moment.into())).collect();
+                self.peaks.raise(&Look { moments, ..Look::default() });
+            }
+            other => self.intake.told(other),
+        }
+    }
+
+    fn reached(&mut self, at: MonoNs) {
+        self.reach(at);
     }
 }
 
@@ -276,5 +245,11 @@ pub(super) fn absorb(stats: &mut Stats, tallies: &[Tally]) {
 /// What is counted in a window that begins now.
 #[must_use]
 pub fn window(checks: bool, releases: bool) -> Settings {
-    Settings { releases, checks, ..Settings::new(monotonic_now()) }
+    window_at(monotonic_now(), checks, releases)
+}
+
+/// What is counted in a window that begins then.
+#[must_use]
+pub fn window_at(start: MonoNs, checks: bool, releases: bool) -> Settings {
+    Settings { releases, checks, ..Settings::new(start) }
 }

@@ -1,7 +1,8 @@
 //! One record at a time: decoded, enriched, judged by the filters that only userspace can judge.
 
 use super::{
-    accounts::{Accounts, Read},
+    accounts::{Accounts, Cells, Read},
+    sieve::Sieve,
     spaces::Spaces,
 };
 use crate::{
@@ -9,6 +10,7 @@ use crate::{
     event::{Event, Pid, Search, SearchRules, decode},
     kernel::counts::{Counts, Tally, cell_of, is_event},
     load::Descent,
+    recording::{Note, TellProcess},
 };
 
 /// What userspace takes of the events that the kernel half passed.
@@ -24,6 +26,8 @@ pub struct Shown {
     pub misses: bool,
     /// No more than this many events.
     pub most: Option<u64>,
+    /// Of a recording: what the filters let pass.
+    pub sieve: Option<Sieve>,
 }
 
 /// An event with what is known of it.
@@ -61,6 +65,20 @@ impl Intake {
     #[must_use]
     pub fn with_descent(self, descent: Option<Descent>) -> Self {
         Self { descent, ..self }
+    }
+
+    /// Takes what a recording tells of processes and namespaces.
+    pub(super) fn told(&mut self, note: Note) {
+        match note {
+            Note::Process(TellProcess { pid, start, process }) => self.processes.tell(pid, start, process),
+            Note::Config(config) => self.spaces.tell(config),
+            _ => {}
+        }
+    }
+
+    /// What is known of namespaces, to be told more.
+    pub(super) fn spaces(&mut self) -> &mut Spaces {
+        &mut self.spaces
     }
 
     /// Whose events are taken; none where all are.
@@ -132,7 +150,8 @@ impl Intake {
             }
         }
         let process = self.processes.of(&event);
-        if !in_container(self.shown.container.as_deref(), process) {
+        let is_sieved = self.shown.sieve.as_ref().is_some_and(|sieve| !sieve.passes(&event, process));
+        if is_sieved || !in_container(self.shown.container.as_deref(), process) {
             self.read.filtered += 1;
             self.leave_out(record);
             return;
@@ -155,7 +174,7 @@ impl Intake {
     /// Counts a record that is known to pass; whether there is room for it.
     #[inline]
     pub(super) fn pass(&mut self, take: impl FnOnce() -> bool) -> bool {
-        let passes = !self.is_full() && take();
+        let passes = !self.is_full() && self.shown.sieve.is_none() && take();
         self.read.emitted += u64::from(passes);
         passes
     }
@@ -164,6 +183,11 @@ impl Intake {
         if let Some(count) = cell_of(record).and_then(|at| self.read.left_out.get_mut(at)) {
             *count += 1;
         }
+    }
+
+    /// Events that a filter of userspace kept out, by their cells.
+    pub(super) fn left_out(&self) -> &Cells {
+        &self.read.left_out
     }
 
     /// Whether the limit of events is reached.

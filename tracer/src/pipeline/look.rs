@@ -10,6 +10,7 @@ use super::survey::barring;
 use crate::{
     enrich::monotonic_now,
     event::{MonoNs, NetnsId},
+    recording::{LookNote, MomentNote, PoolLook},
     stock::{Holders, Pool, PoolKey, Pools, PortSet, Socket, Stock, StockError, Wanted, WhichHolders},
 };
 
@@ -57,11 +58,16 @@ impl Peaks {
         self.moments.values().filter(move |moment| moment.netns == netns)
     }
 
+    /// All of them.
+    pub(super) fn all_moments(&self) -> impl Iterator<Item = &Arc<Moment>> {
+        self.moments.values()
+    }
+
     /// Takes in what one look found.
     pub(super) fn raise(&mut self, look: &Look) {
-        for (key, barred) in &look.barred {
-            let most = self.barred.entry(*key).or_insert(0);
-            *most = (*most).max(*barred);
+        for pool in &look.pools {
+            let most = self.barred.entry((pool.netns, pool.key)).or_insert(0);
+            *most = (*most).max(pool.barred);
         }
         look.moments.iter().for_each(|moment| self.remember(moment));
     }
@@ -90,16 +96,18 @@ impl Peaks {
 }
 
 /// What one look at the stock found.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Look {
     /// When it began.
     pub(super) at: MonoNs,
-    barred: Vec<(Key, u32)>,
-    /// Utilisation of the pools.
-    pub(super) shares: Vec<(Key, f32)>,
+    /// How full the pools were.
+    pub(super) pools: Vec<PoolLook>,
     /// No pool was left out.
     pub(super) all: bool,
-    moments: Vec<Arc<Moment>>,
+    /// Pools that were nearly full.
+    pub(super) moments: Vec<Arc<Moment>>,
+    /// What it looked at.
+    pub(super) stock: Option<Stock>,
 }
 
 impl Look {
@@ -112,7 +120,7 @@ impl Look {
     pub(super) fn take(proc_root: &Path, before: &[Peaks]) -> Result<Self, StockError> {
         let at = monotonic_now();
         let stock = Stock::take(proc_root, &Wanted::default())?;
-        let mut look = Self { at, barred: Vec::new(), shares: Vec::new(), all: true, moments: Vec::new() };
+        let mut look = Self { at, pools: Vec::new(), all: true, moments: Vec::new(), stock: None };
         let mut fuller = Vec::new();
         for space in &stock.spaces {
             let netns = space.namespace.id;
@@ -124,8 +132,7 @@ impl Look {
             let Pools { connect, bind, .. } = pools;
             for pool in connect.into_iter().chain(bind) {
                 let key = (netns, pool.key);
-                look.barred.push((key, pool.barred));
-                look.shares.extend(share(&pool).map(|share| (key, share)));
+                look.pools.push(PoolLook { netns, key: pool.key, barred: pool.barred, share: share(&pool) });
                 let is_new = before.iter().any(|one| one.fullest(&key).is_none_or(|most| pool.barred > most));
                 if is_new && pool.utilisation().is_some_and(|share| share >= NEARLY_FULL) {
                     fuller.push((netns, barring(&pool, space.list()), pool));
@@ -141,7 +148,52 @@ impl Look {
                 Arc::new(Moment { netns, at, pool, sockets, holders: Arc::clone(&holders) })
             })
             .collect();
+        look.stock = Some(stock);
         Ok(look)
+    }
+
+    /// The utilisation of the pools.
+    pub(super) fn shares(&self) -> impl Iterator<Item = (Key, f32)> {
+        self.pools.iter().filter_map(|pool| Some(((pool.netns, pool.key), pool.share?)))
+    }
+
+    /// The look as it is recorded, with these moments.
+    pub(super) fn note(&self, moments: Vec<MomentNote>) -> LookNote {
+        LookNote { at: self.at, all: self.all, pools: self.pools.clone(), gone: Vec::new(), moments }
+    }
+}
+
+impl From<LookNote> for Look {
+    fn from(note: LookNote) -> Self {
+        let moments = note.moments.into_iter().map(|note| Arc::new(note.into())).collect();
+        Self { at: note.at, pools: note.pools, all: note.all, moments, stock: None }
+    }
+}
+
+impl Moment {
+    /// Which pool.
+    pub(super) fn key(&self) -> Key {
+        (self.netns, self.pool.key)
+    }
+
+    /// The moment as it is recorded.
+    pub(super) fn note(&self) -> MomentNote {
+        let Self { netns, at, pool, sockets, holders } = self;
+        let mine: Vec<_> = sockets.iter().filter_map(|socket| socket.inode).collect();
+        MomentNote {
+            netns: *netns,
+            at: *at,
+            pool: pool.clone(),
+            sockets: sockets.clone(),
+            holders: holders.only(&mine),
+        }
+    }
+}
+
+impl From<MomentNote> for Moment {
+    fn from(note: MomentNote) -> Self {
+        let MomentNote { netns, at, pool, sockets, holders } = note;
+        Self { netns, at, pool, sockets, holders: Arc::new(holders) }
     }
 }
 
@@ -178,8 +230,8 @@ mod tests {
         let holders = Arc::new(Holders::default());
         let at = MonoNs(u64::from(barred));
         let moment = Arc::new(Moment { netns, at, pool, sockets: Vec::new(), holders });
-        let barred = vec![((netns, key), barred)];
-        Look { at, barred, shares: Vec::new(), all: true, moments: vec![moment] }
+        let pools = vec![PoolLook { netns, key, barred, share: None }];
+        Look { at, pools, all: true, moments: vec![moment], stock: None }
     }
 
     #[test]

@@ -20,13 +20,17 @@ const FRESH: Duration = Duration::from_secs(10);
 /// Ranges and reserved ports by namespace.
 #[derive(Debug)]
 pub struct Spaces {
-    proc_root: PathBuf,
+    /// None where settings are told, not read.
+    proc_root: Option<PathBuf>,
     places: FxHashMap<NetnsId, usize>,
     known: Vec<Known>,
     /// The namespace that was last asked for in this batch, and its place: most events are of one.
     last: Option<(NetnsId, usize)>,
     range_takes_every_port: bool,
     now: Instant,
+    /// Settings that were read and are others than were known, if anybody wants to know.
+    changed: Vec<NetnsConfig>,
+    notes_changes: bool,
 }
 
 /// The namespaces of a host, and what they are set to.
@@ -52,13 +56,36 @@ impl Spaces {
     #[must_use]
     pub fn new(proc_root: &Path, range_takes_every_port: bool) -> Self {
         Self {
-            proc_root: proc_root.to_owned(),
+            proc_root: Some(proc_root.to_owned()),
+            changed: Vec::new(),
             places: FxHashMap::default(),
             known: Vec::new(),
             last: None,
             range_takes_every_port,
             now: Instant::now(),
+            notes_changes: false,
         }
+    }
+
+    /// Those of a recording: what is not told is not known.
+    #[must_use]
+    pub fn told(range_takes_every_port: bool) -> Self {
+        Self { proc_root: None, ..Self::new(Path::new(""), range_takes_every_port) }
+    }
+
+    /// Tells the settings of a namespace of a recording.
+    pub fn tell(&mut self, config: NetnsConfig) {
+        self.keep(config.id, Some(config));
+    }
+
+    /// Notes from now on which settings change.
+    pub fn note_changes(&mut self) {
+        self.notes_changes = true;
+    }
+
+    /// The settings that have changed since this was asked last.
+    pub fn changed(&mut self) -> Vec<NetnsConfig> {
+        std::mem::take(&mut self.changed)
     }
 
     /// Notes the time, once a batch: reading the clock for each event would cost more than the look-up.
@@ -73,11 +100,12 @@ impl Spaces {
     ///
     /// /proc cannot be listed.
     pub fn survey(&mut self) -> Result<Learned, StockError> {
-        let all = namespaces(&self.proc_root, Path::new(crate::stock::NAMED))?;
+        let proc_root = self.proc_root.clone().unwrap_or_default();
+        let all = namespaces(&proc_root, Path::new(crate::stock::NAMED))?;
         let (mut configs, mut settings) = (Vec::new(), Vec::new());
         for namespace in all.list.iter().take(MOST) {
             let read = Netns::open(&namespace.path).and_then(|netns| {
-                Ok((NetnsConfig::of(&netns, &self.proc_root)?, Settings::of(&netns, &self.proc_root).ok()))
+                Ok((NetnsConfig::of(&netns, &proc_root)?, Settings::of(&netns, &proc_root).ok()))
             });
             match read {
                 Ok((config, set)) => {
@@ -123,18 +151,23 @@ impl Spaces {
 
     #[inline(never)]
     fn place(&mut self, id: NetnsId, event: &Event) -> usize {
-        let fresh = |known: &Known| self.now.duration_since(known.read) <= FRESH;
-        let known = self.places.get(&id).copied().filter(|place| self.known.get(*place).is_some_and(fresh));
-        let place = known.unwrap_or_else(|| self.read(id, event));
+        let is_told = self.proc_root.is_none();
+        let fresh = |known: &Known| is_told || self.now.duration_since(known.read) <= FRESH;
+        let known = self.places.get(&id).copied();
+        let known = known.filter(|place| self.known.get(*place).is_some_and(fresh));
+        let place = known.unwrap_or_else(|| match self.proc_root.clone() {
+            Some(proc_root) => self.read(&proc_root, id, event),
+            None => self.keep(id, None),
+        });
         self.last = Some((id, place));
         place
     }
 
-    fn read(&mut self, id: NetnsId, event: &Event) -> usize {
-        let config = Netns::of_process(&self.proc_root, event.pid())
+    fn read(&mut self, proc_root: &Path, id: NetnsId, event: &Event) -> usize {
+        let config = Netns::of_process(proc_root, event.pid())
             .ok()
             .filter(|netns| netns.id() == id)
-            .and_then(|netns| NetnsConfig::of(&netns, &self.proc_root).ok());
+            .and_then(|netns| NetnsConfig::of(&netns, proc_root).ok());
         self.keep(id, config)
     }
 
@@ -143,6 +176,8 @@ impl Spaces {
         if let Some((place, known)) =
             self.places.get(&id).and_then(|place| Some((*place, self.known.get_mut(*place)?)))
         {
+            let is_new = self.notes_changes && config.is_some() && known.config != config;
+            self.changed.extend(config.clone().filter(|_| is_new));
             // A process that is gone leaves what was known before.
             *known = Known { config: config.or(known.config.take()), read };
             return place;
@@ -152,6 +187,7 @@ impl Spaces {
             self.known.clear();
         }
         let place = self.known.len();
+        self.changed.extend(config.clone().filter(|_| self.notes_changes));
         self.known.push(Known { config, read });
         self.places.insert(id, place);
         place

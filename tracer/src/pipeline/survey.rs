@@ -1,21 +1,17 @@
 //! From the stock, and what the flow knows of it, to what a verdict is drawn from.
 
-use std::{collections::BTreeMap, path::Path, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc};
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use super::{
-    host::{descriptors, node_agents},
-    look::Moment,
-    unlisted::still_bound,
-};
+use super::{host::Host, look::Moment, unlisted::still_bound};
 use crate::{
     enrich::Process,
     event::{Cause, NetnsId, Pid, Port, Protocol},
     findings::{Case, Flow, HeldPools, Holding, Listening, Refusal, Worst},
     stock::{
-        Holders, Inode, Netns, Pool, PoolKey, Pools, PortMap, PortSet, Socket, State, Stock, StockError,
-        Wanted, WhichHolders, exposed_listeners, sockets_on,
+        Holders, Inode, Pool, PoolKey, Pools, PortMap, PortSet, Socket, State, Stock, StockError, Wanted,
+        exposed_listeners, sockets_on,
     },
 };
 
@@ -91,8 +87,8 @@ impl Survey {
     /// # Errors
     ///
     /// /proc cannot be listed.
-    pub fn take(proc_root: &Path, wanted: &Wanted, known: &mut dyn Known) -> Result<Self, StockError> {
-        Self::of(Stock::take(proc_root, wanted)?, proc_root, known)
+    pub fn take(host: &dyn Host, wanted: &Wanted, known: &mut dyn Known) -> Result<Self, StockError> {
+        Self::of(host.stock(wanted)?, host, known)
     }
 
     /// Looks at the host, but not at its pools.
@@ -100,9 +96,8 @@ impl Survey {
     /// # Errors
     ///
     /// /proc cannot be listed.
-    pub fn bare(proc_root: &Path, wanted: &Wanted) -> Result<Self, StockError> {
-        let stock = Stock::take(proc_root, wanted)?;
-        let own_netns = Netns::open(Path::new("/proc/self/ns/net")).ok().map(|netns| netns.id());
+    pub fn bare(host: &dyn Host, wanted: &Wanted) -> Result<Self, StockError> {
+        let (stock, own_netns) = (host.stock(wanted)?, host.own_netns());
         Ok(Self { stock, pools: Vec::new(), own_netns, listeners: Vec::new(), node_agents: Vec::new() })
     }
 
@@ -111,8 +106,8 @@ impl Survey {
     /// # Errors
     ///
     /// /proc cannot be listed.
-    pub fn of(stock: Stock, proc_root: &Path, known: &mut dyn Known) -> Result<Self, StockError> {
-        let own_netns = Netns::open(Path::new("/proc/self/ns/net")).ok().map(|netns| netns.id());
+    pub fn of(stock: Stock, host: &dyn Host, known: &mut dyn Known) -> Result<Self, StockError> {
+        let own_netns = host.own_netns();
         let mut pools: Vec<HeldPools> = Vec::new();
         for space in &stock.spaces {
             let Some(found) = space.pools(&still_bound(space, known)) else { continue };
@@ -125,9 +120,9 @@ impl Survey {
                 worst: Vec::new(),
             });
         }
-        let node_agents = node_agents(proc_root, &stock);
+        let node_agents = host.node_agents(&stock);
         let mut survey = Self { stock, pools, own_netns, listeners: Vec::new(), node_agents };
-        survey.name_holders(proc_root, known)?;
+        survey.name_holders(host, known)?;
         Ok(survey)
     }
 
@@ -171,7 +166,7 @@ impl Survey {
     pub fn name_keepers(
         &self,
         refusals: &mut [Refusal],
-        proc_root: &Path,
+        host: &dyn Host,
         known: &mut dyn Known,
     ) -> Result<(), StockError> {
         let keepers: Vec<Vec<Socket>> = refusals
@@ -183,8 +178,7 @@ impl Survey {
                     .map_or_else(Vec::new, |(port, space)| keepers(space.list(), refusal.proto, port))
             })
             .collect();
-        let inodes = keepers.iter().flatten().filter_map(|socket| socket.inode);
-        let holders = Holders::of(proc_root, inodes, WhichHolders::First)?;
+        let holders = host.holders(&mut keepers.iter().flatten().filter_map(|socket| socket.inode))?;
         for (refusal, keepers) in refusals.iter_mut().zip(&keepers) {
             let Some(netns) = refusal.netns else { continue };
             let holdings = keepers.iter().flat_map(|socket| group(netns, &[*socket], &holders, known));
@@ -194,7 +188,7 @@ impl Survey {
     }
 
     /// Asks who holds the pools that matter, all in one walk through the processes.
-    fn name_holders(&mut self, proc_root: &Path, known: &mut dyn Known) -> Result<(), StockError> {
+    fn name_holders(&mut self, host: &dyn Host, known: &mut dyn Known) -> Result<(), StockError> {
         let mut sockets: Vec<Vec<Vec<Socket>>> = Vec::new();
         for held in &self.pools {
             let list = self.stock.space(held.netns).map_or(&[][..], |space| space.list());
@@ -214,7 +208,7 @@ impl Survey {
             .filter_map(|one| one.inode)
             .chain(listening.iter().map(|(_, _, inode)| *inode))
             .collect();
-        let holders = Holders::of(proc_root, inodes, WhichHolders::First)?;
+        let holders = host.holders(&mut inodes.into_iter())?;
         let named = listening.into_iter().filter_map(|(netns, port, inode)| {
             let holder = holders.holders(inode).next()?;
             Some(Listening { netns, port, pid: holder.pid, process: holder.process.clone() })
@@ -228,7 +222,7 @@ impl Survey {
             held.holders =
                 sockets.iter().map(|sockets| group(held.netns, sockets, &holders, known)).collect();
             for top in held.holders.iter_mut().filter_map(|holders| holders.first_mut()) {
-                top.descriptors = top.pid.and_then(|pid| descriptors(proc_root, pid));
+                top.descriptors = top.pid.and_then(|pid| host.descriptors(pid));
             }
         }
         Ok(())

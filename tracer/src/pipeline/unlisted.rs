@@ -1,15 +1,15 @@
 //! Sockets that are bound and nothing else, which a kernel before 6.8 does not list: what the flow tells of them.
 
-use std::{
-    net::{IpAddr, Ipv4Addr, Ipv6Addr},
-    path::Path,
-};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use super::survey::{Known, Survey, barring, group};
+use super::{
+    host::Host,
+    survey::{Known, Survey, barring, group},
+};
 use crate::{
     event::{MonoNs, NetnsId, Port, Protocol},
     findings::{Refusal, Worst, is_exhaustion, key_of},
-    stock::{Holders, NetnsStock, Pool, PoolKey, PortSet, Socket, State, StockError, WhichHolders},
+    stock::{NetnsStock, Pool, PoolKey, PortSet, Socket, State, StockError},
 };
 
 const ANY4: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
@@ -35,7 +35,7 @@ impl Survey {
     pub(super) fn add_unlisted(
         &mut self,
         refusals: &[Refusal],
-        proc_root: &Path,
+        host: &dyn Host,
         known: &mut dyn Known,
     ) -> Result<(), StockError> {
         let refused: Vec<(NetnsId, PoolKey, MonoNs)> = refusals
@@ -54,8 +54,8 @@ impl Survey {
                 found.extend(at_refusals(space, &addresses, keys(), known));
             }
         }
-        let inodes = found.iter().flat_map(|one| &one.sockets).filter_map(|socket| socket.inode);
-        let holders = Holders::of(proc_root, inodes, WhichHolders::First)?;
+        let mut inodes = found.iter().flat_map(|one| &one.sockets).filter_map(|socket| socket.inode);
+        let holders = host.holders(&mut inodes)?;
         for Found { netns, at, pool, sockets, unlisted } in found {
             let Some(held) = self.pools.iter_mut().find(|held| held.netns == netns) else { continue };
             let is_less = |worst: &Worst| worst.pool.key == pool.key && worst.pool.barred <= pool.barred;
@@ -143,13 +143,16 @@ fn listed(space: &NetnsStock) -> PortSet {
 
 #[cfg(test)]
 mod tests {
-    use std::{path::PathBuf, sync::Arc};
+    use std::{
+        path::{Path, PathBuf},
+        sync::Arc,
+    };
 
     use super::*;
     use crate::{
         enrich::Process,
         event::{Cause, Errno, Pid, PortRange, Reserved, Site},
-        pipeline::look::Moment,
+        pipeline::{host::ThisHost, look::Moment},
         stock::{Namespace, NetnsConfig, Settings, Sockets, Stock},
     };
 
@@ -232,10 +235,11 @@ mod tests {
     }
 
     fn survey(bound_untold: bool) -> Survey {
+        let host = ThisHost::new(Path::new("/proc"));
         let stock = Stock { spaces: vec![space(bound_untold)], ..Stock::default() };
-        let mut survey = Survey::of(stock, Path::new("/proc"), &mut Binder { follows: false }).unwrap();
+        let mut survey = Survey::of(stock, &host, &mut Binder { follows: false }).unwrap();
         let mut known = Binder { follows: false };
-        survey.add_unlisted(&[refusal()], Path::new("/proc"), &mut known).unwrap();
+        survey.add_unlisted(&[refusal()], &host, &mut known).unwrap();
         survey
     }
 

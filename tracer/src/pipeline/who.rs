@@ -93,13 +93,13 @@ fn owner(holder: &Holder) -> OwnerRecord {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::stock::Wanted;
+    use crate::{pipeline::host::ThisHost, stock::Wanted};
 
     #[test]
     fn a_listener_of_ours_is_told_with_its_process() {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let port = Port::new(listener.local_addr().unwrap().port()).unwrap();
-        let survey = Survey::bare(Path::new("/proc"), &Wanted::default()).unwrap();
+        let survey = Survey::bare(&ThisHost::new(Path::new("/proc")), &Wanted::default()).unwrap();
         let told = document(&survey, &[port], Path::new("/proc")).unwrap();
         let places = &told.ports[0].places;
         let ours = |one: &&OccupancyRecord| {

@@ -2,11 +2,16 @@
 
 use std::{io, path::PathBuf};
 
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
 use super::ReplyError;
 
 /// A namespace that could not be asked, or an answer that makes no sense.
 #[derive(Debug, thiserror::Error)]
 pub enum StockError {
+    /// What another one told, when it was written down.
+    #[error("{0}")]
+    Told(String),
     /// A file or directory cannot be opened or read.
     #[error("cannot read {}", path.display())]
     Read {
@@ -69,7 +74,26 @@ pub enum StockError {
     },
 }
 
+/// Written as what it tells.
+impl Serialize for StockError {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for StockError {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        String::deserialize(from).map(Self::Told)
+    }
+}
+
 impl StockError {
+    /// What it tells, without what caused it.
+    #[must_use]
+    pub(super) fn retold(&self) -> Self {
+        Self::Told(self.to_string())
+    }
+
     /// What may help.
     #[must_use]
     pub fn hint(&self) -> Option<&'static str> {

@@ -2,12 +2,13 @@
 
 use std::{ffi::CStr, fs, io, mem::MaybeUninit, path::Path};
 
-use rustc_hash::FxHashSet;
+use rustc_hash::{FxHashMap, FxHashSet};
 use rustix::{
     fd::OwnedFd,
     fs::{CWD, Dir, Mode, OFlags, fstat, openat, readlinkat_raw},
     path::DecInt,
 };
+use serde::{Deserialize, Serialize};
 
 use super::{Inode, StockError, namespaces::MOST_PROCESSES};
 use crate::{enrich::Process, event::Pid};
@@ -25,7 +26,7 @@ pub enum WhichHolders {
 }
 
 /// A process that holds sockets.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Holder {
     /// Its number.
     pub pid: Pid,
@@ -37,7 +38,7 @@ pub struct Holder {
 ///
 /// A socket without one is held by nobody that may be looked at: by the kernel, by a process that has ended, by
 /// one in a PID namespace outside of ours, or it is under way in a message between two processes.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Holders {
     /// As they were found.
     processes: Vec<Holder>,
@@ -101,6 +102,23 @@ impl Holders {
             .iter()
             .take_while(move |(one, _)| *one == inode)
             .filter_map(|(_, place)| self.processes.get(*place))
+    }
+
+    /// The same of some sockets alone.
+    #[must_use]
+    pub fn only(&self, sockets: &[Inode]) -> Self {
+        let wanted: FxHashSet<Inode> = sockets.iter().copied().collect();
+        let mut some = Self { unreadable: self.unreadable, truncated: self.truncated, ..Self::default() };
+        let mut places = FxHashMap::default();
+        for (inode, place) in self.holds.iter().filter(|(inode, _)| wanted.contains(inode)) {
+            let Some(holder) = self.processes.get(*place) else { continue };
+            let place = *places.entry(*place).or_insert_with(|| {
+                some.processes.push(holder.clone());
+                some.processes.len().saturating_sub(1)
+            });
+            some.holds.push((*inode, place));
+        }
+        some
     }
 
     /// All processes that were found to hold any of the sockets.

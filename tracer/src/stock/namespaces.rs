@@ -7,6 +7,7 @@ use std::{
 };
 
 use rustix::fs::fstatfs;
+use serde::{Deserialize, Serialize};
 
 use super::{Netns, StockError};
 use crate::event::{NetnsId, Pid};
@@ -22,7 +23,7 @@ const MOST_NAMESPACES: usize = 4_096;
 const NSFS: u32 = 0x6e73_6673;
 
 /// A network namespace, and how to reach it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Namespace {
     /// Its inode number.
     pub id: NetnsId,
@@ -30,7 +31,8 @@ pub struct Namespace {
     pub name: Option<String>,
     /// The first process in it; none where only its name keeps it.
     pub pid: Option<Pid>,
-    /// A file to open it by.
+    /// A file to open it by; not written: it leads nowhere on another host, or later.
+    #[serde(skip)]
     pub path: PathBuf,
 }
 

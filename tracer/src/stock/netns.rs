@@ -2,6 +2,8 @@
 
 use std::{fs, io, path::Path};
 
+use serde::{Deserialize, Serialize};
+
 use super::{
     Netns, StockError,
     sysctl::{parse_range, parse_reserved, parse_step_width},
@@ -9,7 +11,8 @@ use super::{
 use crate::event::{NetnsId, PortRange, Reserved, SearchRules, Stride};
 
 /// The port range of a network namespace, and what is taken off it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "Written", into = "Written")]
 pub struct NetnsConfig {
     /// Inode number of the namespace.
     pub id: NetnsId,
@@ -21,6 +24,31 @@ pub struct NetnsConfig {
     pub reserved_text: String,
     /// `ip_local_port_step_width`; none where the kernel has no such setting.
     pub step_width: Option<u32>,
+}
+
+/// The settings as they are written.
+#[derive(Serialize, Deserialize)]
+struct Written {
+    id: NetnsId,
+    range: PortRange,
+    reserved: String,
+    step_width: Option<u32>,
+}
+
+impl TryFrom<Written> for NetnsConfig {
+    type Error = StockError;
+
+    fn try_from(written: Written) -> Result<Self, StockError> {
+        let Written { id, range, reserved: reserved_text, step_width } = written;
+        Ok(Self { id, range, reserved: parse_reserved(&reserved_text)?, reserved_text, step_width })
+    }
+}
+
+impl From<NetnsConfig> for Written {
+    fn from(config: NetnsConfig) -> Self {
+        let NetnsConfig { id, range, reserved_text, step_width, .. } = config;
+        Self { id, range, reserved: reserved_text, step_width }
+    }
 }
 
 impl NetnsConfig {

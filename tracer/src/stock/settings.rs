@@ -2,10 +2,13 @@
 
 use std::{fs, io, path::Path};
 
+use serde::{Deserialize, Serialize};
+
 use super::{Netns, StockError};
 
 /// `tcp_tw_reuse`: for whom a connect may take over a TIME_WAIT.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum TimeWaitReuse {
     /// 0: for nobody.
     Off,
@@ -32,7 +35,7 @@ impl TimeWaitReuse {
 
 /// What a namespace is set to (`Documentation/networking/ip-sysctl.rst`, `nf_conntrack-sysctl.rst`). None where
 /// the kernel, or the namespace, has no such setting.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Settings {
     /// `tcp_tw_reuse`.
     pub tcp_tw_reuse: Option<TimeWaitReuse>,

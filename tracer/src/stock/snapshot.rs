@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use serde::{Deserialize, Serialize};
+
 use super::{
     Counters, Ground, MOST_POOLS, MOST_SOCKETS, NAMED, Namespace, Netns, NetnsConfig, PROTOCOLS, Pools,
     PortSet, Settings, Socket, Sockets, StockError, listeners::sockets_on, namespaces,
@@ -37,7 +39,8 @@ impl Default for Wanted {
 }
 
 /// Which part of a namespace could not be learned.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Part {
     /// All of it: it could not be opened or entered.
     Namespace,
@@ -52,7 +55,7 @@ pub enum Part {
 }
 
 /// A question that had no answer.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct Failure {
     /// Of which namespace.
     pub netns: NetnsId,
@@ -63,7 +66,7 @@ pub struct Failure {
 }
 
 /// One namespace; what could not be learned is none, and among [`Stock::failures`].
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct NetnsStock {
     /// Which one.
     pub namespace: Namespace,
@@ -80,7 +83,7 @@ pub struct NetnsStock {
 /// What there was, at a time.
 ///
 /// At most 4,096 namespaces, and [`Wanted::most_sockets`] sockets.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub struct Stock {
     /// By number.
     pub spaces: Vec<NetnsStock>,
@@ -148,6 +151,13 @@ impl Stock {
             }
         }
         space
+    }
+
+    /// The same once more; of failures, what they tell.
+    #[must_use]
+    pub fn copy(&self) -> Self {
+        let told = |failure: &Failure| Failure { error: failure.error.retold(), ..*failure };
+        Self { spaces: self.spaces.clone(), failures: self.failures.iter().map(told).collect(), ..*self }
     }
 
     /// A namespace of it.

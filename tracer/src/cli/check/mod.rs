@@ -25,6 +25,7 @@ use crate::{
     pipeline::{
         Outlet as _,
         check::{bundle, document},
+        host::ThisHost,
         survey::{Nothing, Survey},
     },
     stock::Wanted,
@@ -92,7 +93,7 @@ pub(super) fn run(args: &Args) -> Result<u8, Failure> {
     args.map.check(args.output)?;
     let only = filters::namespaces(&args.netns)?;
     let wanted = Wanted { only, ..Wanted::default() };
-    let survey = Survey::take(Path::new("/proc"), &wanted, &mut Nothing)?;
+    let survey = Survey::take(&ThisHost::new(Path::new("/proc")), &wanted, &mut Nothing)?;
     filters::all_found(wanted.only.as_deref(), &survey.stock)?;
     let judgement = judge(&survey.case(None, None));
     let told = document(&survey, &judgement);

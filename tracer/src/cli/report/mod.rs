@@ -1,6 +1,7 @@
 //! `portscope report`: gather for a while, then tell what it means.
 
 mod live;
+mod recorded;
 mod teller;
 
 use std::{
@@ -26,17 +27,19 @@ use super::{
     picture::MapOptions,
     place::{Place, failure},
     progress::Progress,
+    reading::Reading,
     session::{Session, announce, tell_astray},
     words,
 };
 use crate::{
-    enrich::Processes,
+    enrich::{Processes, monotonic_now},
     findings::judge,
     kernel::{Armed, Backend, Settings, facts},
     output::{escape, report::Look},
     pipeline::{
         self, Ended, Gatherer, Intake, Outlet as _, Shown, Until,
         conclude::{Conclusion, Watched, conclude},
+        host::ThisHost,
         survey::{Nothing, Survey},
     },
     stock::Wanted,
@@ -67,6 +70,8 @@ pub(super) struct Args {
     #[arg(long)]
     releases: bool,
     #[command(flatten)]
+    reading: Reading,
+    #[command(flatten)]
     map: MapOptions,
     #[command(flatten)]
     fail: FailOptions,
@@ -96,16 +101,16 @@ pub(super) struct Args {
 
 /// Runs it, and tells the exit status.
 pub(super) fn run(args: &Args) -> ExitCode {
-    if let Some(status) = command::unrunnable(&args.command) {
-        return ExitCode::from(status);
-    }
-    gather(args).map_or_else(|failed| command::own_failure(failed, &args.command), ExitCode::from)
+    command::run_for(&args.command, || match args.reading.open()? {
+        Some(recording) => recorded::tell(args, recording),
+        None => gather(args),
+    })
 }
 
 fn gather(args: &Args) -> Result<u8, Failure> {
     args.loudness.start_log();
     check(args)?;
-    let mut place = Place::open(args.write.as_deref())?;
+    let mut place = place(args)?;
     let before = stock(args)?;
     let command = Command::prepare(&args.command, args.all, &args.filters)?;
     let settings = settings(args, &command)?;
@@ -123,14 +128,13 @@ fn gather(args: &Args) -> Result<u8, Failure> {
     let mut gatherer =
         Gatherer::new(intake, pipeline::window(settings.explicit, settings.releases), Path::new("/proc"));
     announce(args.ready_file.as_deref())?;
-    let mut load = runtime.block_on(async { command.start(&args.command, &mut gatherer, None) })?;
+    let mut load = runtime.block_on(async { command.start(&args.command, gatherer.intake(), None) })?;
     let watched = Watched {
         header,
         by: args.by.into(),
         interval: None,
         before: Arc::new(before.stock),
-        unavailable: armed.unavailable().to_vec(),
-        command: command.told(&mut gatherer),
+        command: command.told(gatherer.intake()),
         command_cpu_ns: None,
     };
     let after = args.duration.or(load.is_none().then_some(USUAL));
@@ -146,17 +150,35 @@ fn gather(args: &Args) -> Result<u8, Failure> {
         .map_err(|error| failure(&place, error))?;
     let mut out = Vec::new();
     let (mut gatherer, teller, watched) = live.finish(&armed, &mut out)?;
-    let watched =
-        Watched { command: command.end(&mut gatherer, ended), command_cpu_ns: command.cpu_ns(), ..watched };
+    let watched = Watched {
+        command: command.end(gatherer.intake(), ended),
+        command_cpu_ns: command.cpu_ns(),
+        ..watched
+    };
     let mut conclusion = finish(&armed, gatherer, watched)?;
-    out.append(&mut teller.whole(&conclusion)?);
+    write(args, &teller, &mut conclusion, &mut place, out)?;
+    Ok(status(args, &conclusion, ended))
+}
+
+/// Writes the report on the whole behind what is in `out`.
+fn write(
+    args: &Args,
+    teller: &Teller,
+    conclusion: &mut Conclusion,
+    place: &mut Place,
+    mut out: Vec<u8>,
+) -> Result<(), Failure> {
+    out.append(&mut teller.whole(conclusion)?);
     if args.output == Format::Text {
         let picture = args.map.draw(conclusion.exhibits.map.take(), args.color, args.write.is_some());
         out.extend_from_slice(picture.as_bytes());
     }
     place.flush(&mut out).map_err(|error| place.failure(&error))?;
-    place.close()?;
-    Ok(status(args, &conclusion, ended))
+    place.close()
+}
+
+fn place(args: &Args) -> Result<Place, Failure> {
+    Place::open(args.write.as_deref())
 }
 
 /// What makes no sense together.
@@ -192,7 +214,7 @@ fn check_page(args: &Args) -> Result<(), Failure> {
 
 /// The stock at the start, whose verdict is told at once.
 fn stock(args: &Args) -> Result<Survey, Failure> {
-    let survey = Survey::take(Path::new("/proc"), &Wanted::default(), &mut Nothing)?;
+    let survey = Survey::take(&ThisHost::new(Path::new("/proc")), &Wanted::default(), &mut Nothing)?;
     if !args.loudness.quiet {
         let verdict = judge(&survey.case(None, None)).verdict;
         let finding = verdict.finding.map(|id| format!(" [{id}]")).unwrap_or_default();
@@ -212,8 +234,8 @@ fn teller(args: &Args) -> Teller {
 /// Reads the last counts and draws the conclusion.
 fn finish(armed: &Armed, mut gatherer: Gatherer, watched: Watched) -> Result<Conclusion, Failure> {
     let (accounts, tallies) = gatherer.account(armed)?;
-    let all = gatherer.into_gathered(accounts.accounting(), &tallies);
-    let conclusion = conclude(&all, watched, Path::new("/proc"))?;
+    let all = gatherer.into_gathered(monotonic_now(), accounts.accounting(), &tallies);
+    let conclusion = conclude(&all, watched, &ThisHost::new(Path::new("/proc")))?;
     tell_astray(accounts.astray);
     Ok(conclusion)
 }
@@ -223,7 +245,7 @@ fn status(args: &Args, conclusion: &Conclusion, ended: Ended) -> u8 {
     if let Some(status) = args.fail.status(&conclusion.findings) {
         return status;
     }
-    command::its_status(ended)
+    command::own_status(ended)
 }
 
 fn settings(args: &Args, command: &Command) -> Result<Settings, Failure> {

@@ -39,6 +39,7 @@ use crate::{
     pipeline::{
         self, Gatherer, Intake, Shown, Sliding, Until,
         conclude::{Conclusion, Watched, conclude},
+        host::ThisHost,
         survey::Survey,
     },
     stock::Wanted,
@@ -105,10 +106,7 @@ pub(super) struct Args {
 
 /// Runs it, and tells the exit status.
 pub(super) fn run(args: &Args) -> ExitCode {
-    if let Some(status) = command::unrunnable(&args.command) {
-        return ExitCode::from(status);
-    }
-    show(args).map_or_else(|failed| command::own_failure(failed, &args.command), ExitCode::from)
+    command::run_for(&args.command, || show(args))
 }
 
 fn show(args: &Args) -> Result<u8, Failure> {
@@ -121,7 +119,7 @@ fn show(args: &Args) -> Result<u8, Failure> {
     let log = args.command.first().map(|_| Log::open(args.command_output.as_deref())).transpose()?;
     let settings = settings(args, &command)?;
     let mut place = Place::open(None)?;
-    let before = Survey::bare(Path::new("/proc"), &Wanted::default())?;
+    let before = Survey::bare(&ThisHost::new(Path::new("/proc")), &Wanted::default())?;
     let filters = args.filters.told(false);
     let Session { mut armed, runtime, signals, spaces, frame } =
         Session::open(&settings, filters, args.loudness.quiet, &place, Some(&before.stock))?;
@@ -140,8 +138,7 @@ fn show(args: &Args) -> Result<u8, Failure> {
         by: args.by.into(),
         interval: None,
         before: Arc::clone(&stock),
-        unavailable: armed.unavailable().to_vec(),
-        command: command.told(&mut gatherer),
+        command: command.told(gatherer.intake()),
         command_cpu_ns: None,
     };
     let sliding = Sliding::begin(&gatherer, &stock);
@@ -154,8 +151,8 @@ fn show(args: &Args) -> Result<u8, Failure> {
         Face::Screen(Box::new(screen))
     };
     announce(args.ready_file.as_deref())?;
-    let started =
-        runtime.block_on(async { command.start(&args.command, &mut gatherer, log.as_ref().map(Log::file)) });
+    let started = runtime
+        .block_on(async { command.start(&args.command, gatherer.intake(), log.as_ref().map(Log::file)) });
     let mut load = started?;
     let target = load.as_ref().and_then(Load::target);
     let commanded = watched.command.as_ref().zip(log.as_ref()).map(|(command, log)| Commanded {
@@ -183,7 +180,7 @@ fn show(args: &Args) -> Result<u8, Failure> {
     place.close()?;
     if !args.batch && !args.loudness.quiet {
         let watched = Watched {
-            command: command.end(&mut gatherer, ended),
+            command: command.end(gatherer.intake(), ended),
             command_cpu_ns: command.cpu_ns(),
             ..watched
         };
@@ -192,7 +189,7 @@ fn show(args: &Args) -> Result<u8, Failure> {
     if let Some(log) = log {
         leave(log, load.as_ref().and_then(Load::pid).map(|pid| pid.0), args.loudness.quiet);
     }
-    Ok(command::its_status(ended))
+    Ok(command::own_status(ended))
 }
 
 /// Says where the output of the command is, and that it runs on where it does.
@@ -259,7 +256,7 @@ fn conclude_all(
 ) -> Result<(), Failure> {
     let (accounts, _) = gatherer.account(armed)?;
     let all = sliding.whole(gatherer, armed)?;
-    let Conclusion { report, .. } = conclude(&all, watched, Path::new("/proc"))?;
+    let Conclusion { report, .. } = conclude(&all, watched, &ThisHost::new(Path::new("/proc")))?;
     let verdict = &report.verdict;
     let finding = verdict.finding.as_ref().map(|id| format!(" [{id}]")).unwrap_or_default();
     let totals = &report.totals.counted;

@@ -9,7 +9,7 @@ use std::{
 use rustc_hash::FxHashMap;
 
 use crate::enrich::{Cgroup, Process, proc::ProcessDir};
-use crate::event::{Comm, Event, MonoNs};
+use crate::event::{Comm, Event, MonoNs, Pid, StartTime};
 
 /// Processes that are remembered; the oldest is forgotten for the next.
 pub const MOST_PROCESSES: usize = 16_384;
@@ -26,7 +26,8 @@ const RENAME_NS: u64 = 100_000_000;
 /// event tells.
 #[derive(Debug)]
 pub struct Processes {
-    root: PathBuf,
+    /// None where processes are told, not read.
+    root: Option<PathBuf>,
     capacity: usize,
     places: FxHashMap<u64, usize>,
     /// A ring in order of age: the next place is the oldest once the ring is full.
@@ -63,7 +64,12 @@ impl Entry {
 
 /// The number and the start of a process.
 fn key(event: &Event) -> u64 {
-    u64::from(event.pid().0) << 32 | u64::from(event.start().map_or(0, |start| start.0))
+    key_of(event.pid(), event.start())
+}
+
+#[inline]
+fn key_of(pid: Pid, start: Option<StartTime>) -> u64 {
+    u64::from(pid.0) << 32 | u64::from(start.map_or(0, |start| start.0))
 }
 
 impl Processes {
@@ -77,7 +83,7 @@ impl Processes {
     #[must_use]
     pub fn with_capacity(root: &Path, capacity: usize) -> Self {
         Self {
-            root: root.to_owned(),
+            root: Some(root.to_owned()),
             capacity: capacity.max(1),
             places: FxHashMap::default(),
             entries: Vec::new(),
@@ -85,6 +91,22 @@ impl Processes {
             last: 0,
             cgroups: HashMap::new(),
             nobody: Process::unknown(),
+        }
+    }
+
+    /// Those of a recording: what is not told is not known.
+    #[must_use]
+    pub fn told() -> Self {
+        Self { root: None, ..Self::with_capacity(Path::new(""), MOST_PROCESSES) }
+    }
+
+    /// Tells a process of a recording, in place of what was known of this number and start.
+    pub fn tell(&mut self, pid: Pid, start: Option<StartTime>, process: Process) {
+        let key = key_of(pid, start);
+        let entry = Entry { key, read_at: MonoNs(0), leader: None, process };
+        match self.places.get(&key).and_then(|place| self.entries.get_mut(*place)) {
+            Some(known) => *known = entry,
+            None => _ = self.keep(entry),
         }
     }
 
@@ -104,7 +126,9 @@ impl Processes {
     #[inline]
     pub fn of(&mut self, event: &Event) -> &Process {
         let key = key(event);
-        if !self.entries.get(self.last).is_some_and(|entry| entry.key == key && entry.is_fresh(event)) {
+        let is_told = self.root.is_none();
+        let is_it = |entry: &Entry| entry.key == key && (is_told || entry.is_fresh(event));
+        if !self.entries.get(self.last).is_some_and(is_it) {
             self.find(key, event);
         }
         self.entries.get(self.last).map_or(&self.nobody, |entry| &entry.process)
@@ -114,7 +138,7 @@ impl Processes {
     fn find(&mut self, key: u64, event: &Event) {
         let known = self.places.get(&key).copied();
         self.last = match known.and_then(|place| Some((place, self.entries.get(place)?))) {
-            Some((place, entry)) if entry.is_fresh(event) => place,
+            Some((place, entry)) if self.root.is_none() || entry.is_fresh(event) => place,
             Some((place, _)) => self.read_again(place, event),
             None => self.read(key, event),
         };
@@ -122,8 +146,12 @@ impl Processes {
 
     fn read(&mut self, key: u64, event: &Event) -> usize {
         let (leader, process) = self.ask(event, None);
-        let entry = Entry { key, read_at: event.mono(), leader, process };
-        let place = self.next;
+        self.keep(Entry { key, read_at: event.mono(), leader, process })
+    }
+
+    /// Keeps an entry in the place of the oldest.
+    fn keep(&mut self, entry: Entry) -> usize {
+        let (place, key) = (self.next, entry.key);
         if let Some(oldest) = self.entries.get_mut(place) {
             self.places.remove(&oldest.key);
             *oldest = entry;
@@ -146,7 +174,7 @@ impl Processes {
 
     /// Reads what `/proc` tells; of a process that is gone, what its event tells.
     fn ask(&mut self, event: &Event, before: Option<Arc<Cgroup>>) -> (Option<Comm>, Process) {
-        let dir = ProcessDir::open(&self.root, event.pid(), event.start());
+        let dir = self.root.as_ref().and_then(|root| ProcessDir::open(root, event.pid(), event.start()));
         let told = event.comm().filter(|_| event.by_leader());
         let leader = told.or_else(|| dir.as_ref()?.comm());
         let exe = dir.as_ref().and_then(ProcessDir::exe);

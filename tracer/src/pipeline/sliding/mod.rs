@@ -149,12 +149,12 @@ impl Sliding {
     /// The kernel half does not tell what was lost.
     pub fn whole(self, mut gatherer: Gatherer, armed: &Armed) -> Result<Gathered, KernelError> {
         let (accounts, tallies) = gatherer.account(armed)?;
-        Ok(self.all(gatherer, accounts.accounting(), &tallies))
+        Ok(self.all(gatherer, monotonic_now(), accounts.accounting(), &tallies))
     }
 
-    fn all(self, gatherer: Gatherer, accounting: Accounting, tallies: &[Tally]) -> Gathered {
+    fn all(self, gatherer: Gatherer, at: MonoNs, accounting: Accounting, tallies: &[Tally]) -> Gathered {
         let unseen = risen(tallies, &self.tallies);
-        let mut all = gatherer.into_gathered(accounting, &unseen);
+        let mut all = gatherer.into_gathered(at, accounting, &unseen);
         let last = self.last.map(|(_, stats, peaks)| (stats, peaks));
         let past = self.past.map(|past| (Arc::unwrap_or_clone(past), self.past_peaks));
         for (before, peaks) in [last, past].into_iter().flatten() {

@@ -4,12 +4,14 @@ mod table;
 
 use std::{fs, io, path::Path};
 
+use serde::{Deserialize, Serialize};
+
 use self::table::{gauge, paired, per_cpu_sum};
 use super::{Netns, StockError, settings::number};
 
 /// Counters and levels of a namespace. Counters only rise, since the namespace was made; none where the kernel
 /// does not have one, or has the table no more.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counters {
     /// `ActiveOpens` of `/proc/net/snmp`: connects that came as far as a SYN.
     pub active_opens: Option<u64>,

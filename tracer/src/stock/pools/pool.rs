@@ -2,6 +2,8 @@
 
 use std::net::IpAddr;
 
+use serde::{Deserialize, Serialize};
+
 use super::{Parity, PortSet};
 use crate::{
     event::{Port, PortRange, Protocol},
@@ -12,7 +14,8 @@ use crate::{
 pub const TIME_WAIT_S: u32 = 60;
 
 /// What tells a pool from the others of its namespace.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum PoolKey {
     /// Ports for a connect from one address to one destination.
     Connect {
@@ -79,7 +82,7 @@ impl PoolKey {
 }
 
 /// Ports by the state of the socket that holds each; every port counts once.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Held {
     /// By [`State::rank`]; the last place is for unknown states.
     ports: [u32; State::ALL.len() + 1],
@@ -122,7 +125,7 @@ impl Held {
 }
 
 /// A half of the effective range.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Half {
     /// Ports of it.
     pub of: u32,
@@ -131,7 +134,7 @@ pub struct Half {
 }
 
 /// Both halves of an effective range.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Halves {
     /// Which one a search takes first.
     pub first: Parity,
@@ -178,7 +181,7 @@ impl Halves {
 /// A pool as the stock shows it.
 ///
 /// Pools are views of the same sockets: never sum them.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Pool {
     /// Which one.
     pub key: PoolKey,

@@ -1,12 +1,15 @@
 //! A set of ports as a bitmap.
 
+use serde::{Deserialize, Serialize};
+
 use crate::event::{PortRange, Reserved};
 
 const WORDS: usize = 1024;
 const EVEN: u64 = 0x5555_5555_5555_5555;
 
 /// Even or odd ports: the two halves in which TCP searches.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Parity {
     /// Ports divisible by two.
     Even,
@@ -48,7 +51,8 @@ impl Parity {
 }
 
 /// Any of the 65,536 ports, host byte order, in 8 KiB.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "Vec<(u16, u16)>", into = "Vec<(u16, u16)>")]
 pub struct PortSet {
     /// Bit `p % 64` of word `p / 64` is port `p`.
     words: Box<[u64; WORDS]>,
@@ -194,6 +198,35 @@ impl Extend<u16> for PortSet {
         for port in ports {
             self.insert(port);
         }
+    }
+}
+
+/// The stretches of ports, first and last included, in rising order.
+impl From<PortSet> for Vec<(u16, u16)> {
+    fn from(set: PortSet) -> Self {
+        let mut stretches: Self = Vec::new();
+        for port in set.iter() {
+            match stretches.last_mut() {
+                Some((_, last)) if last.checked_add(1) == Some(port) => *last = port,
+                _ => stretches.push((port, port)),
+            }
+        }
+        stretches
+    }
+}
+
+impl From<Vec<(u16, u16)>> for PortSet {
+    fn from(stretches: Vec<(u16, u16)>) -> Self {
+        // However many there are: no port is put in more than once.
+        let mut set = Self::default();
+        let mut next = 0_u32;
+        for (first, last) in stretches {
+            for port in u32::from(first).max(next)..=u32::from(last) {
+                set.insert(u16::try_from(port).unwrap_or(u16::MAX));
+            }
+            next = next.max(u32::from(last).saturating_add(1));
+        }
+        set
     }
 }
 

@@ -11,6 +11,8 @@ mod untold;
 
 use std::path::Path;
 
+use serde::{Deserialize, Serialize};
+
 pub use reply::{End, Reply, ReplyError, read_reply};
 pub use socket::{Inode, Socket};
 pub use state::State;
@@ -35,7 +37,7 @@ pub const PROTOCOLS: [Protocol; 4] = [Protocol::Tcp, Protocol::Udp, Protocol::Ud
 /// The sockets of a namespace, as one dump told them.
 ///
 /// Kernels before 6.8 do not tell TCP sockets that are bound and nothing else: [`Sockets::bound_untold`].
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Sockets {
     /// In the kernel's order.
     pub list: Vec<Socket>,

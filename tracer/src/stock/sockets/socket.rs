@@ -2,11 +2,13 @@
 
 use std::{net::IpAddr, num::NonZeroU32};
 
+use serde::{Deserialize, Serialize};
+
 use super::State;
 use crate::event::{Port, Protocol, Uid};
 
 /// Inode number of a socket: the `12345` of a link `socket:[12345]` in `/proc/PID/fd`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Inode(NonZeroU32);
 
 impl Inode {
@@ -29,7 +31,8 @@ impl Inode {
 /// A socket that exists, or what is left of one (`struct inet_diag_msg`, `include/uapi/linux/inet_diag.h`).
 ///
 /// v4-mapped addresses are IPv4. 64 bytes: there may be hundreds of thousands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "Written", into = "Written")]
 pub struct Socket {
     /// Transport protocol: the one that was asked for, since replies do not repeat it.
     pub protocol: Protocol,
@@ -57,6 +60,62 @@ pub struct Socket {
 }
 
 const _: () = assert!(size_of::<Socket>() <= 64);
+
+/// A socket as it is written: its fields in their order, without their names.
+#[derive(Serialize, Deserialize)]
+struct Written(
+    Protocol,
+    State,
+    IpAddr,
+    IpAddr,
+    Option<Port>,
+    Option<Port>,
+    Option<Inode>,
+    Option<NonZeroU32>,
+    Option<NonZeroU32>,
+    Option<Uid>,
+    Option<bool>,
+);
+
+impl From<Socket> for Written {
+    fn from(one: Socket) -> Self {
+        let Socket { protocol, state, local_addr, remote_addr, local_port, remote_port, .. } = one;
+        let Socket { inode, interface, time_left_ms, uid, v6only, .. } = one;
+        Self(
+            protocol,
+            state,
+            local_addr,
+            remote_addr,
+            local_port,
+            remote_port,
+            inode,
+            interface,
+            time_left_ms,
+            uid,
+            v6only,
+        )
+    }
+}
+
+impl From<Written> for Socket {
+    fn from(written: Written) -> Self {
+        let Written(protocol, state, local_addr, remote_addr, local_port, remote_port, ..) = written;
+        let Written(.., inode, interface, time_left_ms, uid, v6only) = written;
+        Self {
+            protocol,
+            state,
+            local_addr,
+            remote_addr,
+            local_port,
+            remote_port,
+            inode,
+            interface,
+            time_left_ms,
+            uid,
+            v6only,
+        }
+    }
+}
 
 impl Socket {
     /// Whether it is bound to every address.

@@ -1,9 +1,12 @@
 //! What a socket is doing.
 
+use serde::{Deserialize, Serialize};
+
 use crate::event::Protocol;
 
 /// State of a socket, in the kernel's words (`include/net/tcp_states.h`) as far as it has one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum State {
     /// It waits for connections.
     Listen,

@@ -20,6 +20,7 @@ use crate::{
     pipeline::{
         Accounts, Consumer, Gatherer, Recent, Sliding, Windowed,
         conclude::{Conclusion, Watched, conclude_and},
+        host::ThisHost,
     },
     stock::StockError,
     tui::{Commanded, EventRow, PoolId, Screen as Shown, Seen, Ui, View, frame},
@@ -152,7 +153,7 @@ impl Live {
         let wanted = self.ui.opened.clone();
         // Namespaces are entered there, never on the thread that reads the ring.
         let drawn = thread::Builder::new().name("draft".into()).spawn(move || {
-            conclude_and(&gathered, watched, Path::new("/proc"), |survey, refusals| {
+            conclude_and(&gathered, watched, &ThisHost::new(Path::new("/proc")), |survey, refusals| {
                 Seen::of(&survey.stock, &survey.pools, refusals, wanted.as_ref())
             })
         });

@@ -1,0 +1,219 @@
+//! `-r FILE`: a recording in place of the live kernel.
+
+use std::{
+    fs::File,
+    io::{self, BufReader, Read},
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use jiff::{Timestamp, ToSpan as _, civil::Time, tz::TimeZone};
+
+use super::{
+    Failure,
+    exit::{complain, reason},
+    options::KernelOptions,
+    place::Place,
+    words,
+};
+use crate::{
+    event::MonoNs,
+    kernel::{Choice, settings::DEFAULT_BUFFER_BYTES},
+    pipeline::{Between, ReplayError},
+    recording::{Ending, Opening, ReadError, Reader},
+};
+
+/// A recording in place of the live kernel.
+#[derive(clap::Args, Debug, Default)]
+#[command(next_help_heading = "Recordings")]
+pub(super) struct Reading {
+    /// Read this recording (`portscope record -w FILE`) instead of the live kernel; - for standard input
+    #[arg(short, long, alias = "input", value_name = "FILE")]
+    read: Option<PathBuf>,
+    /// Of a recording, begin here: 2026-11-22T03:12:00Z, a time of day (03:12), or +90s from its start
+    #[arg(long, value_name = "WHEN", requires = "read", value_parser = when)]
+    from: Option<When>,
+    /// Of a recording, end here
+    #[arg(long, value_name = "WHEN", requires = "read", value_parser = when)]
+    to: Option<When>,
+}
+
+/// A time in a recording.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum When {
+    /// That moment.
+    At(Timestamp),
+    /// The first such time of day, from an hour before the start on.
+    Daily(Time),
+    /// So long after the start.
+    After(Duration),
+}
+
+fn when(word: &str) -> Result<When, String> {
+    if let Some(after) = word.strip_prefix('+') {
+        return words::duration(after).map(When::After);
+    }
+    let at = word.parse().map(When::At);
+    at.or_else(|_no_moment| word.parse().map(When::Daily)).map_err(|_no_time_of_day| {
+        "give a moment (2026-11-22T03:12:00Z), a time of day (03:12, 03:12:30.5), or the time since the start (+90s)"
+            .to_owned()
+    })
+}
+
+impl When {
+    /// The same by the clock of the recording.
+    fn mono(self, opening: &Opening, zone: &TimeZone) -> Option<MonoNs> {
+        let facts = &opening.facts;
+        let utc = match self {
+            Self::After(after) => {
+                return Some(MonoNs(facts.start.0.saturating_add(u64::try_from(after.as_nanos()).ok()?)));
+            }
+            Self::At(at) => at.as_nanosecond(),
+            Self::Daily(time) => {
+                let start = i128::from(facts.start.0) + i128::from(facts.clock_offset_ns);
+                let earliest = Timestamp::from_nanosecond(start).ok()?.checked_sub(1.hour()).ok()?;
+                let day = earliest.to_zoned(zone.clone()).date();
+                let on = |day: jiff::civil::Date| day.to_datetime(time).to_zoned(zone.clone()).ok();
+                let first = on(day)?;
+                let found = if first.timestamp() >= earliest { first } else { on(day.tomorrow().ok()?)? };
+                found.timestamp().as_nanosecond()
+            }
+        };
+        let mono = utc - i128::from(facts.clock_offset_ns);
+        Some(MonoNs(u64::try_from(mono.max(0)).unwrap_or(u64::MAX)))
+    }
+}
+
+impl Reading {
+    /// Opens the recording, if one is to be read.
+    pub(super) fn open(&self) -> Result<Option<Recording>, Failure> {
+        let Some(path) = &self.read else { return Ok(None) };
+        let name = if path == Path::new("-") { "standard input".into() } else { path.display().to_string() };
+        let file: Box<dyn Read> = if path == Path::new("-") {
+            Box::new(io::stdin())
+        } else {
+            let file = File::open(path);
+            let failed = |error| Failure::new(format!("cannot read {name}: {}", reason(&error)));
+            let file = file.map_err(failed)?;
+            if file.metadata().is_ok_and(|about| about.is_dir()) {
+                return Err(Failure::new(format!("cannot read {name}: it is a directory")));
+            }
+            Box::new(file)
+        };
+        let reader = Reader::open(BufReader::with_capacity(1 << 16, file));
+        let reader = reader.map_err(|error| unreadable(&name, &error))?;
+        Ok(Some(Recording { name, reader }))
+    }
+
+    /// Which part of it is wanted.
+    pub(super) fn between(&self, opening: &Opening, utc: bool) -> Result<Between, Failure> {
+        let zone = if utc { TimeZone::UTC } else { TimeZone::system() };
+        let mono = |name: &str, when: Option<When>| {
+            let found = when.map(|when| when.mono(opening, &zone));
+            found.map(|found| found.ok_or_else(|| Failure::usage(format!("{name}: there is no such time"))))
+        };
+        let from = mono("--from", self.from).transpose()?;
+        let to = mono("--to", self.to).transpose()?;
+        if from.zip(to).is_some_and(|(from, to)| to < from) {
+            return Err(Failure::usage("--to is before --from: nothing lies between them"));
+        }
+        Ok(Between { from, to, ..Between::default() })
+    }
+
+    /// Complains about an option that makes no sense with a recording.
+    #[expect(clippy::unused_self, reason = "who calls it has a recording to read")]
+    pub(super) fn refuse(&self, option: &str, is_given: bool, instead: &str) -> Result<(), Failure> {
+        if is_given {
+            return Err(Failure::usage(format!("{option} and -r exclude each other")).hint(instead));
+        }
+        Ok(())
+    }
+
+    /// The same of those for the kernel.
+    pub(super) fn refuse_kernel(&self, kernel: &KernelOptions) -> Result<(), Failure> {
+        let instead = "a recording has been made: nothing is asked of this kernel";
+        self.refuse("--backend", kernel.backend != Choice::Auto, instead)?;
+        self.refuse("--buffer", kernel.buffer != DEFAULT_BUFFER_BYTES, instead)?;
+        self.refuse("--btf", kernel.btf.is_some(), instead)
+    }
+}
+
+/// A recording that is being read.
+pub(super) struct Recording {
+    name: String,
+    pub(super) reader: Reader<BufReader<Box<dyn Read>>>,
+}
+
+impl Recording {
+    /// What it begins with.
+    pub(super) fn opening(&self) -> &Opening {
+        self.reader.opening()
+    }
+
+    /// Complains where releases are wanted and were not recorded.
+    pub(super) fn has_releases(&self, wanted: bool) -> Result<(), Failure> {
+        if wanted && !self.opening().facts.releases {
+            return Err(Failure::usage(format!("{} has no releases", self.name))
+                .hint("record them: portscope record --releases -w FILE"));
+        }
+        Ok(())
+    }
+
+    /// What to say when it cannot be read on.
+    pub(super) fn failure(&self, place: &Place, error: ReplayError) -> Failure {
+        match error {
+            ReplayError::Read(error) => unreadable(&self.name, &error),
+            ReplayError::Write(error) => place.failure(&error),
+        }
+    }
+
+    /// Says so when it was cut.
+    pub(super) fn tell_cut(&self, is_quiet: bool) {
+        if let Some(Ending::Cut { at, batches }) = self.reader.ending()
+            && !is_quiet
+        {
+            complain(&format!(
+                "{} has no end: it was read up to byte {at}, {batches} batches; what came after the last whole one \
+                 is not in it",
+                self.name
+            ));
+        }
+    }
+
+    /// Says so when a filter asks for more than is known of lost events.
+    pub(super) fn tell_unjudged(&self, unjudged: u64) {
+        if unjudged != 0 {
+            complain(&format!(
+                "of {unjudged} lost events {} has the count alone: whether the filters let them pass is not known",
+                self.name
+            ));
+        }
+    }
+}
+
+fn unreadable(name: &str, error: &ReadError) -> Failure {
+    let told = match error {
+        ReadError::Read(error) => format!("cannot read {name}: {}", reason(error)),
+        other => format!("{name}: {other}"),
+    };
+    match error.hint() {
+        Some(hint) => Failure::new(told).hint(hint),
+        None => Failure::new(told),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn moments_times_of_day_and_spans_are_told_apart() {
+        assert!(matches!(when("2026-11-22T03:12:00Z"), Ok(When::At(_))));
+        assert!(matches!(when("03:12"), Ok(When::Daily(_))));
+        assert!(matches!(when("03:12:30.5"), Ok(When::Daily(_))));
+        assert_eq!(when("+90s"), Ok(When::After(Duration::from_secs(90))));
+        for word in ["", "noon", "25:00", "+", "+x", "90s", "2026-11-22"] {
+            assert!(when(word).is_err(), "{word}: {:?}", when(word));
+        }
+    }
+}
