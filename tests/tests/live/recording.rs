@@ -1,6 +1,7 @@
 //! `record`, and `trace` and `report` that read it with `-r`: held against the same that ran beside it.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::path::Path;
 use std::thread;
 use std::time::Duration;
@@ -8,6 +9,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, ensure};
 use portscope_tests::invocation::portscope;
 use portscope_tests::live::Live;
+use portscope_tests::scenario::{Actor, Manner, Space, Task};
 use portscope_tests::trace::Tracer;
 use portscope_tests::workload::Workload;
 use portscope_tests::{alone, per_backend, program};
@@ -26,6 +28,17 @@ alone! {
     what_makes_no_sense_with_a_recording_is_refused => refused,
 }
 
+/// Where the servers are.
+fn to() -> SocketAddr {
+    SocketAddr::from(([127, 0, 0, 1], 7001))
+}
+
+fn server(space: &Space) -> Result<Actor> {
+    let mut server = space.actor("server")?;
+    server.serve(to(), Manner::Keep)?;
+    Ok(server)
+}
+
 fn text(path: &Path) -> Result<&str> {
     path.to_str().context("a path that is no text")
 }
@@ -39,15 +52,23 @@ fn read(live: &Live, args: &[&str], recording: &Path) -> Result<String> {
 }
 
 fn a_recording_is_reported_on_as_the_host_was(live: &Live) -> Result<()> {
-    let args = ["--netns", "own", "--port-range", "40000-40063", "occupy", "--failures", "5"];
-    let workload = Workload::ready(&args)?;
-    let netns = workload.hello().netns.to_string();
+    // One client still holds its ports at the end; the other one has gone.
+    let (stays, goes) = (Space::with_range("40000-40499")?, Space::with_range("40000-40199")?);
+    let (_here, there) = (server(&stays)?, server(&goes)?);
+    let (mut greedy, mut shortlived) = (stays.actor("greedy")?, goes.actor("shortlived")?);
+    let netns = format!("{},{}", stays.id(), goes.id());
     let common = ["--backend", live.backend().word(), "--netns", &netns];
     let file = live.scratch().file("ports.arrow");
     let recorder = Tracer::record(live.scratch(), &file, &common)?;
     let reporter =
         Tracer::start_command(live.scratch(), "report", &[&common[..], &["--by", "pid"]].concat())?;
-    workload.go()?;
+    let full = shortlived.take(Task::connect(to()).until_failed(5, 400))?;
+    let also = greedy.take(Task::connect(to()).until_failed(7, 1_000))?;
+    ensure!((full.given(), also.given()) == (200, 500), "{:?} {:?}", full.failed, also.failed);
+    // The stock is looked at as soon as a refusal has come through the ring.
+    thread::sleep(Duration::from_secs(3));
+    drop(shortlived);
+    drop(there);
     let beside = reporter.stop_with_document()?;
     let (status, said) = recorder.stop_plainly()?;
     ensure!(status == Some(0) && said.contains("recorded to "), "{status:?}: {said}");
@@ -71,12 +92,14 @@ fn a_recording_is_reported_on_as_the_host_was(live: &Live) -> Result<()> {
         ensure!(one == other && one.is_some(), "{path}: {one:?} again, {other:?} beside it");
     }
     ensure!(again["verdict"]["word"] == "EXHAUSTED", "{}", again["verdict"]);
+    let told = holders(&again)?.join("\n");
+    ensure!(told.contains("greedy") && told.contains("shortlived"), "{told}");
     for what in [findings, holders, processes] {
         let (one, other) = (what(&again)?, what(&beside)?);
         ensure!(one == other && !one.is_empty(), "{one:?} again, {other:?} beside it");
     }
     let page = read(live, &["report", "-o", "html"], &file)?;
-    ensure!(page.contains("EXHAUSTED") && page.ends_with("</html>\n"), "no page");
+    ensure!(page.contains("EXHAUSTED") && page.contains("</html>"), "no page");
     Ok(())
 }
 
@@ -86,19 +109,22 @@ fn list<'a>(document: &'a Value, of: &str) -> Result<&'a Vec<Value>> {
 
 /// Which findings, with their severity.
 fn findings(report: &Value) -> Result<Vec<String>> {
-    Ok(list(report, "findings")?.iter().map(|one| format!("{} {}", one["id"], one["severity"])).collect())
+    let told = |one: &Value| {
+        let lines = one["lines"].as_array().into_iter().flatten();
+        let who = lines.filter(|line| line["label"] == "held by" || line["label"] == "refused to");
+        format!("{} {} {:?}", one["id"], one["severity"], who.collect::<Vec<_>>())
+    };
+    Ok(list(report, "findings")?.iter().map(told).collect())
 }
 
 /// Pools that are held, and by whom: now, or at their worst.
 fn holders(report: &Value) -> Result<Vec<String>> {
     let pools = list(report, "pools")?.iter();
     Ok(pools
-        .filter(|pool| pool["failures"] != 0)
+        .filter(|pool| pool["failures"].as_u64().is_some_and(|failures| failures != 0))
         .map(|pool| {
-            format!(
-                "{} {} {} {} {}",
-                pool["local_addr"], pool["remote_addr"], pool["barred"], pool["held"], pool["holders"]
-            )
+            let fields = ["netns", "remote_port", "barred", "peak_barred", "held", "failures", "holders"];
+            fields.map(|field| pool[field].to_string()).join(" ")
         })
         .collect())
 }

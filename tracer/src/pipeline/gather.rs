@@ -164,7 +164,8 @@ impl Consumer for Gatherer {
         if interval.is_none() && glimpse.is_some_and(|glimpse| intake.pass(|| stats.take_more(glimpse))) {
             return;
         }
-        intake.take(record, |Arrival { event, search, rules, process }| {
+        intake.take(record, |arrival| {
+            let (search, Arrival { event, rules, process }) = (arrival.search(), arrival);
             if let Some(looker) = looker {
                 looker.refuse(event.cause() == Some(Cause::Exhausted));
             }

@@ -35,12 +35,19 @@ pub struct Shown {
 pub struct Arrival<'a> {
     /// The event.
     pub event: &'a Event,
-    /// What its search went through.
-    pub search: Search,
     /// What is known of its namespace.
     pub rules: SearchRules<'a>,
     /// The process that asked.
     pub process: &'a Process,
+}
+
+impl Arrival<'_> {
+    /// What its search went through.
+    #[must_use]
+    #[inline]
+    pub fn search(&self) -> Search {
+        Search::of(self.event, &self.rules)
+    }
 }
 
 /// Turns records into events, and keeps account of them.
@@ -157,7 +164,7 @@ impl Intake {
             return;
         }
         let rules = self.spaces.rules(&event);
-        sink(Arrival { event: &event, search: Search::of(&event, &rules), rules, process });
+        sink(Arrival { event: &event, rules, process });
         self.read.emitted += 1;
     }
 

@@ -56,7 +56,8 @@ impl<'a> Observer<'a> {
     #[inline(never)]
     fn observe(&mut self, record: &[u8], out: &mut Vec<u8>) {
         let Self { output, intake, asks, clock } = self;
-        intake.take(record, |Arrival { event, search, process, .. }| {
+        intake.take(record, |arrival| {
+            let (search, Arrival { event, process, .. }) = (arrival.search(), arrival);
             let utc = clock.utc(event.mono());
             let holders = match asks {
                 Asks::Host(culprits) if event.failed() => culprits.of(event),

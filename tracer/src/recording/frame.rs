@@ -45,6 +45,24 @@ fn le(length: usize) -> [u8; 4] {
     u32::try_from(length).unwrap_or(u32::MAX).to_le_bytes()
 }
 
+/// The same messages with seals that hold, as far as they can be told apart: for fuzzing what lies behind the seals.
+#[must_use]
+pub fn seal_anew(bytes: &[u8]) -> Vec<u8> {
+    let (mut out, mut rest) = (Vec::new(), bytes);
+    while let Some((prefix, behind)) = rest.split_at_checked(8) {
+        let Some(length) = length_of(prefix) else { break };
+        let Some((metadata, behind)) = behind.split_at_checked(length) else { break };
+        let (metadata, seal) = metadata.split_at(length.saturating_sub(SEAL_BYTES));
+        let promised = seal.get(4..8).and_then(|bytes| Some(u32::from_le_bytes(*bytes.first_chunk()?)));
+        let body = promised.and_then(|length| usize::try_from(length).ok()).unwrap_or(0).min(behind.len());
+        let (body, behind) = behind.split_at(body);
+        write(&EncodedData { ipc_message: metadata.to_vec(), arrow_data: body.to_vec() }, &mut out);
+        rest = behind;
+    }
+    out.extend_from_slice(rest);
+    out
+}
+
 /// What comes next in a stream.
 #[derive(Debug)]
 pub(super) enum Frame {

@@ -22,6 +22,7 @@ mod writer;
 
 pub use error::ReadError;
 pub use format::VERSION;
+pub use frame::seal_anew;
 pub use note::{
     Account, End, Facts, LookNote, LostCount, MomentNote, Note, Opening, PoolLook, SceneNote, TellProcess,
 };

@@ -241,6 +241,16 @@ fn what_is_sealed_and_makes_no_sense_is_refused_without_a_panic() {
 }
 
 #[test]
+fn what_is_sealed_anew_reads_as_before() {
+    let (bytes, _) = sample();
+    assert_eq!(seal_anew(&bytes), bytes);
+    let (mut other, place) = (bytes.clone(), bytes.len() / 2);
+    other[place] ^= 1;
+    assert!(matches!(read(&other).1, Err(ReadError::Damaged { .. })));
+    assert_ne!(seal_anew(&other), other);
+}
+
+#[test]
 fn a_long_note_comes_in_parts() {
     let name = "ü".repeat(3 << 20);
     let mut out = Vec::new();

@@ -383,3 +383,6 @@ impl Consumer for Recorder {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;
