@@ -15,3 +15,4 @@ pub mod pipeline;
 pub mod stats;
 pub mod stock;
 pub mod tui;
+pub mod whatif;

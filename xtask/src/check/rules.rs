@@ -25,10 +25,11 @@ const SECRETS: [(&str, &[&str]); 4] = [
 ];
 
 /// What a room of the tracer may name of its own crate, beside itself.
-const NEIGHBOURS: [(&str, &[&str]); 3] = [
+const NEIGHBOURS: [(&str, &[&str]); 4] = [
     ("stats", &["event", "enrich"]),
     ("findings", &["event", "enrich", "stats", "stock"]),
     ("diff", &["output", "stats"]),
+    ("whatif", &["event"]),
 ];
 
 /// A broken rule at a place.
