@@ -239,5 +239,7 @@ fn basis(out: &mut String, measures: &[Measure]) {
             bases.push(&one.basis);
         }
     }
-    bases.into_iter().for_each(|basis| line(out, "times", basis));
+    for basis in bases {
+        line(out, "times", basis);
+    }
 }

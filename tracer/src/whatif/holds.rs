@@ -80,12 +80,12 @@ impl Urn {
 
 /// Gives each request its hold: its own where it was seen; to the end where its end was not; drawn from those of its
 /// pool, else of its program, else of all where it was refused.
-pub(super) fn fill(asked: Vec<Asked>, seen: &[Seen], seed: u64) -> Vec<(Asked, Hold)> {
+pub(super) fn fill(asked: Vec<Asked>, known: &[Seen], seed: u64) -> Vec<(Asked, Hold)> {
     let mut rng = fastrand::Rng::with_seed(seed);
     let mut by_pool: FxHashMap<Pool, Urn> = FxHashMap::default();
     let mut by_program: FxHashMap<String, Urn> = FxHashMap::default();
     let mut every = Urn::default();
-    for (one, seen) in asked.iter().zip(seen).filter(|(one, _)| one.named.is_none()) {
+    for (one, seen) in asked.iter().zip(known).filter(|(one, _)| one.named.is_none()) {
         by_pool.entry(one.pool).or_default().put(*seen);
         by_program.entry(one.program.clone()).or_default().put(*seen);
         every.put(*seen);
@@ -98,7 +98,7 @@ pub(super) fn fill(asked: Vec<Asked>, seen: &[Seen], seed: u64) -> Vec<(Asked, H
             urns.into_iter().flatten().find_map(|urn| urn.draw(rng)).unwrap_or(Hold::FOR_EVER)
         }
     };
-    let holds: Vec<Hold> = asked.iter().zip(seen).map(|(one, seen)| hold(one, *seen, &mut rng)).collect();
+    let holds: Vec<Hold> = asked.iter().zip(known).map(|(one, seen)| hold(one, *seen, &mut rng)).collect();
     asked.into_iter().zip(holds).collect()
 }
 

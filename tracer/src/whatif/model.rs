@@ -137,21 +137,18 @@ impl Replay {
         let (found, walked) = table.search(asked.way, &pool, settings, offset, now);
         tally.asked += 1;
         tally.candidates.push(found.candidates);
-        match found.port {
-            Some(port) => {
-                // As `__inet_hash_connect` moves its table on.
-                let onward = walked.max(self.rng.u32(0..8) * 2) + 2;
-                tally.offset.1 = tally.offset.1.wrapping_add(onward);
-                table.take(port, pool, id);
-                if let Some(life) = hold.life_us {
-                    let step = Step::Close { time_wait: hold.time_wait };
-                    self.due.push(Reverse(Due { at: now.saturating_add(life), id, step, pool, port }));
-                }
+        if let Some(port) = found.port {
+            // As `__inet_hash_connect` moves its table on.
+            let onward = walked.max(self.rng.u32(0..8) * 2) + 2;
+            tally.offset.1 = tally.offset.1.wrapping_add(onward);
+            table.take(port, pool, id);
+            if let Some(life) = hold.life_us {
+                let step = Step::Close { time_wait: hold.time_wait };
+                self.due.push(Reverse(Due { at: now.saturating_add(life), id, step, pool, port }));
             }
-            None => {
-                tally.refused += 1;
-                tally.first.get_or_insert(now.saturating_sub(self.begin));
-            }
+        } else {
+            tally.refused += 1;
+            tally.first.get_or_insert(now.saturating_sub(self.begin));
         }
         tally.level(table.barred(&pool), now);
     }

@@ -97,7 +97,7 @@ pub fn gather<S: Source>(source: &mut S, seed: u64) -> Result<Run, S::Error> {
     }
     all.sort_by_key(|asked| asked.at_us);
     run.span_us = [all.first().map_or(end, |first| first.at_us), end];
-    let seen: Vec<Seen> = all
+    let known: Vec<Seen> = all
         .iter()
         .map(|asked| {
             let settings = run.spaces.get(&asked.pool.netns);
@@ -109,8 +109,8 @@ pub fn gather<S: Source>(source: &mut S, seed: u64) -> Result<Run, S::Error> {
             }
         })
         .collect();
-    run.drawn = count(seen.iter().filter(|one| matches!(one, Seen::Nothing)));
-    run.unended = count(seen.iter().filter(|one| matches!(one, Seen::Until(_))));
-    run.asked = fill(all, &seen, seed);
+    run.drawn = count(known.iter().filter(|one| matches!(one, Seen::Nothing)));
+    run.unended = count(known.iter().filter(|one| matches!(one, Seen::Until(_))));
+    run.asked = fill(all, &known, seed);
     Ok(run)
 }

@@ -16,7 +16,7 @@ fn finding(id: &str, severity: &str, title: &str) -> FindingRecord {
         severity: severity.to_owned(),
         lint: false,
         title: title.to_owned(),
-        evidence: Default::default(),
+        evidence: std::collections::BTreeMap::new(),
         lines: Vec::new(),
         advice: Vec::new(),
         wont_help: Vec::new(),
