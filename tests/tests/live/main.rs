@@ -28,3 +28,4 @@ mod sites;
 mod snmp;
 mod standing;
 mod top;
+mod what_if;
