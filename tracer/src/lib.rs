@@ -16,3 +16,4 @@ pub mod recording;
 pub mod stats;
 pub mod stock;
 pub mod tui;
+pub mod whatif;

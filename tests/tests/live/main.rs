@@ -29,3 +29,4 @@ mod sites;
 mod snmp;
 mod standing;
 mod top;
+mod what_if;

@@ -17,6 +17,7 @@ mod report;
 mod session;
 mod top;
 mod trace;
+mod what_if;
 mod who;
 mod words;
 
@@ -52,6 +53,8 @@ enum Command {
     Who(who::Args),
     /// Compare two reports: what is more, what is fewer, and how sure that is
     Diff(diff::Args),
+    /// Replay a trace with another range, reserved list or TIME_WAIT: who would have been refused
+    WhatIf(what_if::Args),
     /// Tell what a finding means, what helps and what does not
     Explain(explain::Args),
 }
@@ -106,6 +109,7 @@ pub fn main() -> ExitCode {
         Some(Command::Check(args)) => return status_of(check::run(&args)),
         Some(Command::Who(args)) => who::run(&args),
         Some(Command::Diff(args)) => diff::run(&args),
+        Some(Command::WhatIf(args)) => what_if::run(&args),
         Some(Command::Explain(args)) => explain::run(&args),
         None => return status_of(greet()),
     };

@@ -24,7 +24,24 @@ pub(super) fn on_the_whole(both: Both<'_>) -> Vec<Measure> {
     by_key(&mut all, both, "failures for", |report| &report.totals.counted.by_cause);
     searches(&mut all, both);
     collisions(&mut all, both);
+    for measure in all.iter_mut().filter(|one| one.word == Word::NotComparable) {
+        name_backend(measure, both);
+    }
     all
+}
+
+/// Which backend it is that does not see it.
+fn name_backend(measure: &mut Measure, both: Both<'_>) {
+    let side = match (measure.a, measure.b) {
+        (None, Some(_)) => ("A", both.a),
+        (Some(_), None) => ("B", both.b),
+        _ => return,
+    };
+    let (name, report) = side;
+    let has_own = both.a.header.fields_unavailable != both.b.header.fields_unavailable;
+    if has_own {
+        measure.basis = format!("{name} does not have it ({})", report.header.backend);
+    }
 }
 
 fn by_key(all: &mut Vec<Measure>, both: Both<'_>, name: &str, of: fn(&Report) -> &BTreeMap<String, u64>) {
@@ -93,6 +110,11 @@ fn collisions(all: &mut Vec<Measure>, both: Both<'_>) {
             both.bunching(),
         ));
     }
+    let candidates = [both.a, both.b].map(candidates);
+    if candidates.iter().any(Option::is_some) {
+        let why = "no interval: the reports have sums alone";
+        all.push(unsure("candidates per connect", Unit::PerAllocation, candidates, why));
+    }
     let per = |record: &CollisionsRecord| record.observed_per_allocation;
     let sums = "no interval: the reports have sums alone";
     for (name, of) in [
@@ -103,6 +125,13 @@ fn collisions(all: &mut Vec<Measure>, both: Both<'_>) {
             all.push(unsure(name, Unit::PerAllocation, of, sums));
         }
     }
+}
+
+/// Ports that a connect looked at, on average.
+fn candidates(report: &Report) -> Option<f64> {
+    let candidates = report.collisions.by_site.get("connect")?.candidates?;
+    let connects = *report.totals.counted.by_site.get("connect")?;
+    (connects != 0).then(|| super::ratio::real(candidates) / super::ratio::real(connects))
 }
 
 /// Searches that crossed, and of how many; where none did, of those at the sites where it is known.

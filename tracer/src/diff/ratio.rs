@@ -56,10 +56,10 @@ pub(super) fn of_counts(a: Counted, b: Counted, dispersion: f64) -> Option<Inter
 pub(super) fn of_intervals(a: (u64, [u64; 2]), b: (u64, [u64; 2])) -> Option<Interval> {
     let log = |number: u64| (number != 0).then(|| real(number).ln());
     let logs = |(middle, [low, high]): (u64, [u64; 2])| Some((log(middle)?, log(low)?, log(high)?));
-    let ((a, a_low, a_high), (b, b_low, b_high)) = (logs(a)?, logs(b)?);
-    let below = (b - b_low).hypot(a_high - a);
-    let above = (b_high - b).hypot(a - a_low);
-    Some(Interval { low: (b - a - below).exp(), high: Some((b - a + above).exp()) })
+    let ((a, from_a, upto_a), (b, from_b, upto_b)) = (logs(a)?, logs(b)?);
+    let down = (b - from_b).hypot(upto_a - a);
+    let up = (upto_b - b).hypot(a - from_a);
+    Some(Interval { low: (b - a - down).exp(), high: Some((b - a + up).exp()) })
 }
 
 #[expect(clippy::cast_precision_loss, reason = "counts and times for people, of which 52 bits are enough")]

@@ -148,7 +148,7 @@ pub fn read(file: &str, bytes: &[u8]) -> Result<Reading, Unread> {
         Ok(report) => Ok(Reading { file, documents, report }),
         Err(error) => {
             let before = bytes.get(..begin).unwrap_or_default();
-            let lines = before.iter().filter(|byte| **byte == b'\n').count();
+            let lines = before.split(|byte| *byte == b'\n').count().saturating_sub(1);
             let (line, column, told) = (lines + error.line(), error.column(), words(&error));
             Err(Unread::Fields { file, line, column, told })
         }

@@ -10,6 +10,8 @@ use super::{
 };
 
 const NAME: usize = 40;
+/// The same of pools, whose numbers are wider.
+const POOL: usize = 34;
 /// Rows of pools, programs and destinations that are shown.
 const ROWS: usize = 8;
 
@@ -134,9 +136,9 @@ fn word(one: &Measure) -> &'static str {
         Word::Fewer if of_count => "fewer",
         Word::Fewer => "less",
         Word::Appeared if is_sure(one) => "appeared",
-        Word::Appeared => "appeared; may be chance",
+        Word::Appeared => "appeared (chance?)",
         Word::Gone if is_sure(one) => "gone",
-        Word::Gone => "gone; may be chance",
+        Word::Gone => "gone (chance?)",
         Word::NoneShown if one.count_a == Some(0) && one.count_b == Some(0) => "none",
         Word::NoneShown => "no difference shown",
         Word::Unsure => "no interval",
@@ -156,21 +158,16 @@ fn pools(out: &mut String, pools: &[PoolChange]) {
     put(
         out,
         &format!(
-            "{title:<NAME$} {:>16} {:>16} {:>9} {:>9}  B AGAINST A\n",
+            "{title:<POOL$} {:>16} {:>16} {:>9} {:>9}  B AGAINST A\n",
             "MOST HELD: A", "B", "REFUSED: A", "B"
         ),
     );
     for pool in pools.iter().take(ROWS) {
         let held = |side: &Option<PoolSide>| side.as_ref().map_or_else(|| "-".to_owned(), most_held);
         let refused = |count: Option<u64>| count.map_or_else(|| "-".to_owned(), grouped);
-        let change = match pool.change {
-            Change::New => "only in B; ",
-            Change::Gone => "only in A; ",
-            Change::Still => "",
-        };
         let told = format!(
-            "{:<NAME$} {:>16} {:>16} {:>10} {:>9}  {change}{}",
-            cut(&escape(&pool_name(pool)), NAME),
+            "{:<POOL$} {:>16} {:>16} {:>10} {:>9}  {}",
+            cut(&escape(&pool_name(pool)), POOL),
             held(&pool.a),
             held(&pool.b),
             refused(pool.failures.count_a),
@@ -197,10 +194,13 @@ fn most_held(side: &PoolSide) -> String {
 
 fn pool_name(pool: &PoolChange) -> String {
     let remote = pool.remote_addr.zip(pool.remote_port).map(std::net::SocketAddr::from);
-    let remote = remote.map(|remote| format!(" > {remote}")).unwrap_or_default();
     let netns = pool.netns.as_deref().filter(|name| *name != "host");
     let netns = netns.map(|name| format!("{name}: ")).unwrap_or_default();
-    format!("{netns}{} {}{remote}", pool.proto, pool.local_addr)
+    match remote {
+        Some(remote) if pool.proto == "tcp" => format!("{netns}{} > {remote}", pool.local_addr),
+        Some(remote) => format!("{netns}{} {} > {remote}", pool.proto, pool.local_addr),
+        None => format!("{netns}{} binds to {}", pool.proto, pool.local_addr),
+    }
 }
 
 /// Their allocations, and their refusals where there are any.
@@ -225,16 +225,21 @@ fn rest(out: &mut String, all: usize) {
     }
 }
 
-/// What the intervals rest on, once.
+/// What the intervals rest on, each way once.
 fn basis(out: &mut String, measures: &[Measure]) {
-    for (label, unit) in [("counts", Unit::PerSecond), ("times", Unit::Ns)] {
-        let has_interval = |one: &&Measure| one.unit == unit && one.low.is_some();
-        if let Some(one) = measures.iter().find(has_interval) {
-            line(out, label, &one.basis);
+    let of = |name: &str| measures.iter().find(|one| one.name == name && one.low.is_some());
+    let counts = ["failures", "allocations"].map(|name| of(name).map(|one| (name, one.basis.as_str())));
+    match counts {
+        [Some((_, one)), Some((_, other))] if one == other => line(out, "counts", one),
+        _ => counts.iter().flatten().for_each(|(name, basis)| line(out, name, basis)),
+    }
+    let mut bases: Vec<&str> = Vec::new();
+    for one in measures.iter().filter(|one| one.unit == Unit::Ns && one.a.is_some() && one.b.is_some()) {
+        if (one.low.is_some() || one.word == Word::NotComparable) && !bases.contains(&one.basis.as_str()) {
+            bases.push(&one.basis);
         }
     }
-    let untold = measures.iter().filter(|one| one.unit == Unit::Ns && one.word == Word::NotComparable);
-    if let Some(one) = untold.clone().next() {
-        line(out, "times", &one.basis);
+    for basis in bases {
+        line(out, "times", basis);
     }
 }

@@ -19,6 +19,7 @@ mod screen;
 mod terminal;
 mod text;
 mod value;
+pub mod whatif;
 pub mod who;
 
 pub use csv::CsvOutput;

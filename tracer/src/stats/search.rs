@@ -2,12 +2,10 @@
 
 use super::{
     histogram::{Bucket, Count, Histogram},
+    quantiles::{QuantileIntervals, Quantiles, intervals, quantiles},
     ratio::{real, share},
 };
 use crate::event::{Event, MonoNs, Port, Search, Site};
-
-/// The quantiles that are given, by their thousandths.
-const QUANTILES: [u16; 4] = [500, 900, 990, 999];
 
 /// What the sums want of one allocation, read from its event once.
 #[derive(Clone, Copy, Debug)]
@@ -195,37 +193,6 @@ impl SearchSums {
     }
 }
 
-/// Quantiles of search times in nanoseconds, each within 1 %.
-///
-/// Of the quantile p one is given only where at least 10 ÷ (1 − p) searches were timed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Quantiles {
-    /// Searches that they are taken from.
-    pub searches: u64,
-    /// The median: of 20 searches and more.
-    pub p50: Option<u64>,
-    /// Of 100 searches and more.
-    pub p90: Option<u64>,
-    /// Of 1,000 searches and more.
-    pub p99: Option<u64>,
-    /// Of 10,000 searches and more.
-    pub p999: Option<u64>,
-}
-
-/// Between which times each of the [`Quantiles`] is with a probability of 95 %, if searches were drawn one by one; none
-/// where there is no quantile.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct QuantileIntervals {
-    /// Of the median.
-    pub p50: Option<[u64; 2]>,
-    /// Of 90 %.
-    pub p90: Option<[u64; 2]>,
-    /// Of 99 %.
-    pub p99: Option<[u64; 2]>,
-    /// Of 99.9 %.
-    pub p999: Option<[u64; 2]>,
-}
-
 /// When a search was as long as that, and whether it had crossed to the other half.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Length {
@@ -297,30 +264,13 @@ impl<C: Count> SearchTimes<C> {
     pub(super) fn intervals(&self) -> QuantileIntervals {
         let mut all = self.stayed.clone();
         all.merge(&self.crossed);
-        let known = quantiles(&all);
-        let [p50, p90, p99, p999] = QUANTILES.map(|thousandths| all.interval(thousandths));
-        QuantileIntervals {
-            p50: known.p50.and(p50),
-            p90: known.p90.and(p90),
-            p99: known.p99.and(p99),
-            p999: known.p999.and(p999),
-        }
+        intervals(&all)
     }
 
     /// Of those that had crossed to the other half, or of the others.
     pub(super) fn quantiles_of(&self, crossed: bool) -> Quantiles {
         quantiles(if crossed { &self.crossed } else { &self.stayed })
     }
-}
-
-fn quantiles<C: Count>(times: &Histogram<C>) -> Quantiles {
-    let searches = times.len();
-    let at = |thousandths: u16| {
-        let enough = searches.saturating_mul(u64::from(1000 - thousandths)) >= 10_000;
-        times.quantile(thousandths).filter(|_| enough)
-    };
-    let [p50, p90, p99, p999] = QUANTILES.map(at);
-    Quantiles { searches, p50, p90, p99, p999 }
 }
 
 /// The searches of one site, or of all.

@@ -4,6 +4,7 @@
 
 mod again;
 mod cases;
+mod diff;
 mod golden;
 mod map;
 mod names;

@@ -25,11 +25,12 @@ const SECRETS: [(&str, &[&str]); 4] = [
 ];
 
 /// What a room of the tracer may name of its own crate, beside itself.
-const NEIGHBOURS: [(&str, &[&str]); 4] = [
+const NEIGHBOURS: [(&str, &[&str]); 5] = [
     ("stats", &["event", "enrich"]),
     ("findings", &["event", "enrich", "stats", "stock"]),
     ("diff", &["output", "stats"]),
     ("recording", &["event", "enrich", "stock", "output"]),
+    ("whatif", &["event"]),
 ];
 
 /// A broken rule at a place.

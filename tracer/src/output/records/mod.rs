@@ -8,6 +8,7 @@ mod choice;
 mod diff;
 mod frame;
 mod report;
+mod whatif;
 mod who;
 
 use schemars::{JsonSchema, generate::SchemaSettings};
@@ -29,6 +30,7 @@ pub use report::{
     ProcessRecord, Report, ReportTotals, ReuseRecord, RowRecord, RowsBound, SearchIntervals, SearchRecord,
     SearchTimes, SiteCollisions, Window,
 };
+pub use whatif::{ModelRecord, WhatIf, WhatIfPool};
 pub use who::{OccupancyRecord, OwnerRecord, PortRecord, SocketRecord, Who};
 
 /// Version of these records: goes up when a field is renamed or changes its meaning.
@@ -75,6 +77,8 @@ pub enum Document {
     Who(Box<Who>),
     /// Of `diff`.
     Diff(Box<Diff>),
+    /// Of `what-if`.
+    WhatIf(Box<WhatIf>),
 }
 
 /// The JSON Schema of the documents, as it is committed.
@@ -82,7 +86,7 @@ pub enum Document {
 pub fn document_schema() -> schemars::Schema {
     let generator = SchemaSettings::draft2020_12().for_serialize().into_generator();
     let mut schema = generator.into_root_schema_for::<Document>();
-    for kind in ["report", "check", "bundle", "who", "diff"] {
+    for kind in ["report", "check", "bundle", "who", "diff", "what-if"] {
         // A struct's own tag is no field to schemars.
         let place = schema.pointer_mut(&format!("/$defs/{kind}"));
         let Some(object) = place.and_then(serde_json::Value::as_object_mut) else { continue };
