@@ -6,12 +6,13 @@ use anyhow::{Context as _, Result, ensure};
 use portscope_tests::alone;
 use portscope_tests::invocation::portscope;
 use portscope_tests::live::Live;
-use portscope_tests::scenario::{Manner, Space, Task};
+use portscope_tests::scenario::{Manner, Order, Space, Task};
 use portscope_tests::trace::Tracer;
 use serde_json::Value;
 
 alone! {
     refusals_at_another_range_are_those_that_happen_there => ranges,
+    a_recording_that_begins_in_mid_load_knows_what_was_there => mid_load,
     what_cannot_be_replayed_is_named => nonsense,
 }
 
@@ -35,7 +36,7 @@ fn recorded(live: &Live, range: &str, name: &str) -> Result<(String, u64)> {
     for _ in 0..ROUNDS {
         let connects = Task::connect(SERVICE.parse()?).times(ROUND).every_ms(1);
         refused += client.take(connects)?.failed_with("EADDRNOTAVAIL");
-        client.order(&portscope_tests::scenario::Order::Close)?;
+        client.order(&Order::Close)?;
     }
     let lines = tracer.stop_with_lines()?;
     let text: Vec<String> = lines.iter().map(ToString::to_string).collect();
@@ -70,6 +71,32 @@ fn ranges(live: &Live) -> Result<()> {
     }
     let again = [replayed(live, &narrow, WIDE)?, replayed(live, &narrow, WIDE)?];
     ensure!(again[0] == again[1], "one seed, two answers");
+    Ok(())
+}
+
+/// Half of the ports are taken before the recording begins, and given back in its middle.
+fn mid_load(live: &Live) -> Result<()> {
+    let space = Space::with_range(NARROW)?;
+    let (mut server, mut early) = (space.actor("server")?, space.actor("early")?);
+    let mut client = space.actor("client")?;
+    server.serve(SERVICE.parse()?, Manner::CloseFirst)?;
+    early.must_take(Task::connect(SERVICE.parse()?).times(250))?;
+    let path = live.scratch().file("mid-load.arrows");
+    let file = path.to_str().context("a path that is no text")?;
+    let netns = space.id().to_string();
+    let recorder = Tracer::record(live.scratch(), &path, &["--releases", "-N", &netns])?;
+    let connects = || Task::connect(SERVICE.parse().unwrap_or(([0, 0, 0, 0], 0).into())).every_ms(1);
+    let mut refused = client.take(connects().times(400))?.failed_with("EADDRNOTAVAIL");
+    client.order(&Order::Close)?;
+    early.order(&Order::Close)?;
+    refused += client.take(connects().times(600))?.failed_with("EADDRNOTAVAIL");
+    let (status, said) = recorder.stop_plainly()?;
+    ensure!(status == Some(0), "{status:?}: {said}");
+    ensure!(refused == 250, "the kernel refused {refused}");
+    let answer = replayed(live, file, WIDE)?;
+    ensure!(answer["refused"] == refused && answer["asked"] == 1_000, "{answer}");
+    ensure!(is_near(&answer["refused_as_recorded"], refused), "{answer}");
+    ensure!(answer["refused_what_if"] == 0, "{answer}");
     Ok(())
 }
 

@@ -191,7 +191,7 @@ impl Recording {
     }
 }
 
-fn unreadable(name: &str, error: &ReadError) -> Failure {
+pub(super) fn unreadable(name: &str, error: &ReadError) -> Failure {
     let told = match error {
         ReadError::Read(error) => format!("cannot read {name}: {}", reason(error)),
         other => format!("{name}: {other}"),

@@ -131,6 +131,9 @@ pub struct Asked {
     pub refused: bool,
     /// The port that its caller named: it is held, and nothing is searched.
     pub named: Option<u16>,
+    /// A socket from before the recording began: it has the port that is `named`, or one like it where a change leaves
+    /// that out, and is no request.
+    pub standing: bool,
 }
 
 /// A port that became free again.

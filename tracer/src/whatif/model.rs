@@ -51,6 +51,14 @@ struct Due {
     port: u16,
 }
 
+impl Hold {
+    /// The close of a socket that got its port now; none where it comes behind the end.
+    fn due(self, now: u64, id: u64, pool: Pool, port: u16) -> Option<Due> {
+        let step = Step::Close { time_wait: self.time_wait };
+        self.life_us.map(|life| Due { at: now.saturating_add(life), id, step, pool, port })
+    }
+}
+
 #[derive(Debug, Default)]
 struct Tally {
     asked: u64,
@@ -122,10 +130,19 @@ impl Replay {
         let (now, pool) = (asked.at_us, asked.pool);
         let settings = self.settings.entry(pool.netns).or_default();
         let table = self.tables.entry((pool.netns, pool.datagram)).or_insert_with(Table::new);
-        if let Some(port) = asked.named {
-            // Ports that no search comes to are in nobody's way.
-            if settings.has(port) {
+        if let Some(named) = asked.named {
+            let port = match settings.has(named) {
+                true => Some(named),
+                // With another range it would have got another port.
+                false if asked.standing => {
+                    table.search(asked.way, &pool, settings, self.rng.u32(..), now).0.port
+                }
+                // Ports that no search comes to are in nobody's way.
+                false => None,
+            };
+            if let Some(port) = port {
                 table.take(port, pool, id);
+                self.due.extend(hold.due(now, id, pool, port).map(Reverse));
             }
             return;
         }
@@ -142,10 +159,7 @@ impl Replay {
             let onward = walked.max(self.rng.u32(0..8) * 2) + 2;
             tally.offset.1 = tally.offset.1.wrapping_add(onward);
             table.take(port, pool, id);
-            if let Some(life) = hold.life_us {
-                let step = Step::Close { time_wait: hold.time_wait };
-                self.due.push(Reverse(Due { at: now.saturating_add(life), id, step, pool, port }));
-            }
+            self.due.extend(hold.due(now, id, pool, port).map(Reverse));
         } else {
             tally.refused += 1;
             tally.first.get_or_insert(now.saturating_sub(self.begin));
@@ -223,6 +237,7 @@ mod tests {
             socket: None,
             refused: false,
             named: None,
+            standing: false,
         };
         let hold = Hold { life_us: Some(life_us), time_wait };
         Run {
@@ -260,6 +275,23 @@ mod tests {
         let reuse = Change { reuse: Some(1), ..Change::default() };
         let left = refused(&run, &reuse);
         assert!((3_590..=3_610).contains(&left), "{left}");
+    }
+
+    #[test]
+    fn what_was_there_before_has_a_port_at_any_range_until_it_is_released() {
+        let mut run = run([40_000, 40_099], 1_000, 1_500, false);
+        let pool = run.asked[0].0.pool;
+        let standing = |named| Asked { at_us: 0, named, standing: true, ..run.asked[0].0.clone() };
+        let hold = Hold { life_us: Some(499_500), time_wait: false };
+        // All ports but one are taken for the first half; at another range they would have been taken there.
+        let before: Vec<_> = (40_000..40_099).map(|port| (standing(Some(port)), hold)).collect();
+        run.asked.splice(0..0, before);
+        let outcome = &outcomes(&run, &Change::default(), 1)[0];
+        // The one that is left serves every other request: half of those of 500 ms.
+        assert_eq!((outcome.asked, outcome.refused), (1_000, 250));
+        let moved = Change { range: Some([50_000, 50_099]), ..Change::default() };
+        let there = &outcomes(&run, &moved, 1)[0];
+        assert_eq!((there.pool, there.asked, there.refused), (pool, 1_000, outcome.refused));
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! `portscope what-if`: what was recorded, replayed with other settings.
 
+mod recorded;
 mod trace;
 
 use std::{
@@ -8,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use self::trace::Trace;
+use self::{recorded::Recorded, trace::Trace};
 use super::{
     Failure,
     exit::{json, say},
@@ -28,7 +29,8 @@ use crate::{
 /// Options of `what-if`.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// A trace: portscope trace --releases --explicit -o json -w FILE
+    /// A recording (portscope record --releases -w FILE), or a trace (portscope trace --releases --explicit -o json
+    /// -w FILE)
     #[arg(value_name = "FILE")]
     file: PathBuf,
     /// Another ip_local_port_range, for all namespaces
@@ -96,17 +98,28 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
         return Err(Failure::usage("what is to be different?")
             .hint("give --range, --reserve, --tw-reuse or --time-wait"));
     }
-    let mut trace = Trace::open(&args.file)?;
-    let run = gather(&mut trace, args.seed)?;
+    let (run, has_releases) = gathered(args)?;
     let no_port = run.spaces.values().any(|settings| change.of(settings).effective() == 0);
     if no_port {
         return Err(Failure::usage("these settings leave no port at all: --reserve takes the whole range"));
     }
-    let answer = answer(args, &run, &change, trace.has_releases());
+    let answer = answer(args, &run, &change, has_releases);
     match args.output {
         Format::Json => say(&json(&answer)?),
         Format::Text | Format::Csv | Format::Html => say(&text(&answer)),
     }
+}
+
+/// The run that a file tells, and whether its releases are told.
+fn gathered(args: &Args) -> Result<(Run, bool), Failure> {
+    if let Some(mut recorded) = Recorded::open(&args.file)? {
+        let run = gather(&mut recorded, args.seed)?;
+        recorded.tell_cut(args.loudness.quiet);
+        return Ok((run, recorded.has_releases()));
+    }
+    let mut trace = Trace::open(&args.file)?;
+    let run = gather(&mut trace, args.seed)?;
+    Ok((run, trace.has_releases()))
 }
 
 fn change(args: &Args) -> Change {

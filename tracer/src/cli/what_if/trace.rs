@@ -22,7 +22,8 @@ use crate::{
 const MOST_LINE: u64 = 1 << 20;
 /// More events than that are not kept.
 const MOST_EVENTS: u64 = 20_000_000;
-const REMEDY: &str = "make one with: portscope trace --releases --explicit -o json -w FILE";
+pub(super) const REMEDY: &str = "make one with: portscope record --releases -w FILE, or portscope trace --releases \
+                                 --explicit -o json -w FILE";
 
 /// A trace that is being read.
 pub(super) struct Trace {
@@ -135,6 +136,7 @@ impl Trace {
             socket: choice.socket.clone(),
             refused,
             named,
+            standing: false,
         });
         // A namespace that came after the start is told by its first event: its range, and nothing reserved.
         match choice.range {
@@ -206,7 +208,7 @@ fn canonical(addr: IpAddr) -> IpAddr {
 }
 
 /// What a namespace of the header is set to; none where its range was not read.
-fn settings(space: &NetnsState) -> Option<Result<Settings, String>> {
+pub(super) fn settings(space: &NetnsState) -> Option<Result<Settings, String>> {
     let range = space.range?;
     let reserved = parse_reserved(space.reserved.as_deref().unwrap_or_default());
     Some(match reserved {

@@ -1,0 +1,261 @@
+//! A recording as a source of what was recorded: its events, and the sockets that were there before them.
+
+use std::{
+    collections::VecDeque,
+    fs::File,
+    io::{self, BufReader, Read as _, Seek as _},
+    net::{IpAddr, SocketAddr},
+    path::Path,
+};
+
+use super::{
+    super::{
+        Failure,
+        exit::{complain, reason},
+        reading::unreadable,
+    },
+    trace::settings,
+};
+use crate::{
+    event::{Cause, Event, Kind, MonoNs, NetnsId, Outcome, Port, Protocol, ReleaseState, Site, decode},
+    output::escape,
+    recording::{Ending, Entry, Note, Reader, SceneNote},
+    stock::{NetnsConfig, NetnsStock, Socket, State},
+    whatif::{Asked, Pool, Released, Settings, Source, Told, Way},
+};
+
+/// What a recording begins with: the mark of an Arrow message.
+const MARK: [u8; 4] = [0xff; 4];
+/// More events than that are not kept.
+const MOST_EVENTS: u64 = 20_000_000;
+
+/// A recording that is being read.
+pub(super) struct Recorded {
+    name: String,
+    reader: Reader<BufReader<File>>,
+    next: VecDeque<Told>,
+    /// The sockets from before have been told.
+    has_scene: bool,
+    events: u64,
+    start: MonoNs,
+    last: MonoNs,
+    is_over: bool,
+}
+
+impl Recorded {
+    /// Opens a recording; none where the file is something else.
+    pub(super) fn open(path: &Path) -> Result<Option<Self>, Failure> {
+        let name = escape(&path.display().to_string()).into_owned();
+        let failed = |error: io::Error| Failure::new(format!("cannot read {name}: {}", reason(&error)));
+        let mut file = File::open(path).map_err(failed)?;
+        let mut mark = Vec::new();
+        // What cannot be wound back is a pipe, and those bring traces.
+        let length = file.metadata().map_err(failed)?.is_file();
+        if !length || file.by_ref().take(4).read_to_end(&mut mark).is_err() || mark != MARK {
+            return Ok(None);
+        }
+        file.rewind().map_err(failed)?;
+        let reader = Reader::open(BufReader::new(file)).map_err(|error| unreadable(&name, &error))?;
+        let opening = reader.opening();
+        let mut next = VecDeque::new();
+        for space in &opening.header.netns {
+            let known = settings(space).transpose();
+            let known = known.map_err(|told| Failure::new(format!("{name}: {told}")))?;
+            next.extend(known.map(|settings| Told::Space(space.id, settings)));
+        }
+        let start = opening.facts.start;
+        Ok(Some(Self { name, reader, next, has_scene: false, events: 0, start, last: start, is_over: false }))
+    }
+
+    /// Whether releases were recorded.
+    pub(super) fn has_releases(&self) -> bool {
+        self.reader.opening().facts.releases
+    }
+
+    /// Says so when it was cut.
+    pub(super) fn tell_cut(&self, is_quiet: bool) {
+        if let Some(Ending::Cut { at, .. }) = self.reader.ending()
+            && !is_quiet
+        {
+            complain(&format!("{} has no end: it was read up to byte {at}", self.name));
+        }
+    }
+
+    /// The sockets that there were at the start.
+    fn scene(&mut self, scene: &SceneNote) {
+        if std::mem::replace(&mut self.has_scene, true) {
+            return;
+        }
+        for space in &scene.stock.spaces {
+            let netns = space.namespace.id;
+            let standing =
+                space.list().iter().filter_map(|socket| standing(netns, space, socket, self.start));
+            self.next.extend(standing.flatten());
+        }
+    }
+
+    fn event(&mut self, event: &Event) -> Option<Told> {
+        self.last = self.last.max(event.mono());
+        match event.kind() {
+            Kind::Allocation(site) => Some(asked(event, site, None).unwrap_or(Told::Skipped)),
+            Kind::Explicit(Site::Bind) if event.result() == Outcome::Ok => {
+                Some(asked(event, Site::Bind, event.local_port()).unwrap_or(Told::Skipped))
+            }
+            Kind::Explicit(_) => None,
+            Kind::Release(state) => self.released(event, state),
+        }
+    }
+
+    /// A release of a socket whose choice was seen, or else of one from before.
+    fn released(&self, event: &Event, state: ReleaseState) -> Option<Told> {
+        let time_wait = state == ReleaseState::TimeWait;
+        let told = match (event.socket(), event.held_ns()) {
+            (Some(socket), Some(held)) => {
+                Released { socket: format!("{:x}", socket.get()), held_us: held / 1_000, time_wait }
+            }
+            _ => Released {
+                socket: place(
+                    event.netns()?,
+                    event.protocol(),
+                    event.local_port()?,
+                    event.remote_addr().zip(event.remote_port()),
+                ),
+                held_us: event.mono().since(self.start) / 1_000,
+                time_wait: false,
+            },
+        };
+        Some(Told::Released(told))
+    }
+}
+
+impl Source for Recorded {
+    type Error = Failure;
+
+    fn next(&mut self) -> Result<Option<Told>, Failure> {
+        loop {
+            if let Some(told) = self.next.pop_front() {
+                return Ok(Some(told));
+            }
+            let Some(entry) = self.reader.next() else { break };
+            match entry.map_err(|error| unreadable(&self.name, &error))? {
+                Entry::Event(row) => {
+                    self.events += 1;
+                    if self.events > MOST_EVENTS {
+                        return Err(Failure::new(format!(
+                            "{} has more than {MOST_EVENTS} events",
+                            self.name
+                        ))
+                        .hint("record for a shorter time, or with a filter"));
+                    }
+                    let event = decode(row.bytes()).ok();
+                    let told = event.map_or(Some(Told::Skipped), |event| self.event(&event));
+                    self.next.extend(told);
+                }
+                Entry::Note(note) => match *note {
+                    Note::Scene(scene) => self.scene(&scene),
+                    Note::Config(config) => {
+                        self.next.push_back(Told::Space(config.id.get(), configured(&config)));
+                    }
+                    Note::End(end) => self.last = self.last.max(end.account.at),
+                    _ => {}
+                },
+            }
+        }
+        if std::mem::replace(&mut self.is_over, true) {
+            return Ok(None);
+        }
+        Ok(Some(Told::Ended(self.last.0 / 1_000)))
+    }
+}
+
+/// A namespace that came after the start: nothing but its ports was recorded.
+fn configured(config: &NetnsConfig) -> Settings {
+    Settings {
+        range: [config.range.low(), config.range.high()],
+        reserved: config.reserved.clone(),
+        ..Settings::default()
+    }
+}
+
+/// A request; none where it cannot be replayed.
+fn asked(event: &Event, site: Site, named: Option<Port>) -> Option<Told> {
+    let refused = event.failed();
+    if refused && event.cause() != Some(Cause::Exhausted) {
+        return None;
+    }
+    let datagram = is_datagram(event.protocol())?;
+    let connects = site == Site::Connect && !datagram;
+    let remote = match event.remote_addr().zip(event.remote_port()) {
+        Some((addr, port)) if connects => Some(SocketAddr::new(addr.to_canonical(), port.get())),
+        None if connects => return None,
+        _ => None,
+    };
+    let pool =
+        Pool { netns: event.netns()?.get(), datagram, local: event.local_addr()?.to_canonical(), remote };
+    Some(Told::Asked(Asked {
+        at_us: event.mono().0 / 1_000,
+        pool,
+        way: way(datagram, connects),
+        program: event.comm().map(|comm| comm.lossy().into_owned()).unwrap_or_default(),
+        socket: event.socket().map(|socket| format!("{:x}", socket.get())),
+        refused,
+        named: named.map(Port::get),
+        standing: false,
+    }))
+}
+
+fn is_datagram(protocol: Protocol) -> Option<bool> {
+    match protocol {
+        Protocol::Tcp => Some(false),
+        Protocol::Udp => Some(true),
+        _ => None,
+    }
+}
+
+const fn way(datagram: bool, connects: bool) -> Way {
+    match (datagram, connects) {
+        (true, _) => Way::Datagram,
+        (false, true) => Way::Connect,
+        (false, false) => Way::Bind,
+    }
+}
+
+/// A socket from before the start, with a port of the range; of a TIME_WAIT also its end, which is known.
+fn standing(
+    netns: NetnsId,
+    space: &NetnsStock,
+    socket: &Socket,
+    start: MonoNs,
+) -> Option<impl Iterator<Item = Told>> {
+    let (port, datagram) = (socket.local_port?, is_datagram(socket.protocol)?);
+    let peer = socket.remote_port.map(|remote| (socket.remote_addr, remote));
+    let binds = datagram || matches!(socket.state, State::Listen | State::Bound);
+    if !space.config.as_ref()?.range.contains(port.get()) || (!binds && peer.is_none()) {
+        return None;
+    }
+    let remote = peer.filter(|_| !binds).map(|(addr, port)| SocketAddr::new(addr.to_canonical(), port.get()));
+    let name = place(netns, socket.protocol, port, peer);
+    let ends = socket.time_left_ms.filter(|_| socket.state == State::TimeWait).map(|left| Released {
+        socket: name.clone(),
+        held_us: u64::from(left.get()) * 1_000,
+        // It is one already: no other follows.
+        time_wait: false,
+    });
+    let told = Told::Asked(Asked {
+        at_us: start.0 / 1_000,
+        pool: Pool { netns: netns.get(), datagram, local: socket.local_addr.to_canonical(), remote },
+        way: way(datagram, !binds),
+        program: String::new(),
+        socket: Some(name),
+        refused: false,
+        named: Some(port.get()),
+        standing: true,
+    });
+    Some(std::iter::once(told).chain(ends.map(Told::Released)))
+}
+
+/// By what a socket from before and its release are known to be the same.
+fn place(netns: NetnsId, protocol: Protocol, port: Port, peer: Option<(IpAddr, Port)>) -> String {
+    let peer = peer.map(|(addr, port)| SocketAddr::new(addr.to_canonical(), port.get()));
+    format!("{} {} {} {peer:?}", netns.get(), protocol.name(), port.get())
+}
