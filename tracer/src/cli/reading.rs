@@ -40,7 +40,7 @@ pub(super) struct Reading {
 
 /// A time in a recording.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum When {
+pub(super) enum When {
     /// That moment.
     At(Timestamp),
     /// The first such time of day, from an hour before the start on.
@@ -49,7 +49,8 @@ enum When {
     After(Duration),
 }
 
-fn when(word: &str) -> Result<When, String> {
+/// Reads a time in a recording.
+pub(super) fn when(word: &str) -> Result<When, String> {
     if let Some(after) = word.strip_prefix('+') {
         return words::duration(after).map(When::After);
     }
@@ -85,6 +86,11 @@ impl When {
 }
 
 impl Reading {
+    /// That of a part of a file.
+    pub(super) fn of(file: &Path, from: Option<When>, to: Option<When>) -> Self {
+        Self { read: Some(file.to_owned()), from, to }
+    }
+
     /// Opens the recording, if one is to be read.
     pub(super) fn open(&self) -> Result<Option<Recording>, Failure> {
         let Some(path) = &self.read else { return Ok(None) };
@@ -167,14 +173,19 @@ impl Recording {
         }
     }
 
+    /// How it was cut, if it was.
+    pub(super) fn cut(&self) -> Option<String> {
+        let Some(Ending::Cut { at, batches }) = self.reader.ending() else { return None };
+        Some(format!("read up to byte {at}, {batches} batches"))
+    }
+
     /// Says so when it was cut.
     pub(super) fn tell_cut(&self, is_quiet: bool) {
-        if let Some(Ending::Cut { at, batches }) = self.reader.ending()
+        if let Some(cut) = self.cut()
             && !is_quiet
         {
             complain(&format!(
-                "{} has no end: it was read up to byte {at}, {batches} batches; what came after the last whole one \
-                 is not in it",
+                "{} has no end: it was {cut}; what came after the last whole one is not in it",
                 self.name
             ));
         }
