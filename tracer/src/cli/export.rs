@@ -95,8 +95,7 @@ fn export(
     let mut place = Place::replace(&args.write)?;
     let container = args.filters.container().map(str::to_owned);
     let shown = Shown { container, sieve: sieve.clone(), ..Shown::default() };
-    let intake =
-        Intake::new(Processes::told(), Spaces::told(opening.facts.range_takes_every_port), shown);
+    let intake = Intake::new(Processes::told(), Spaces::told(opening.facts.range_takes_every_port), shown);
     let clock = Clock::with_offset(opening.facts.clock_offset_ns);
     let mut observer = Observer::of_recording(output, intake, clock);
     let mut header = opening.header;
@@ -139,6 +138,7 @@ fn parquet() -> Result<Box<dyn TraceOutput>, Failure> {
 
 #[cfg(not(feature = "parquet"))]
 fn parquet() -> Result<Box<dyn TraceOutput>, Failure> {
-    Err(Failure::usage("this portscope was built without Parquet")
-        .hint("build it with `--features parquet`, or export to csv or jsonl, which DuckDB and pandas read, too"))
+    Err(Failure::usage("this portscope was built without Parquet").hint(
+        "build it with `--features parquet`, or export to csv or jsonl, which DuckDB and pandas read, too",
+    ))
 }

@@ -30,8 +30,7 @@ impl Partial {
         temporary.push(format!(".{}.tmp", process::id()));
         let temporary = PathBuf::from(temporary);
         let file = OpenOptions::new().write(true).create_new(true).open(&temporary)?;
-        let partial =
-            Self { file, path: path.to_owned(), target, temporary: Some(temporary.clone()) };
+        let partial = Self { file, path: path.to_owned(), target, temporary: Some(temporary.clone()) };
         if let Ok(older) = fs::metadata(&partial.target) {
             partial.file.set_permissions(older.permissions())?;
         }

@@ -12,7 +12,10 @@ use crate::pipeline::{Outlet, PipelineError};
 /// Standard output, or a file.
 pub(super) enum Place {
     Stdout,
-    File { file: File, path: PathBuf },
+    File {
+        file: File,
+        path: PathBuf,
+    },
     /// A file that takes the place of another one when it is complete.
     Whole(Partial),
 }

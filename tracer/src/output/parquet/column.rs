@@ -45,7 +45,6 @@ enum Source {
 }
 
 /// The array of a column that is being filled.
-#[derive(Debug)]
 enum Builder {
     Bool(BooleanBuilder),
     U16(UInt16Builder),
@@ -58,7 +57,6 @@ enum Builder {
 }
 
 /// A column that is being filled.
-#[derive(Debug)]
 pub(super) struct Column {
     source: Source,
     builder: Builder,
@@ -70,7 +68,10 @@ pub(super) struct Column {
 fn table() -> impl Iterator<Item = (Source, &'static str, Kind, bool)> {
     let fields = Field::ALL.iter().flat_map(|field| match field {
         Field::Range => {
-            vec![(Source::RangeLow, "range_low", Kind::U16, true), (Source::RangeHigh, "range_high", Kind::U16, true)]
+            vec![
+                (Source::RangeLow, "range_low", Kind::U16, true),
+                (Source::RangeHigh, "range_high", Kind::U16, true),
+            ]
         }
         field => vec![(Source::Of(*field), field.name(), kind(*field), !is_always_there(*field))],
     });
@@ -265,7 +266,8 @@ fn word(builder: &mut StringDictionaryBuilder<Int32Type>, value: &Value<'_>, tex
 fn one(builder: &mut StructBuilder, holder: &Holder) {
     let Holder { pid, comm, since, since_basis, remote_addr, remote_port, state } = holder;
     let addr = remote_addr.map(|addr| addr.to_string());
-    let texts = [(1, comm.as_deref()), (2, since.as_deref()), (3, since_basis.as_deref()), (4, addr.as_deref())];
+    let texts =
+        [(1, comm.as_deref()), (2, since.as_deref()), (3, since_basis.as_deref()), (4, addr.as_deref())];
     for (at, text) in texts.into_iter().chain([(6, Some(state.as_str()))]) {
         if let Some(builder) = builder.field_builder::<StringBuilder>(at) {
             builder.append_option(text);
