@@ -113,15 +113,25 @@ impl Reading {
 
     /// Which part of it is wanted.
     pub(super) fn between(&self, opening: &Opening, utc: bool) -> Result<Between, Failure> {
+        self.between_from_and(opening, utc, "--to")
+    }
+
+    /// The same, where the option for the end has this name.
+    pub(super) fn between_from_and(
+        &self,
+        opening: &Opening,
+        utc: bool,
+        end: &str,
+    ) -> Result<Between, Failure> {
         let zone = if utc { TimeZone::UTC } else { TimeZone::system() };
         let mono = |name: &str, when: Option<When>| {
             let found = when.map(|when| when.mono(opening, &zone));
             found.map(|found| found.ok_or_else(|| Failure::usage(format!("{name}: there is no such time"))))
         };
         let from = mono("--from", self.from).transpose()?;
-        let to = mono("--to", self.to).transpose()?;
+        let to = mono(end, self.to).transpose()?;
         if from.zip(to).is_some_and(|(from, to)| to < from) {
-            return Err(Failure::usage("--to is before --from: nothing lies between them"));
+            return Err(Failure::usage(format!("{end} is before --from: nothing lies between them")));
         }
         Ok(Between { from, to, ..Between::default() })
     }
