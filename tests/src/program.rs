@@ -47,7 +47,9 @@ pub fn python_lacks() -> Option<String> {
     };
     match Command::new(python).args(["-c", "import duckdb, pandas, pyarrow"]).output() {
         Ok(output) if output.status.success() => None,
-        Ok(output) => Some(String::from_utf8_lossy(&output.stderr).lines().last().unwrap_or("no word").to_owned()),
+        Ok(output) => {
+            Some(String::from_utf8_lossy(&output.stderr).lines().last().unwrap_or("no word").to_owned())
+        }
         Err(error) => Some(error.to_string()),
     }
 }

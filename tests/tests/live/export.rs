@@ -99,7 +99,8 @@ fn tables_have_what_the_report_counts(live: &Live) -> Result<()> {
         let table = fs::read_to_string(folder.join(format!("ports.{format}")))?;
         ensure!(shown == table, "trace -o {output}:\n{shown}\nexport --to {format}:\n{table}");
     }
-    let report: Value = serde_json::from_str(&said(live, &["report", "-r", file, "-o", "json", "--by", "pid"])?)?;
+    let report: Value =
+        serde_json::from_str(&said(live, &["report", "-r", file, "-o", "json", "--by", "pid"])?)?;
     let expected = told(&report)?;
     ensure!(expected.failures >= 5 && !expected.by_error.is_empty(), "{expected:?}");
     let counted: Counted = serde_json::from_str(&python(live, &[])?)?;
@@ -161,7 +162,8 @@ fn listed(folder: &Path) -> Result<Vec<String>> {
 /// A disk that is full: it is told, and the older table stays.
 fn full(live: &Live, recording: &Path, table: &Path) -> Result<()> {
     fs::write(table, "older\n")?;
-    let ended = portscope(live.scratch(), &["export", text(recording)?, "--to", "jsonl", "-w", text(table)?])?;
+    let ended =
+        portscope(live.scratch(), &["export", text(recording)?, "--to", "jsonl", "-w", text(table)?])?;
     ended.must_fail(1, &["No space left on device", text(table)?, "hint: "])?;
     ensure!(fs::read_to_string(table)? == "older\n", "the older table has changed");
     let left = listed(table.parent().context("no folder")?)?;

@@ -90,7 +90,11 @@ fn export(
     output: &mut dyn TraceOutput,
 ) -> Result<(), Failure> {
     let opening = recording.opening().clone();
-    let between = Between { explicit: true, releases: true, ..reading.between_from_and(&opening, args.utc, "--until")? };
+    let between = Between {
+        explicit: true,
+        releases: true,
+        ..reading.between_from_and(&opening, args.utc, "--until")?
+    };
     let sieve = args.filters.in_recording(args.failed, &opening.header)?.map(Sieve::new);
     let mut place = Place::replace(&args.write)?;
     let container = args.filters.container().map(str::to_owned);

@@ -16,7 +16,7 @@ use parquet::{
     arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder},
     basic::Compression,
 };
-use portscope::output::{JsonOutput, ParquetOutput, TraceOutput};
+use portscope::output::{Field, JsonOutput, ParquetOutput, TraceOutput};
 use proptest::{
     prelude::*,
     strategy::ValueTree as _,
@@ -36,8 +36,8 @@ impl Written {
     fn of<'a>(cases: impl IntoIterator<Item = &'a Case>) -> Self {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-        let path = Path::new(env!("CARGO_TARGET_TMPDIR"))
-            .join(format!("{}.{number}.parquet", std::process::id()));
+        let path =
+            Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{}.{number}.parquet", std::process::id()));
         fs::write(&path, written(&mut ParquetOutput::new().unwrap(), cases)).unwrap();
         Self(path)
     }
@@ -69,8 +69,18 @@ fn written<'a>(output: &mut dyn TraceOutput, cases: impl IntoIterator<Item = &'a
 }
 
 fn lines(cases: &[Case]) -> Vec<Value> {
-    let text = String::from_utf8(written(&mut JsonOutput::new(), cases)).unwrap();
-    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    let lines = |mut output: JsonOutput| -> Vec<Value> {
+        let text = String::from_utf8(written(&mut output, cases)).unwrap();
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    };
+    let mut all = lines(JsonOutput::new());
+    // Lines of releases leave out what CSV has.
+    for (line, fields) in all.iter_mut().zip(lines(JsonOutput::with_fields(Field::ALL.to_vec()))) {
+        for (name, value) in fields.as_object().unwrap() {
+            line.as_object_mut().unwrap().entry(name).or_insert(value.clone());
+        }
+    }
+    all
 }
 
 /// What JSON says, in the types of the columns.
@@ -112,7 +122,10 @@ fn found(array: &dyn Array, at: usize) -> Value {
         DataType::Struct(_) => {
             let one: &StructArray = array.as_struct();
             let names = one.column_names();
-            names.iter().map(|name| ((*name).to_owned(), found(one.column_by_name(name).unwrap(), at))).collect()
+            names
+                .iter()
+                .map(|name| ((*name).to_owned(), found(one.column_by_name(name).unwrap(), at)))
+                .collect()
         }
         other => unreachable!("no column is of {other}"),
     }
@@ -126,7 +139,9 @@ fn hold(cases: &[Case]) {
         for row in 0..batch.num_rows() {
             at += 1;
             let line = &lines[at];
-            for (name, column) in batch.schema().fields().iter().map(|field| field.name()).zip(batch.columns()) {
+            for (name, column) in
+                batch.schema().fields().iter().map(|field| field.name()).zip(batch.columns())
+            {
                 assert_eq!(found(column, row), expected(line, name), "{name} of {line}");
             }
             // Every member has its column.
@@ -147,8 +162,7 @@ fn columns_have_what_the_lines_of_json_have() {
 #[test]
 fn any_events_are_read_back() {
     let mut runner = TestRunner::new(Config::default());
-    let cases: Vec<Case> =
-        (0..2000).map(|_| any_case().new_tree(&mut runner).unwrap().current()).collect();
+    let cases: Vec<Case> = (0..2000).map(|_| any_case().new_tree(&mut runner).unwrap().current()).collect();
     hold(&cases);
 }
 
@@ -160,7 +174,14 @@ fn columns_and_their_types() {
         .schema()
         .fields()
         .iter()
-        .map(|field| format!("{} {}{}\n", field.name(), field.data_type(), if field.is_nullable() { " or null" } else { "" }))
+        .map(|field| {
+            format!(
+                "{} {}{}\n",
+                field.name(),
+                field.data_type(),
+                if field.is_nullable() { " or null" } else { "" }
+            )
+        })
         .collect();
     assert_file("tests/output/golden/parquet.txt", &types);
     assert!(file.batches().is_empty());
