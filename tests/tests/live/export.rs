@@ -213,7 +213,7 @@ fn interrupted(live: &Live, recording: &Path) -> Result<()> {
         Ok((!listed(&folder)?.is_empty()).then_some(()))
     })?;
     let begun = listed(&folder)?;
-    ensure!(begun.len() == 1 && begun[0].ends_with(".tmp"), "{begun:?}");
+    ensure!(begun.len() == 1 && begun[0].starts_with("ports.csv."), "{begun:?}");
     // It may not listen yet: once more does no harm.
     let pid = Pid::from_child(&child);
     kill_process(pid, Signal::INT)?;
