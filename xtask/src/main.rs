@@ -9,6 +9,7 @@ mod ebpf;
 mod executables;
 mod packages;
 mod process;
+mod python;
 mod test;
 mod tree;
 mod vm;

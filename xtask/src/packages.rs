@@ -34,6 +34,12 @@ pub(crate) const VM: &[Need] = &[
 /// What opens the pages of reports.
 pub(crate) const BROWSER: &[Need] = &[Need { package: "chromium", file: "/usr/bin/chromium" }];
 
+/// What makes the Python that reads exported tables.
+pub(crate) const PYTHON: &[Need] = &[
+    Need { package: "python3", file: "/usr/bin/python3" },
+    Need { package: "python3-venv", file: "/usr/share/python-wheels" },
+];
+
 /// Those of `needs` that this machine lacks.
 pub(crate) fn missing(needs: &[Need]) -> Vec<&'static str> {
     needs.iter().filter(|need| !Path::new(need.file).exists()).map(|need| need.package).collect()

@@ -54,6 +54,8 @@ pub enum Need {
     IoUring,
     /// Chromium, to open a page.
     Browser,
+    /// Python with pyarrow, pandas and DuckDB, to read tables.
+    Python,
 }
 
 impl fmt::Display for Need {
@@ -75,6 +77,7 @@ impl fmt::Display for Need {
             Self::BoundShown => f.write_str("bound sockets in sock_diag"),
             Self::IoUring => f.write_str("io_uring"),
             Self::Browser => f.write_str("chromium"),
+            Self::Python => f.write_str("python with pyarrow, pandas and duckdb"),
         }
     }
 }

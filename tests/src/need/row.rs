@@ -53,7 +53,8 @@ impl Row {
     pub fn promise(self, need: Need) -> Promise {
         use Promise::{Met, Open, Unmet};
         match (self, need) {
-            (Self::Host, _) | (_, Need::Tools | Need::Veth | Need::Conntrack | Need::Browser) => Open,
+            (Self::Host, _)
+            | (_, Need::Tools | Need::Veth | Need::Conntrack | Need::Browser | Need::Python) => Open,
             (_, Need::RefusedBackend)
             | (Self::V5_10, Need::Mptcp | Need::LocalPortRange)
             | (Self::V5_10 | Self::V6_1, Need::BoundShown)

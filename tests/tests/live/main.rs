@@ -13,6 +13,7 @@ mod descent;
 mod diff;
 mod exhaustion;
 mod explicit;
+mod export;
 mod filters;
 mod findings;
 mod leftovers;

@@ -5,9 +5,11 @@ mod command;
 mod diff;
 mod exit;
 mod explain;
+mod export;
 mod fail;
 mod filters;
 mod options;
+mod partial;
 mod picture;
 mod place;
 mod progress;
@@ -45,6 +47,8 @@ enum Command {
     Report(Box<report::Args>),
     /// Keep what happens in a file, for trace and report to read it later (-r)
     Record(Box<record::Args>),
+    /// Write the events of a recording as a table for other tools: csv, jsonl or parquet
+    Export(Box<export::Args>),
     /// Show the same on the whole screen, as it happens: verdict, pools, events
     Top(Box<top::Args>),
     /// Tell how full the port pools of this host are, and what is amiss; traces nothing
@@ -103,6 +107,7 @@ pub fn main() -> ExitCode {
     };
     let done = match cli.command {
         Some(Command::Trace(args)) => trace::run(&args),
+        Some(Command::Export(args)) => export::run(&args),
         Some(Command::Report(args)) => return report::run(&args),
         Some(Command::Record(args)) => return record::run(&args),
         Some(Command::Top(args)) => return top::run(&args),

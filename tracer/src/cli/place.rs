@@ -6,13 +6,18 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{Failure, exit::reason};
+use super::{Failure, exit::reason, partial::Partial};
 use crate::pipeline::{Outlet, PipelineError};
 
 /// Standard output, or a file.
 pub(super) enum Place {
     Stdout,
-    File { file: File, path: PathBuf },
+    File {
+        file: File,
+        path: PathBuf,
+    },
+    /// A file that takes the place of another one when it is complete.
+    Whole(Partial),
 }
 
 impl Place {
@@ -26,11 +31,22 @@ impl Place {
         }
     }
 
+    /// The same, but a file is there when it is complete, or not at all: until then an older one stays.
+    pub(super) fn replace(path: &Path) -> Result<Self, Failure> {
+        // A pipe or a device has no place to take.
+        if path == Path::new("-") || path.metadata().is_ok_and(|about| !about.is_file()) {
+            return Self::open(Some(path));
+        }
+        let partial = Partial::begin(path);
+        let failed = |error| Failure::new(format!("cannot write {}: {}", path.display(), reason(&error)));
+        partial.map(Self::Whole).map_err(failed)
+    }
+
     /// What to say when it cannot be written.
     pub(super) fn failure(&self, error: &io::Error) -> Failure {
         match self {
             Self::Stdout => Failure::write("standard output", error),
-            Self::File { path, .. } => {
+            Self::File { path, .. } | Self::Whole(Partial { path, .. }) => {
                 let failed = Failure::write(&path.display().to_string(), error);
                 if error.kind() == io::ErrorKind::StorageFull {
                     failed.hint("the disk is full: give -w a place with room, or filter what is traced")
@@ -46,6 +62,7 @@ impl Place {
         match self {
             Self::Stdout => io::stdout().flush().map_err(|error| self.failure(&error)),
             Self::File { .. } => Ok(()),
+            Self::Whole(partial) => partial.end().map_err(|error| self.failure(&error)),
         }
     }
 }
@@ -58,7 +75,7 @@ impl Outlet for Place {
                 let mut stdout = io::stdout().lock();
                 stdout.write_all(gathered).and_then(|()| stdout.flush())
             }
-            Self::File { file, .. } => file.write_all(gathered),
+            Self::File { file, .. } | Self::Whole(Partial { file, .. }) => file.write_all(gathered),
         };
         gathered.clear();
         written

@@ -40,7 +40,7 @@ pub(super) struct Reading {
 
 /// A time in a recording.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum When {
+pub(super) enum When {
     /// That moment.
     At(Timestamp),
     /// The first such time of day, from an hour before the start on.
@@ -49,7 +49,8 @@ enum When {
     After(Duration),
 }
 
-fn when(word: &str) -> Result<When, String> {
+/// Reads a time in a recording.
+pub(super) fn when(word: &str) -> Result<When, String> {
     if let Some(after) = word.strip_prefix('+') {
         return words::duration(after).map(When::After);
     }
@@ -85,6 +86,11 @@ impl When {
 }
 
 impl Reading {
+    /// That of a part of a file.
+    pub(super) fn of(file: &Path, from: Option<When>, to: Option<When>) -> Self {
+        Self { read: Some(file.to_owned()), from, to }
+    }
+
     /// Opens the recording, if one is to be read.
     pub(super) fn open(&self) -> Result<Option<Recording>, Failure> {
         let Some(path) = &self.read else { return Ok(None) };
@@ -107,15 +113,25 @@ impl Reading {
 
     /// Which part of it is wanted.
     pub(super) fn between(&self, opening: &Opening, utc: bool) -> Result<Between, Failure> {
+        self.between_from_and(opening, utc, "--to")
+    }
+
+    /// The same, where the option for the end has this name.
+    pub(super) fn between_from_and(
+        &self,
+        opening: &Opening,
+        utc: bool,
+        end: &str,
+    ) -> Result<Between, Failure> {
         let zone = if utc { TimeZone::UTC } else { TimeZone::system() };
         let mono = |name: &str, when: Option<When>| {
             let found = when.map(|when| when.mono(opening, &zone));
             found.map(|found| found.ok_or_else(|| Failure::usage(format!("{name}: there is no such time"))))
         };
         let from = mono("--from", self.from).transpose()?;
-        let to = mono("--to", self.to).transpose()?;
+        let to = mono(end, self.to).transpose()?;
         if from.zip(to).is_some_and(|(from, to)| to < from) {
-            return Err(Failure::usage("--to is before --from: nothing lies between them"));
+            return Err(Failure::usage(format!("{end} is before --from: nothing lies between them")));
         }
         Ok(Between { from, to, ..Between::default() })
     }
@@ -167,14 +183,19 @@ impl Recording {
         }
     }
 
+    /// How it was cut, if it was.
+    pub(super) fn cut(&self) -> Option<String> {
+        let Some(Ending::Cut { at, batches }) = self.reader.ending() else { return None };
+        Some(format!("read up to byte {at}, {batches} batches"))
+    }
+
     /// Says so when it was cut.
     pub(super) fn tell_cut(&self, is_quiet: bool) {
-        if let Some(Ending::Cut { at, batches }) = self.reader.ending()
+        if let Some(cut) = self.cut()
             && !is_quiet
         {
             complain(&format!(
-                "{} has no end: it was read up to byte {at}, {batches} batches; what came after the last whole one \
-                 is not in it",
+                "{} has no end: it was {cut}; what came after the last whole one is not in it",
                 self.name
             ));
         }

@@ -1,4 +1,4 @@
-//! Traces as text, JSON Lines and CSV.
+//! Traces as text, JSON Lines, CSV and Parquet.
 //!
 //! This room is given events, what is known of them, and a buffer; it never writes to a file, and knows
 //! nothing of the kernel half.
@@ -12,6 +12,8 @@ mod fields;
 pub mod html;
 mod json;
 pub mod map;
+#[cfg(feature = "parquet")]
+mod parquet;
 mod plain;
 pub mod records;
 pub mod report;
@@ -25,6 +27,8 @@ pub mod who;
 pub use csv::CsvOutput;
 pub use fields::{Field, FieldError};
 pub use json::JsonOutput;
+#[cfg(feature = "parquet")]
+pub use parquet::ParquetOutput;
 use records::{Footer, Header, Holder};
 pub use screen::wrapped;
 pub use terminal::escape;
@@ -58,6 +62,8 @@ pub trait TraceOutput {
     fn header(&mut self, header: &Header, out: &mut Vec<u8>) -> Result<(), OutputError>;
     /// Appends one event.
     fn event(&mut self, seen: &Observation<'_>, out: &mut Vec<u8>);
+    /// Keeps a remark beside the events, where the format has room for such.
+    fn remark(&mut self, _name: &str, _text: &str) {}
     /// Appends what comes after the events.
     fn footer(&mut self, footer: &Footer, out: &mut Vec<u8>) -> Result<(), OutputError>;
 }
@@ -73,4 +79,8 @@ pub enum OutputError {
         /// Why.
         source: serde_json::Error,
     },
+    /// Parquet cannot be encoded.
+    #[cfg(feature = "parquet")]
+    #[error("cannot encode Parquet: {0}")]
+    Parquet(#[source] ::parquet::errors::ParquetError),
 }

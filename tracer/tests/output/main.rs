@@ -9,6 +9,8 @@ mod golden;
 mod map;
 mod names;
 mod page;
+#[cfg(feature = "parquet")]
+mod parquet;
 mod referee;
 mod report;
 mod schema;

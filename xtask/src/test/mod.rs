@@ -22,7 +22,7 @@ use self::{
 use crate::{
     ebpf,
     executables::{self, LiveSet},
-    packages, process, tree,
+    packages, process, python, tree,
     vm::{self, Plan, Row},
 };
 
@@ -113,9 +113,18 @@ fn on_this_kernel(summary: &mut Summary, set: &LiveSet, object: Option<&Path>) -
     tree::folder(&scratch)?;
     let programs = set.programs.first().and_then(|program| program.path.parent());
     let programs = programs.context("cargo built no program for the live tests")?;
+    let python = match python::ensure() {
+        Ok(python) => Some(("PORTSCOPE_PYTHON".to_owned(), python.display().to_string())),
+        Err(error) => {
+            // The test that needs it skips itself, and says so.
+            println!("{error:#}");
+            None
+        }
+    };
     let environment: Vec<_> = object
         .map(|object| ("PORTSCOPE_BPF_OBJECT".to_owned(), object.display().to_string()))
         .into_iter()
+        .chain(python)
         .collect();
     let place = Place {
         row: "host",
