@@ -15,6 +15,7 @@ mod exhaustion;
 mod explicit;
 mod filters;
 mod findings;
+mod flight;
 mod leftovers;
 mod namespaces;
 mod overload;
