@@ -336,12 +336,12 @@ impl Consumer for Flight {
         if let Err(error) = self.folder.age() {
             log::warn!("an old segment cannot be removed: {error}");
         }
+        if let Some(scene) = self.recorder.fresh_scene() {
+            self.roll(scene, armed)?;
+        }
         self.try_again();
         if self.stop.is_none() && self.is_long() {
             self.recorder.hurry_scene();
-        }
-        if let Some(scene) = self.recorder.fresh_scene() {
-            self.roll(scene, armed)?;
         }
         self.watch(armed)?;
         self.dumper.look(self.plan.tell);
