@@ -133,15 +133,6 @@ impl Tracer {
         said.with_context(|| self.said())
     }
 
-    /// Asks for a word in between, or for a dump.
-    ///
-    /// # Errors
-    ///
-    /// When it is gone.
-    pub fn ask(&self) -> Result<()> {
-        self.signal(Signal::USR1)
-    }
-
     /// Interrupts it as Ctrl-C does, and reads what it wrote.
     ///
     /// # Errors

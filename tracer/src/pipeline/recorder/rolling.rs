@@ -1,14 +1,16 @@
 //! One recording in several files, each of which reads alone; and one whose bytes were not all written.
 
-use std::time::Instant;
+use std::{thread, time::Instant};
 
 use arrow_schema::ArrowError;
 
-use super::{Recorder, SCENE_EVERY};
+use super::Recorder;
 use crate::{
     enrich::{Clock, Rfc3339},
     kernel::{Armed, KernelError},
+    pipeline::{capture, host::Host as _},
     recording::{End, Note, Opening, SceneNote},
+    stock::Wanted,
 };
 
 impl Recorder {
@@ -19,6 +21,7 @@ impl Recorder {
     }
 
     /// What the file began with that is being written.
+    #[must_use]
     pub fn opening(&self) -> &Opening {
         &self.opening
     }
@@ -28,13 +31,16 @@ impl Recorder {
         self.fresh.take()
     }
 
-    /// A scene is wanted ahead of time.
+    /// A scene is wanted ahead of time: with a look of its own, as those for the pools may have to rest.
     pub fn hurry_scene(&mut self) {
-        if self.scene.is_none()
-            && let Some(long_ago) = Instant::now().checked_sub(SCENE_EVERY)
-        {
-            self.scene_began = long_ago;
+        if self.scene.is_some() {
+            return;
         }
+        self.scene_began = Instant::now();
+        let host = self.host.clone();
+        let take = move || capture(&host, host.stock(&Wanted::default())?);
+        let spawned = thread::Builder::new().name("scene".into()).spawn(take);
+        self.scene = spawned.inspect_err(|error| log::debug!("no thread: {error}")).ok();
     }
 
     /// What a file ends with that ends now.
