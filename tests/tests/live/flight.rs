@@ -52,7 +52,7 @@ fn report(live: &Live, file: &Path) -> Result<Value> {
 
 /// The lines of its events, and what was said.
 fn events(live: &Live, file: &Path) -> Result<(Vec<Value>, String)> {
-    let ended = portscope(live.scratch(), &["trace", "-o", "json", "-r", text(file)?])?;
+    let ended = portscope(live.scratch(), &["trace", "-o", "json", "--explicit", "-r", text(file)?])?;
     ensure!(ended.status == Some(0), "{}: {:?}: {}", file.display(), ended.status, ended.stderr);
     ended.must_not_panic()?;
     let lines = ended.stdout.lines().map(|line| Ok(serde_json::from_str(line)?));
@@ -63,6 +63,10 @@ fn events(live: &Live, file: &Path) -> Result<(Vec<Value>, String)> {
     ensure!(lines.first().is_some_and(|line| line["type"] == "header"), "{}: no header", file.display());
     lines.remove(0);
     Ok((lines, ended.stderr))
+}
+
+fn is_allocation(event: &Value) -> bool {
+    event["type"] == "allocation"
 }
 
 /// The path that a dump was written to.
@@ -99,7 +103,8 @@ fn exhaustion(live: &Live) -> Result<()> {
     let culprit = &pool["holders"][0];
     ensure!(culprit["pid"] == holder.pid() && culprit["comm"] == "agent", "{pool}");
     // All of what came before the first failure is in it.
-    let (events, stderr) = events(live, &dump)?;
+    let (mut events, stderr) = events(live, &dump)?;
+    events.retain(is_allocation);
     let first = events.iter().position(|event| event["result"] == "failed").context("no failure")?;
     ensure!(first == 64 && !stderr.contains("has no end"), "{first} before it: {stderr}");
     let mode = |path: &Path| Ok::<_, std::io::Error>(fs::metadata(path)?.mode() & 0o777);
@@ -109,7 +114,7 @@ fn exhaustion(live: &Live) -> Result<()> {
 
 fn no_gap(live: &Live) -> Result<()> {
     let folder = live.scratch().path().join("ring");
-    let count = live.scaled(100_000);
+    let count = live.scaled(60_000);
     let words = count.to_string();
     let workload = Workload::ready(&["--netns", "own", "connects", "--count", &words, "--threads", "2"])?;
     let netns = workload.hello().netns.to_string();
@@ -125,7 +130,8 @@ fn no_gap(live: &Live) -> Result<()> {
     let mut sum = 0;
     let mut times = Vec::new();
     for segment in &segments {
-        let (events, stderr) = events(live, segment)?;
+        let (mut events, stderr) = events(live, segment)?;
+        events.retain(is_allocation);
         ensure!(!stderr.contains("has no end"), "{stderr}");
         sum += events.len();
         times.extend(events.iter().map(|event| (event["ts"].to_string(), event["tid"].to_string())));
@@ -143,7 +149,7 @@ fn no_gap(live: &Live) -> Result<()> {
 fn bounded(live: &Live) -> Result<()> {
     const RING: u64 = 4 << 20;
     let folder = live.scratch().path().join("ring");
-    let count = live.scaled(600_000).to_string();
+    let count = live.scaled(450_000).to_string();
     let workload = Workload::ready(&["--netns", "own", "connects", "--count", &count, "--threads", "2"])?;
     fs::create_dir(&folder)?;
     fs::write(folder.join("notes.txt"), "mine")?;
@@ -211,7 +217,7 @@ fn fill(live: &Live, disk: &Path) -> Result<()> {
 
 fn killed(live: &Live) -> Result<()> {
     let folder = live.scratch().path().join("ring");
-    let count = live.scaled(120_000).to_string();
+    let count = live.scaled(80_000).to_string();
     let workload = Workload::ready(&["--netns", "own", "connects", "--count", &count, "--threads", "2"])?;
     let recorder = Tracer::record(live.scratch(), &folder, &["--ring", "4MiB"])?;
     let working = thread::spawn(move || workload.go());

@@ -168,8 +168,14 @@ impl Folder {
     /// Room that all segments take.
     #[must_use]
     pub fn used(&self) -> u64 {
-        let current = self.current.iter().map(|(_, segment)| segment.room());
-        self.closed.iter().map(Segment::room).chain(current).fold(OWN, u64::saturating_add)
+        self.used_with(0)
+    }
+
+    /// The same when so many bytes have come to the one that is being written.
+    fn used_with(&self, bytes: u64) -> u64 {
+        let current = self.current.as_ref().map_or(0, |(_, segment)| segment.bytes);
+        let closed = self.closed.iter().map(Segment::room);
+        closed.chain([room(current.saturating_add(bytes))]).fold(OWN, u64::saturating_add)
     }
 
     /// Bytes of the segment that is being written.
@@ -289,7 +295,7 @@ impl Folder {
     }
 
     fn make_room(&mut self, bytes: u64) -> io::Result<()> {
-        while self.used().saturating_add(room(bytes)) > self.bounds.size {
+        while self.used_with(bytes) > self.bounds.size {
             if !self.give_up_oldest(false)? {
                 return Err(io::Error::other(
                     "the ring is full: its segments came faster than they could end",
