@@ -123,6 +123,16 @@ impl Tracer {
         deadline::until(what, STOPPING, || Ok(is_enough(&fs::read_to_string(&self.lines)?).then_some(())))
     }
 
+    /// Waits until what it has said on standard error so far is enough, and returns that.
+    ///
+    /// # Errors
+    ///
+    /// When it never is.
+    pub fn wait_until_said(&self, what: &str, is_enough: impl Fn(&str) -> bool) -> Result<String> {
+        let said = deadline::until(what, STOPPING, || Ok(Some(self.said()).filter(|said| is_enough(said))));
+        said.with_context(|| self.said())
+    }
+
     /// Interrupts it as Ctrl-C does, and reads what it wrote.
     ///
     /// # Errors

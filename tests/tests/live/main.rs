@@ -16,6 +16,7 @@ mod explicit;
 mod export;
 mod filters;
 mod findings;
+mod flight;
 mod leftovers;
 mod namespaces;
 mod overload;

@@ -7,6 +7,7 @@ pub mod conclude;
 mod culprits;
 pub mod draft;
 mod exhibits;
+mod flight;
 mod frame;
 mod gather;
 pub mod host;
@@ -36,6 +37,7 @@ use std::{
 
 pub use accounts::Accounts;
 pub use culprits::Culprits;
+pub use flight::{AFTER, Flight, FlightPlan, Flown, Trigger};
 pub use frame::{FrameFacts, footer, header, hook_state};
 pub use gather::{Gathered, Gatherer, window, window_at};
 pub use intake::{Arrival, Intake, Shown};

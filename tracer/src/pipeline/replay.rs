@@ -69,6 +69,8 @@ pub struct Replayed {
     cells: Box<[u64; CELLS]>,
     /// All events of it were wanted.
     is_whole: bool,
+    /// Lost events that had been counted before it began.
+    lost_before: Vec<(u32, u64)>,
 }
 
 impl Between {
@@ -109,6 +111,7 @@ pub fn replay<R: Read>(
         clock: Clock::with_offset(facts.clock_offset_ns),
         cells: Box::new([0; CELLS]),
         is_whole: between.from.is_none() && between.to.is_none(),
+        lost_before: Vec::new(),
     };
     let mut base = Account::default();
     let mut out = Vec::new();
@@ -169,6 +172,13 @@ impl Replayed {
     fn note(&mut self, note: Note, between: &Between, base: &mut Account, consumer: &mut impl Player) {
         match note {
             Note::Scene(scene) => self.scene(*scene, between),
+            // In the middle of a file it is of one that went on there.
+            Note::Before(before) => {
+                if self.before.is_none() {
+                    self.lost_before = before.lost_cells;
+                    *base = before.account;
+                }
+            }
             Note::Account(account) => self.account(account, between, base),
             Note::End(end) => {
                 self.account(end.account.clone(), between, base);
@@ -256,7 +266,11 @@ impl Replayed {
         let lost: Vec<(usize, u64)> = match &self.end {
             Some(end) if self.is_whole && !is_sieved => {
                 let index = |at: u32| usize::try_from(at).unwrap_or(usize::MAX);
-                end.lost_cells.iter().map(|(at, count)| (index(*at), *count)).collect()
+                let had =
+                    |at: u32| self.lost_before.iter().find(|(of, _)| *of == at).map_or(0, |(_, had)| *had);
+                let since =
+                    end.lost_cells.iter().map(|(at, count)| (index(*at), count.saturating_sub(had(*at))));
+                since.filter(|(_, count)| *count != 0).collect()
             }
             _ => tallies.iter().map(|tally: &Tally| (Cell::index(&tally.cell), tally.cell.count)).collect(),
         };

@@ -63,6 +63,17 @@ pub fn seal_anew(bytes: &[u8]) -> Vec<u8> {
     out
 }
 
+/// Where the first message of a stream ends that has no body, as the schema has none.
+pub(super) fn head(stream: &[u8]) -> u64 {
+    let length = stream.get(..8).and_then(length_of_metadata);
+    length.map_or(0, |length| u64::from(length).saturating_add(8))
+}
+
+/// The number behind the mark.
+fn length_of_metadata(prefix: &[u8]) -> Option<u32> {
+    prefix.split_first_chunk::<4>()?.1.first_chunk().map(|length| u32::from_le_bytes(*length))
+}
+
 /// What comes next in a stream.
 #[derive(Debug)]
 pub(super) enum Frame {

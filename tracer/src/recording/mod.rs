@@ -10,6 +10,7 @@
 
 mod batch;
 mod error;
+mod folder;
 mod format;
 mod frame;
 mod note;
@@ -21,6 +22,7 @@ mod tests;
 mod writer;
 
 pub use error::ReadError;
+pub use folder::{Bounds, Dumps, Folder, FolderError, Splice};
 pub use format::VERSION;
 pub use frame::seal_anew;
 pub use note::{

@@ -65,6 +65,8 @@ pub enum Note {
     },
     /// The whole stock.
     Scene(Box<SceneNote>),
+    /// What had been counted when this file began: it goes on where another one ends. Before the first scene alone.
+    Before(Box<End>),
     /// The accounts so far.
     Account(Account),
     /// The end.

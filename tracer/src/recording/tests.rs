@@ -121,6 +121,40 @@ fn what_was_written_is_read() {
 }
 
 #[test]
+fn files_that_follow_each_other_read_alone_and_as_one() {
+    let (mut first, mut second, mut rest) = (Vec::new(), Vec::new(), Vec::new());
+    let mut writer = Writer::begin(&opening(), &mut first).unwrap();
+    (0..18).for_each(|at| writer.event(&row(at)).unwrap());
+    writer.end_file(&mut first).unwrap();
+    let mut next = writer.next(&opening(), &mut second).unwrap();
+    let head = second.len();
+    assert_eq!(frame::head(&second), head as u64);
+    (18..36).for_each(|at| next.event(&row(at)).unwrap());
+    next.end_file(&mut second).unwrap();
+    Writer::postscript(&opening(), &[Note::End(Box::default())], &mut rest).unwrap();
+    for (alone, events) in [(&first, 18), (&second, 18)] {
+        let (entries, ending) = read(alone);
+        assert_eq!((entries.len(), ending.unwrap()), (events, Some(Ending::Complete)));
+    }
+    let without_end = |file: &[u8]| file[..file.len() - frame::END.len()].to_vec();
+    let one = [without_end(&first), without_end(&second)[head..].to_vec(), rest].concat();
+    let mut reader = Reader::open(one.as_slice()).unwrap();
+    let mut sockets = std::collections::HashMap::new();
+    let mut at = 0;
+    for entry in reader.by_ref() {
+        let Entry::Event(found) = entry.unwrap() else { continue };
+        let written = row(at);
+        assert_eq!(*sockets.entry(written.socket()).or_insert(found.socket()), found.socket());
+        assert_eq!(found, written.with(written.mono(), found.socket()), "{at}");
+        at += 1;
+    }
+    // As many as in one file: what both have is the same, and what they do not is not.
+    let different: std::collections::HashSet<_> = sockets.values().collect();
+    assert_eq!((at, sockets.len(), different.len()), (36, 19, 19));
+    assert_eq!(reader.ending(), Some(Ending::Complete));
+}
+
+#[test]
 fn a_recording_that_is_cut_at_any_byte_reads_up_to_its_last_whole_batch() {
     let (bytes, ends) = sample();
     let (all, ending) = read(&bytes);

@@ -39,6 +39,8 @@ pub struct Writer {
     /// The time of the last event, if times are counted from it.
     last: Option<MonoNs>,
     looked: FxHashMap<(NetnsId, PoolKey), (u32, u32)>,
+    /// The next look tells all pools: the last one is in another file.
+    restates: bool,
 }
 
 impl Writer {
@@ -70,6 +72,7 @@ impl Writer {
             sockets: SocketNumbers::default(),
             last: None,
             looked: FxHashMap::default(),
+            restates: false,
         })
     }
 
@@ -136,12 +139,13 @@ impl Writer {
         for pool in look.pools {
             let PoolLook { netns, key, barred, share } = pool;
             let now = (barred, share.map_or(u32::MAX, f32::to_bits));
-            if before.remove(&(netns, key)) != Some(now) {
+            if before.remove(&(netns, key)) != Some(now) || self.restates {
                 changed.push(pool);
             }
             self.looked.insert((netns, key), now);
         }
         let gone = before.into_keys().collect();
+        self.restates = false;
         self.note(&Note::Look(LookNote { pools: changed, gone, ..look }))
     }
 
@@ -181,12 +185,50 @@ impl Writer {
         Ok(())
     }
 
+    /// Begins another file, whose first bytes go to `out`. Sockets are numbered on: batches of both files can stand
+    /// in one.
+    ///
+    /// # Errors
+    ///
+    /// As Arrow's encoder.
+    pub fn next(&mut self, opening: &Opening, out: &mut Vec<u8>) -> Result<Self, ArrowError> {
+        let next = Self::begin(opening, out)?;
+        Ok(Self {
+            sockets: std::mem::take(&mut self.sockets),
+            looked: std::mem::take(&mut self.looked),
+            restates: true,
+            ..next
+        })
+    }
+
+    /// Appends nothing but a batch of these notes to `out`: for the end of a file that others began.
+    ///
+    /// # Errors
+    ///
+    /// As Arrow's encoder.
+    pub fn postscript(opening: &Opening, notes: &[Note], out: &mut Vec<u8>) -> Result<(), ArrowError> {
+        let mut writer = Self::begin(opening, &mut Vec::new())?;
+        for note in notes {
+            writer.note(note)?;
+        }
+        writer.end(out)
+    }
+
     /// Writes what is left, and the end.
     ///
     /// # Errors
     ///
     /// As Arrow's encoder.
     pub fn end(mut self, out: &mut Vec<u8>) -> Result<(), ArrowError> {
+        self.end_file(out)
+    }
+
+    /// The same, where another file goes on: nothing but [`Self::next`] may follow.
+    ///
+    /// # Errors
+    ///
+    /// As Arrow's encoder.
+    pub fn end_file(&mut self, out: &mut Vec<u8>) -> Result<(), ArrowError> {
         self.flush(out)?;
         out.extend_from_slice(&frame::END);
         Ok(())

@@ -1,5 +1,7 @@
 //! Events, one by one, into a recording; and beside them whatever a report or a trace would learn of the host.
 
+mod rolling;
+
 use std::{
     path::Path,
     sync::Arc,
@@ -61,6 +63,12 @@ pub struct Recorder {
     flushed: Instant,
     scene: Option<JoinHandle<Result<SceneNote, StockError>>>,
     scene_began: Instant,
+    /// Events by their cells when the last bytes were written, and those whose bytes never were.
+    kept: Box<Cells>,
+    unwritten: u64,
+    /// Scenes begin files: the next one to begin with.
+    rolls: bool,
+    fresh: Option<SceneNote>,
 }
 
 impl Recorder {
@@ -95,47 +103,14 @@ impl Recorder {
             flushed: Instant::now(),
             scene: None,
             scene_began: Instant::now(),
+            kept: Box::new([0; CELLS]),
+            unwritten: 0,
+            rolls: false,
+            fresh: None,
         };
         recorder.state(scene)?;
         recorder.writer.flush(out)?;
         Ok(recorder)
-    }
-
-    /// Ends the file that is being written, whose last bytes go to `last`, and begins another one that can be read
-    /// without it, whose first bytes go to `first`.
-    ///
-    /// # Errors
-    ///
-    /// As Arrow's encoder.
-    pub fn roll(
-        &mut self,
-        account: Account,
-        scene: SceneNote,
-        last: &mut Vec<u8>,
-        first: &mut Vec<u8>,
-    ) -> Result<(), ArrowError> {
-        self.opening.facts.clock_offset_ns = self.offset_ns;
-        let next = Writer::begin(&self.opening, first)?;
-        let mut before = std::mem::replace(&mut self.writer, next);
-        let moments = self.untold_moments();
-        before.note(&Note::Moments { moments })?;
-        before.note(&Note::Account(account.clone()))?;
-        before.end(last)?;
-        self.processes.clear();
-        self.told.clear();
-        self.state(scene)?;
-        let moments = self.untold_moments();
-        self.writer.note(&Note::Moments { moments })?;
-        self.writer.note(&Note::Account(account))?;
-        self.writer.flush(first)
-    }
-
-    /// Tells what is as it is now.
-    fn state(&mut self, scene: SceneNote) -> Result<(), ArrowError> {
-        for config in scene.stock.spaces.iter().filter_map(|space| space.config.as_ref()) {
-            self.writer.note(&Note::Config(config.clone()))?;
-        }
-        self.writer.note(&Note::Scene(Box::new(scene)))
     }
 
     /// What was taken in.
@@ -156,7 +131,7 @@ impl Recorder {
     pub fn account(&mut self, armed: &Armed) -> Result<(Accounts, Account), KernelError> {
         let counts = armed.counts()?;
         let tallies = if counts.raw().lost == 0 { Vec::new() } else { self.intake.sift(armed.tallies()?) };
-        let accounts = self.intake.accounts(&counts);
+        let accounts = self.accounts(&counts);
         let account = Account {
             at: monotonic_now(),
             filtered: accounts.filtered,
@@ -356,7 +331,9 @@ impl Consumer for Recorder {
     }
 
     fn accounts(&self, counts: &Counts) -> Accounts {
-        self.intake.accounts(counts)
+        let accounts = self.intake.accounts(counts);
+        let unwritten = self.unwritten.min(accounts.emitted);
+        Accounts { emitted: accounts.emitted - unwritten, lost: accounts.lost + unwritten, ..accounts }
     }
 
     fn tick(&mut self, armed: &Armed, out: &mut Vec<u8>) -> Result<(), KernelError> {
@@ -370,6 +347,7 @@ impl Consumer for Recorder {
         }
         if let Some(scene) = self.scene.take_if(|scene| scene.is_finished()) {
             match scene.join() {
+                Ok(Ok(scene)) if self.rolls => self.fresh = Some(scene),
                 Ok(Ok(scene)) => {
                     let done = self.writer.note(&Note::Scene(Box::new(scene)));
                     self.keep(done);

@@ -1,5 +1,7 @@
 //! `portscope record`: events, and what explains them, into a file.
 
+mod ring;
+
 use std::{
     ffi::OsString,
     io::{self, IsTerminal as _},
@@ -7,6 +9,8 @@ use std::{
     process::ExitCode,
     time::Duration,
 };
+
+use tokio::runtime::Runtime;
 
 use super::{
     Failure,
@@ -22,17 +26,17 @@ use crate::{
     enrich::{Clock, Processes},
     kernel::{Armed, Backend, Settings, facts},
     pipeline::{
-        self, Consumer as _, Ended, Intake, Outlet as _, Recorder, Shown, Until, capture, host::Host as _,
-        host::ThisHost,
+        self, Consumer as _, Ended, Intake, Outlet as _, Recorder, Shown, Signals, Until, capture,
+        host::Host as _, host::ThisHost,
     },
-    recording::{Facts, Opening},
+    recording::{Facts, Opening, SceneNote},
     stock::Wanted,
 };
 
 /// Options of `record`.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// The file to write, an Arrow IPC stream; - for standard output
+    /// The file to write, an Arrow IPC stream; - for standard output. With --ring a directory
     #[arg(short, long, value_name = "FILE")]
     write: PathBuf,
     /// Stop after this long (30s, 500ms, 5m); until it is asked to, if nothing else is said
@@ -47,6 +51,8 @@ pub(super) struct Args {
     /// Record when each port becomes free again, too
     #[arg(long)]
     releases: bool,
+    #[command(flatten)]
+    ring: ring::RingArgs,
     #[command(flatten)]
     loudness: Loudness,
     #[command(flatten)]
@@ -68,27 +74,19 @@ pub(super) fn run(args: &Args) -> ExitCode {
 
 fn record(args: &Args) -> Result<u8, Failure> {
     args.loudness.start_log();
+    if args.ring.is_wanted() {
+        return ring::record(args);
+    }
+    if args.write.is_dir() {
+        return Err(Failure::usage(format!("{} is a directory", args.write.display()))
+            .hint("give -w a file, or keep the last part in that directory: --ring 512MiB"));
+    }
     if args.write == Path::new("-") && io::stdout().is_terminal() {
         return Err(Failure::usage("a recording is nothing to read on a terminal")
             .hint("give it a file: -w ports.arrow"));
     }
-    let host = ThisHost::new(Path::new("/proc"));
     let mut place = Place::open(Some(&args.write))?;
-    let scene = capture(&host, host.stock(&Wanted::default())?)?;
-    let command = Command::prepare(&args.command, args.all, &args.filters)?;
-    let settings = settings(args, &command)?;
-    let filters = args.filters.told(false);
-    let Session { mut armed, runtime, signals, spaces, frame } =
-        Session::open(&settings, filters, args.loudness.quiet, &place, Some(&scene.stock))?;
-    let shown = Shown {
-        container: args.filters.container().map(str::to_owned),
-        misses: armed.backend() == Backend::Kprobe,
-        most: args.count,
-        ..Shown::default()
-    };
-    let intake = Intake::new(Processes::new(Path::new("/proc")), spaces, shown)
-        .with_descent(command.follow(&armed, args.loudness.quiet)?);
-    let opening = Opening { header: pipeline::header(&armed, &frame), facts: of(args, &armed) };
+    let Begun { mut armed, runtime, signals, command, intake, opening, scene } = begin(args, &place)?;
     let mut out = Vec::new();
     let recorder = Recorder::begin(intake, opening, scene, Path::new("/proc"), &mut out);
     let mut recorder = recorder.map_err(|error| unwritable(&error))?;
@@ -108,6 +106,37 @@ fn record(args: &Args) -> Result<u8, Failure> {
     let told = command.end(recorder.intake(), ended);
     finish(args, &armed, recorder, (told, command.cpu_ns()), &mut place)?;
     Ok(status(ended))
+}
+
+/// Hooks that are armed, and what a recording begins with.
+struct Begun {
+    armed: Armed,
+    runtime: Runtime,
+    signals: Signals,
+    command: Command,
+    intake: Intake,
+    opening: Opening,
+    scene: SceneNote,
+}
+
+fn begin(args: &Args, place: &Place) -> Result<Begun, Failure> {
+    let host = ThisHost::new(Path::new("/proc"));
+    let scene = capture(&host, host.stock(&Wanted::default())?)?;
+    let command = Command::prepare(&args.command, args.all, &args.filters)?;
+    let settings = settings(args, &command)?;
+    let filters = args.filters.told(false);
+    let Session { armed, runtime, signals, spaces, frame } =
+        Session::open(&settings, filters, args.loudness.quiet, place, Some(&scene.stock))?;
+    let shown = Shown {
+        container: args.filters.container().map(str::to_owned),
+        misses: armed.backend() == Backend::Kprobe,
+        most: args.count,
+        ..Shown::default()
+    };
+    let intake = Intake::new(Processes::new(Path::new("/proc")), spaces, shown)
+        .with_descent(command.follow(&armed, args.loudness.quiet)?);
+    let opening = Opening { header: pipeline::header(&armed, &frame), facts: of(args, &armed) };
+    Ok(Begun { armed, runtime, signals, command, intake, opening, scene })
 }
 
 fn of(args: &Args, armed: &Armed) -> Facts {
