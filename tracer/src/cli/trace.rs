@@ -162,7 +162,7 @@ fn from_recording(args: &Args, fields: Option<Vec<Field>>, mut recording: Record
     let mut text = Vec::new();
     observer.output().header(&header, &mut text).map_err(|error| Failure::new(error.to_string()))?;
     place.flush(&mut text).map_err(|error| place.failure(&error))?;
-    let told = replay(&mut recording.reader, &between, &mut observer, &mut place)
+    let told = replay(&mut recording.chain, &between, &mut observer, &mut place)
         .map_err(|error| recording.failure(&place, error))?;
     recording.tell_cut(args.loudness.quiet);
     let (tallies, unjudged) = told.tallies(sieve.as_ref());

@@ -43,7 +43,7 @@ pub use look::{Moment, Peaks};
 pub use observer::Observer;
 pub use recent::Recent;
 pub use recorder::Recorder;
-pub use replay::{Between, Player, ReplayError, Replayed, replay};
+pub use replay::{Between, Player, Replay, ReplayError, Replayed, replay};
 pub use scene::{Scene, capture};
 pub use sieve::Sieve;
 pub use sliding::{Sliding, Windowed};

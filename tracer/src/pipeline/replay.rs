@@ -8,7 +8,7 @@ use crate::{
     event::{Kind, MonoNs, Outcome, decode},
     kernel::counts::{CELLS, Cell, Counts, Tally, cell_at, cell_of},
     output::records::Footer,
-    recording::{Account, End, Ending, Entry, LostCount, Note, ReadError, Reader, SceneNote},
+    recording::{Account, Chain, End, Ending, Entry, Facts, LostCount, Note, ReadError, SceneNote},
 };
 
 /// Output is passed on at this size.
@@ -87,72 +87,114 @@ impl Between {
     }
 }
 
+/// A replay, entry by entry.
+#[derive(Debug)]
+pub struct Replay {
+    between: Between,
+    told: Replayed,
+    base: Account,
+    /// The latest event that was read.
+    last: MonoNs,
+    stretch: MonoNs,
+}
+
+impl Replay {
+    /// Nothing read yet.
+    #[must_use]
+    pub fn begin(facts: &Facts, between: &Between) -> Self {
+        let told = Replayed {
+            before: None,
+            after: None,
+            account: Account::default(),
+            end: None,
+            ending: None,
+            at: facts.start,
+            clock: Clock::with_offset(facts.clock_offset_ns),
+            cells: Box::new([0; CELLS]),
+            is_whole: between.from.is_none() && between.to.is_none(),
+        };
+        let stretch = MonoNs(facts.start.0.saturating_add(STRETCH_NS));
+        Self { between: *between, told, base: Account::default(), last: MonoNs::default(), stretch }
+    }
+
+    /// Takes an entry; what it gives is appended to `out`.
+    pub fn take(&mut self, entry: Entry, consumer: &mut impl Player, out: &mut Vec<u8>) {
+        let Self { between, told, base, last, stretch } = self;
+        match entry {
+            Entry::Event(row) => {
+                let (at, record) = (row.mono(), row.bytes());
+                *last = at.max(*last);
+                if at >= *stretch {
+                    *stretch = turn(consumer, at);
+                }
+                if !between.has_time(at) || !between.has_kind(record) {
+                    return;
+                }
+                told.at = told.at.max(at);
+                if let Some(count) = cell_of(record).and_then(|at| told.cells.get_mut(at)) {
+                    *count += 1;
+                }
+                consumer.take(record, out);
+            }
+            Entry::Note(note) => told.note(*note, between, base, consumer),
+        }
+    }
+
+    /// What was told so far.
+    #[must_use]
+    pub fn told(&self) -> &Replayed {
+        &self.told
+    }
+
+    /// Whether an error comes behind all that was wanted.
+    #[must_use]
+    pub fn can_do_without(&self, error: &ReadError) -> bool {
+        let is_damaged = matches!(error, ReadError::Damaged { .. });
+        is_damaged && self.between.to.is_some_and(|to| self.last > to)
+    }
+
+    /// What was told, when no more is to be read.
+    #[must_use]
+    pub fn end(self, ending: Option<Ending>) -> Replayed {
+        let Self { between, mut told, base, .. } = self;
+        told.ending = ending;
+        told.close(&between, &base);
+        told
+    }
+}
+
 /// Reads a recording to its end, or until the consumer wants no more.
 ///
 /// # Errors
 ///
 /// A recording that is damaged, and output that cannot be written.
 pub fn replay<R: Read>(
-    reader: &mut Reader<R>,
+    chain: &mut Chain<R>,
     between: &Between,
     consumer: &mut impl Player,
     outlet: &mut impl Outlet,
 ) -> Result<Replayed, ReplayError> {
-    let facts = &reader.opening().facts;
-    let mut told = Replayed {
-        before: None,
-        after: None,
-        account: Account::default(),
-        end: None,
-        ending: None,
-        at: facts.start,
-        clock: Clock::with_offset(facts.clock_offset_ns),
-        cells: Box::new([0; CELLS]),
-        is_whole: between.from.is_none() && between.to.is_none(),
-    };
-    let mut base = Account::default();
+    let mut replay = Replay::begin(&chain.opening().facts, between);
     let mut out = Vec::new();
-    let mut last = MonoNs::default();
-    let mut stretch = MonoNs(facts.start.0.saturating_add(STRETCH_NS));
     consumer.begin_batch();
     while !consumer.is_full() {
-        let Some(entry) = reader.next() else { break };
-        let entry = match entry {
-            Ok(entry) => entry,
-            // All that was wanted came before.
-            Err(ReadError::Damaged { .. }) if between.to.is_some_and(|to| last > to) => break,
-            Err(error) => {
+        match chain.next() {
+            None => break,
+            Some(Ok(entry)) => replay.take(entry, consumer, &mut out),
+            Some(Err(error)) if replay.can_do_without(&error) => break,
+            Some(Err(error)) => {
                 // What came before is to be seen, whatever is wrong behind it.
                 outlet.flush(&mut out)?;
                 return Err(error.into());
             }
-        };
-        match entry {
-            Entry::Event(row) => {
-                let (at, record) = (row.mono(), row.bytes());
-                last = last.max(at);
-                if at >= stretch {
-                    stretch = turn(consumer, at);
-                }
-                if !between.has_time(at) || !between.has_kind(record) {
-                    continue;
-                }
-                told.at = told.at.max(at);
-                if let Some(count) = cell_of(record).and_then(|at| told.cells.get_mut(at)) {
-                    *count += 1;
-                }
-                consumer.take(record, &mut out);
-                if out.len() >= PORTION {
-                    outlet.flush(&mut out)?;
-                }
-            }
-            Entry::Note(note) => told.note(*note, between, &mut base, consumer),
+        }
+        if out.len() >= PORTION {
+            outlet.flush(&mut out)?;
         }
     }
     consumer.end_batch();
     outlet.flush(&mut out)?;
-    told.ending = reader.ending();
-    told.close(between, &base);
+    let told = replay.end(chain.ending());
     consumer.reached(told.at);
     Ok(told)
 }

@@ -1,9 +1,10 @@
 //! `-r FILE`: a recording in place of the live kernel.
 
+mod files;
+
 use std::{
-    fs::File,
-    io::{self, BufReader, Read},
-    path::{Path, PathBuf},
+    io::{BufReader, Read},
+    path::PathBuf,
     time::Duration,
 };
 
@@ -17,19 +18,22 @@ use super::{
     words,
 };
 use crate::{
+    enrich::{Clock, Rfc3339},
     event::MonoNs,
     kernel::{Choice, settings::DEFAULT_BUFFER_BYTES},
+    output::escape,
     pipeline::{Between, ReplayError},
-    recording::{Ending, Opening, ReadError, Reader},
+    recording::{Chain, Ending, Opening, ReadError},
 };
 
 /// A recording in place of the live kernel.
 #[derive(clap::Args, Debug, Default)]
 #[command(next_help_heading = "Recordings")]
 pub(super) struct Reading {
-    /// Read this recording (`portscope record -w FILE`) instead of the live kernel; - for standard input
+    /// Read this recording (`portscope record -w FILE`) instead of the live kernel; - for standard input. More than one
+    /// (-r A -r B), or a directory of them, are read in the order of their times
     #[arg(short, long, alias = "input", value_name = "FILE")]
-    read: Option<PathBuf>,
+    read: Vec<PathBuf>,
     /// Of a recording, begin here: 2026-11-22T03:12:00Z, a time of day (03:12), or +90s from its start
     #[arg(long, value_name = "WHEN", requires = "read", value_parser = when)]
     from: Option<When>,
@@ -85,24 +89,32 @@ impl When {
 }
 
 impl Reading {
-    /// Opens the recording, if one is to be read.
+    /// Whether there is one to be read.
+    pub(super) fn is_wanted(&self) -> bool {
+        !self.read.is_empty()
+    }
+
+    /// Opens what is to be read; none where nothing is. What was recorded of different hosts, or before and after a
+    /// boot, is not of the same pools.
     pub(super) fn open(&self) -> Result<Option<Recording>, Failure> {
-        let Some(path) = &self.read else { return Ok(None) };
-        let name = if path == Path::new("-") { "standard input".into() } else { path.display().to_string() };
-        let file: Box<dyn Read> = if path == Path::new("-") {
-            Box::new(io::stdin())
-        } else {
-            let file = File::open(path);
-            let failed = |error| Failure::new(format!("cannot read {name}: {}", reason(&error)));
-            let file = file.map_err(failed)?;
-            if file.metadata().is_ok_and(|about| about.is_dir()) {
-                return Err(Failure::new(format!("cannot read {name}: it is a directory")));
-            }
-            Box::new(file)
-        };
-        let reader = Reader::open(BufReader::with_capacity(1 << 16, file));
-        let reader = reader.map_err(|error| unreadable(&name, &error))?;
-        Ok(Some(Recording { name, reader }))
+        let mut all = files::open(&self.read)?.into_iter();
+        let Some(first) = all.next() else { return Ok(None) };
+        if let Some(other) = all.next() {
+            return Err(Failure::usage(format!(
+                "{} is of {}, {} of {}: they have no port in common",
+                first.name(),
+                first.origin(),
+                other.name(),
+                other.origin()
+            ))
+            .hint("read those of each host and boot by themselves; trace -r takes all, and names the host"));
+        }
+        Ok(Some(first))
+    }
+
+    /// The same of any hosts: a recording for each boot of each.
+    pub(super) fn open_all(&self) -> Result<Vec<Recording>, Failure> {
+        files::open(&self.read)
     }
 
     /// Which part of it is wanted.
@@ -138,22 +150,33 @@ impl Reading {
     }
 }
 
-/// A recording that is being read.
+/// What is read of one host: a recording, or several in a row.
 pub(super) struct Recording {
-    name: String,
-    pub(super) reader: Reader<BufReader<Box<dyn Read>>>,
+    pub(super) chain: Chain<BufReader<Box<dyn Read>>>,
 }
 
 impl Recording {
     /// What it begins with.
     pub(super) fn opening(&self) -> &Opening {
-        self.reader.opening()
+        self.chain.opening()
+    }
+
+    /// What to call the one that is being read.
+    pub(super) fn name(&self) -> &str {
+        self.chain.name()
+    }
+
+    /// The host, and which boot of it.
+    fn origin(&self) -> String {
+        let header = &self.opening().header;
+        let boot = header.boot_id.as_deref().and_then(|id| id.get(..8)).unwrap_or("?");
+        escape(&format!("host {} (boot {boot})", header.host)).into_owned()
     }
 
     /// Complains where releases are wanted and were not recorded.
     pub(super) fn has_releases(&self, wanted: bool) -> Result<(), Failure> {
         if wanted && !self.opening().facts.releases {
-            return Err(Failure::usage(format!("{} has no releases", self.name))
+            return Err(Failure::usage(format!("{} has no releases", self.name()))
                 .hint("record them: portscope record --releases -w FILE"));
         }
         Ok(())
@@ -162,21 +185,33 @@ impl Recording {
     /// What to say when it cannot be read on.
     pub(super) fn failure(&self, place: &Place, error: ReplayError) -> Failure {
         match error {
-            ReplayError::Read(error) => unreadable(&self.name, &error),
+            ReplayError::Read(error) => unreadable(self.name(), &error),
             ReplayError::Write(error) => place.failure(&error),
         }
     }
 
-    /// Says so when it was cut.
+    /// Says what is not in it: what came after a cut, and between two recordings.
     pub(super) fn tell_cut(&self, is_quiet: bool) {
-        if let Some(Ending::Cut { at, batches }) = self.reader.ending()
-            && !is_quiet
-        {
+        if is_quiet {
+            return;
+        }
+        let last = self.chain.ending().map(|ending| (self.name(), ending));
+        let before = self.chain.cuts().iter().map(|(name, ending)| (name.as_str(), *ending));
+        for (name, ending) in before.chain(last) {
+            let Ending::Cut { at, batches } = ending else { continue };
             complain(&format!(
-                "{} has no end: it was read up to byte {at}, {batches} batches; what came after the last whole one \
-                 is not in it",
-                self.name
+                "{name} has no end: it was read up to byte {at}, {batches} batches; what came after the last whole one \
+                 is not in it"
             ));
+        }
+        let clock = Clock::with_offset(self.opening().facts.clock_offset_ns);
+        let time = |at: MonoNs| Rfc3339::text(clock.utc(at)).chars().take(19).collect::<String>();
+        for [from, to] in self.chain.gaps() {
+            complain(&format!("nothing was recorded from {}Z to {}Z", time(*from), time(*to)));
+        }
+        let skipped = self.chain.skipped();
+        if skipped != 0 {
+            complain(&format!("{skipped} events are in two of the recordings; they are told once"));
         }
     }
 
@@ -185,7 +220,7 @@ impl Recording {
         if unjudged != 0 {
             complain(&format!(
                 "of {unjudged} lost events {} has the count alone: whether the filters let them pass is not known",
-                self.name
+                self.name()
             ));
         }
     }
