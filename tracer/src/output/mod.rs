@@ -12,6 +12,7 @@ mod fields;
 pub mod html;
 mod json;
 pub mod map;
+pub mod past;
 mod plain;
 pub mod records;
 pub mod report;

@@ -14,6 +14,7 @@ mod intake;
 mod look;
 mod looker;
 mod observer;
+pub mod past;
 mod recent;
 mod recorder;
 mod replay;
@@ -25,6 +26,7 @@ mod sliding;
 mod spaces;
 mod summary;
 pub mod survey;
+mod tenure;
 mod unlisted;
 pub mod who;
 

@@ -44,7 +44,7 @@ pub(super) struct Reading {
 
 /// A time in a recording.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum When {
+pub(super) enum When {
     /// That moment.
     At(Timestamp),
     /// The first such time of day, from an hour before the start on.
@@ -53,7 +53,7 @@ enum When {
     After(Duration),
 }
 
-fn when(word: &str) -> Result<When, String> {
+pub(super) fn when(word: &str) -> Result<When, String> {
     if let Some(after) = word.strip_prefix('+') {
         return words::duration(after).map(When::After);
     }
@@ -65,6 +65,18 @@ fn when(word: &str) -> Result<When, String> {
 }
 
 impl When {
+    /// The same by the clock of the recording; it must be a time that is in it.
+    pub(super) fn within(self, name: &str, opening: &Opening, zone: &TimeZone) -> Result<MonoNs, Failure> {
+        let found = self.mono(opening, zone);
+        let at = found.ok_or_else(|| Failure::usage(format!("{name}: there is no such time")))?;
+        let clock = Clock::with_offset(opening.facts.clock_offset_ns);
+        if at < opening.facts.start {
+            let began = Rfc3339::text(clock.utc(opening.facts.start));
+            return Err(Failure::usage(format!("{name} is before the recording, which began at {began}")));
+        }
+        Ok(at)
+    }
+
     /// The same by the clock of the recording.
     fn mono(self, opening: &Opening, zone: &TimeZone) -> Option<MonoNs> {
         let facts = &opening.facts;
@@ -89,11 +101,6 @@ impl When {
 }
 
 impl Reading {
-    /// Whether there is one to be read.
-    pub(super) fn is_wanted(&self) -> bool {
-        !self.read.is_empty()
-    }
-
     /// Opens what is to be read; none where nothing is. What was recorded of different hosts, or before and after a
     /// boot, is not of the same pools.
     pub(super) fn open(&self) -> Result<Option<Recording>, Failure> {
@@ -180,6 +187,11 @@ impl Recording {
                 .hint("record them: portscope record --releases -w FILE"));
         }
         Ok(())
+    }
+
+    /// What to say when what is read is not what was written.
+    pub(super) fn unreadable(&self, error: &ReadError) -> Failure {
+        unreadable(self.name(), error)
     }
 
     /// What to say when it cannot be read on.

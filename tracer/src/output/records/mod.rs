@@ -29,7 +29,9 @@ pub use report::{
     ProcessRecord, Report, ReportTotals, ReuseRecord, RowRecord, RowsBound, SearchIntervals, SearchRecord,
     SearchTimes, SiteCollisions, Window,
 };
-pub use who::{OccupancyRecord, OwnerRecord, PortRecord, SocketRecord, Who};
+pub use who::{
+    OccupancyRecord, OwnerRecord, PortRecord, RecordedRecord, RefusedRecord, SocketRecord, TenureRecord, Who,
+};
 
 /// Version of these records: goes up when a field is renamed or changes its meaning.
 pub const SCHEMA: u32 = 1;
