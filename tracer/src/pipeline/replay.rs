@@ -146,6 +146,17 @@ impl Replay {
         &self.told
     }
 
+    /// The accounts of what was taken so far, and whose events were lost.
+    pub fn accounts(&mut self, intake: &Intake, sieve: Option<&Sieve>) -> (Accounts, Vec<Tally>) {
+        let Self { told, base, .. } = self;
+        let net = told.net(base);
+        let whole = mem::replace(&mut told.account, net);
+        let (tallies, unjudged) = told.tallies(sieve);
+        let accounts = told.accounts(intake, &tallies, unjudged, sieve.is_some());
+        told.account = whole;
+        (accounts, tallies)
+    }
+
     /// Whether an error comes behind all that was wanted.
     #[must_use]
     pub fn can_do_without(&self, error: &ReadError) -> bool {
@@ -256,12 +267,17 @@ impl Replayed {
     /// Takes off what was counted before the window.
     fn close(&mut self, between: &Between, base: &Account) {
         self.at = between.to.map_or(self.at.max(self.account.at), |to| to.min(self.at.max(self.account.at)));
+        self.account = self.net(base);
+    }
+
+    /// The accounts without what was counted before the window.
+    fn net(&self, base: &Account) -> Account {
         let had = |lost: &LostCount| {
             let is_same = |one: &&LostCount| (one.pid, one.cell) == (lost.pid, lost.cell);
             base.lost_by.iter().find(is_same).map_or(0, |one| one.count)
         };
-        let account = mem::take(&mut self.account);
-        self.account = Account {
+        let account = self.account.clone();
+        Account {
             filtered: account.filtered.saturating_sub(base.filtered),
             lost: account.lost.saturating_sub(base.lost),
             missed: account.missed.map(|missed| missed.saturating_sub(base.missed.unwrap_or(0))),
@@ -272,7 +288,7 @@ impl Replayed {
                 .filter(|lost| lost.count != 0)
                 .collect(),
             ..account
-        };
+        }
     }
 
     /// The lost events that a sieve lets pass, by process, and how many it cannot judge.
