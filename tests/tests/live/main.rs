@@ -20,6 +20,7 @@ mod namespaces;
 mod overload;
 mod page;
 mod parity;
+mod past;
 mod protocols;
 mod recording;
 mod releases;
