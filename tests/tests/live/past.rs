@@ -160,8 +160,7 @@ fn exhausted(live: &Live) -> Result<std::path::PathBuf> {
     let args = ["--netns", "own", "--port-range", "40000-40063", "occupy", "--failures", "5"];
     let workload = Workload::ready(&args)?;
     let netns = workload.hello().netns.to_string();
-    let recorder =
-        Tracer::record(live.scratch(), &file, &["--backend", "tracepoint", "--netns", &netns])?;
+    let recorder = Tracer::record(live.scratch(), &file, &["--backend", "tracepoint", "--netns", &netns])?;
     workload.go()?;
     let (status, said) = recorder.stop_plainly()?;
     ensure!(status == Some(0), "{status:?}: {said}");

@@ -9,6 +9,7 @@ pub mod diff;
 mod digits;
 pub mod explain;
 mod fields;
+mod hosts;
 pub mod html;
 mod json;
 pub mod map;
@@ -24,6 +25,7 @@ pub mod who;
 
 pub use csv::CsvOutput;
 pub use fields::{Field, FieldError};
+pub use hosts::{HostOutput, HostStyle};
 pub use json::JsonOutput;
 use records::{Footer, Header, Holder};
 pub use screen::wrapped;

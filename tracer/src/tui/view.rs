@@ -38,9 +38,7 @@ pub struct View {
 /// A recording, and how it is played.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Played {
-    /// Its file.
-    pub name: String,
-    /// `2x`, `max`, `paused`, `its end`.
+    /// `2x`, `max`, `paused`, `its end`; empty where nobody waits.
     pub state: String,
 }
 

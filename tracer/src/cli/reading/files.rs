@@ -12,14 +12,12 @@ use super::{
         Failure,
         exit::{complain, reason},
     },
-    Recording, unreadable,
+    Recording, Source, unreadable,
 };
 use crate::{
     event::MonoNs,
     recording::{Chain, Entry, Note, Part, ReadError, Reader},
 };
-
-type Source = BufReader<Box<dyn Read>>;
 
 /// Room for what is read at once.
 const PORTION: usize = 1 << 16;

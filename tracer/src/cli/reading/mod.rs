@@ -157,9 +157,12 @@ impl Reading {
     }
 }
 
+/// Where a recording is read from.
+pub(super) type Source = BufReader<Box<dyn Read>>;
+
 /// What is read of one host: a recording, or several in a row.
 pub(super) struct Recording {
-    pub(super) chain: Chain<BufReader<Box<dyn Read>>>,
+    pub(super) chain: Chain<Source>,
 }
 
 impl Recording {

@@ -31,7 +31,6 @@ use super::{
 use crate::{
     enrich::{Processes, Rfc3339, TimeColumn},
     event::MonoNs,
-    output::escape,
     pipeline::{Between, Gatherer, Intake, Replay, Shown, Sieve, Spaces, conclude::Watched, window_at},
     stock::Stock,
     tui::{Action, Played, Screen as ShownScreen, Ui, View, frame},
@@ -188,7 +187,7 @@ fn print(args: &Args, playback: &mut Playback) -> Result<(), Failure> {
         };
         playback.play_to(next, || true)?;
         playback.look(&mut view, &ui)?;
-        label(&mut view, playback, &mut time, args.speed.unwrap_or(Speed::Most), false);
+        label(&mut view, playback, &mut time, "");
         let gap = if shown == 0 { "" } else { "\n" };
         say(&format!("{gap}{}", frame(&view, &ui)))?;
         shown += 1;
@@ -197,19 +196,15 @@ fn print(args: &Args, playback: &mut Playback) -> Result<(), Failure> {
 }
 
 /// Says which time of which recording it is.
-fn label(view: &mut View, playback: &Playback, time: &mut TimeColumn, speed: Speed, is_paused: bool) {
+fn label(view: &mut View, playback: &Playback, time: &mut TimeColumn, state: &str) {
     let utc = playback.clock().utc(playback.played);
     let mut text = Vec::new();
     time.write(playback.played, utc, &mut text);
     let text = String::from_utf8_lossy(&text);
     let day: String = Rfc3339::text(utc).chars().take(10).collect();
     view.time = format!("{day} {}", text.split('.').next().unwrap_or_default().trim());
-    let state = match (playback.is_over, is_paused) {
-        (true, _) => "its end".to_owned(),
-        (false, true) => "paused".to_owned(),
-        (false, false) => speed.word(),
-    };
-    view.played = Some(Played { name: escape(playback.recording.name()).into_owned(), state });
+    let state = if playback.is_over { "its end" } else { state }.to_owned();
+    view.played = Some(Played { state });
 }
 
 /// A recording on a screen.
@@ -261,7 +256,8 @@ impl Player {
     fn draw(&mut self) -> Result<(), Failure> {
         let Self { playback, view, ui, time, speed, .. } = self;
         playback.look(view, ui)?;
-        label(view, playback, time, *speed, ui.paused);
+        let state = if ui.paused { "paused".to_owned() } else { speed.word() };
+        label(view, playback, time, &state);
         if ui.screen == ShownScreen::Events && ui.follows() {
             view.events = playback.rows(view, ui, time);
         }

@@ -219,7 +219,8 @@ fn watched(view: &View, report: &Report) -> Vec<String> {
     };
     let mut parts = vec![view.time.clone(), format!("last {:.0} s", report.window.seconds)];
     if let Some(played) = &view.played {
-        parts.insert(0, format!("RECORDING at {}", played.state));
+        let at = if played.state.is_empty() { "" } else { " at " };
+        parts.insert(0, format!("RECORDING{at}{}", played.state));
     }
     // What is older than a look usually is.
     if view.age_s > 5 {

@@ -234,11 +234,10 @@ impl Chronicle {
             }
         }
         for (one, _) in self.tenures.iter_mut().zip(met).filter(|(_, met)| !met) {
-            let asked =
-                one.netns.and_then(|id| scene.stock.space(id)).is_some_and(|space| space.sockets.is_some());
+            let asked = one.netns.is_none_or(|id| tells(scene, id, one.proto));
             let hidden = hides_bound && one.proto == Protocol::Tcp && one.serves && !one.listens;
             let is_known = one.finish == Finish::Open && one.from.mono < began && one.seen.mono < began;
-            if is_known && !hidden && !scene.stock.truncated && (asked || scene.stock.failures.is_empty()) {
+            if is_known && !hidden && !scene.stock.truncated && asked {
                 one.finish = Finish::Gone(Stamp { mono: ended, utc: clock.utc(ended) });
             }
         }
@@ -278,6 +277,16 @@ impl Tenure {
     }
 }
 
+/// Whether a look tells all sockets of a protocol in a namespace; of one that is gone there are none.
+fn tells(scene: &SceneNote, netns: NetnsId, proto: Protocol) -> bool {
+    match scene.stock.space(netns) {
+        Some(space) => space.sockets.as_ref().is_some_and(|sockets| {
+            !sockets.truncated && !sockets.interrupted && !sockets.untold.contains(&proto)
+        }),
+        None => scene.stock.failures.is_empty(),
+    }
+}
+
 fn remote(event: &Event) -> Option<(IpAddr, u16)> {
     Some((event.remote_addr()?, event.remote_port()?.get()))
 }
@@ -308,3 +317,6 @@ fn found(
         socket: None,
     }
 }
+
+#[cfg(test)]
+mod tests;
