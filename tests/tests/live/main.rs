@@ -22,6 +22,7 @@ mod namespaces;
 mod overload;
 mod page;
 mod parity;
+mod past;
 mod protocols;
 mod recording;
 mod releases;

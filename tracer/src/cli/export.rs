@@ -107,7 +107,7 @@ fn export(
     let mut out = Vec::new();
     observer.output().header(&header, &mut out).map_err(|error| Failure::new(error.to_string()))?;
     place.flush(&mut out).map_err(|error| place.failure(&error))?;
-    let told = replay(&mut recording.reader, &between, &mut observer, &mut place)
+    let told = replay(&mut recording.chain, &between, &mut observer, &mut place)
         .map_err(|error| recording.failure(&place, error))?;
     recording.tell_cut(args.loudness.quiet);
     if let Some(cut) = recording.cut() {

@@ -210,6 +210,13 @@ fn recorded_netns(word: &str, header: &Header) -> Result<u32, Failure> {
     })
 }
 
+/// Those of a recording, given by number or name; empty where none is given, which means all.
+pub(super) fn recorded_namespaces(given: &[String], header: &Header) -> Result<Vec<NetnsId>, Failure> {
+    let numbers: Vec<u32> =
+        words::list(given).map(|word| recorded_netns(word, header)).collect::<Result<_, _>>()?;
+    Ok(numbers.into_iter().filter_map(NetnsId::new).collect())
+}
+
 /// Namespaces by their inode number, process, path or name; none where none is given, which means all.
 pub(super) fn namespaces(given: &[String]) -> Result<Option<Vec<NetnsId>>, Failure> {
     let numbers: Vec<u32> = words::list(given).map(netns).collect::<Result<_, _>>()?;

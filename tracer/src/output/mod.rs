@@ -9,11 +9,13 @@ pub mod diff;
 mod digits;
 pub mod explain;
 mod fields;
+mod hosts;
 pub mod html;
 mod json;
 pub mod map;
 #[cfg(feature = "parquet")]
 mod parquet;
+pub mod past;
 mod plain;
 pub mod records;
 pub mod report;
@@ -26,6 +28,7 @@ pub mod who;
 
 pub use csv::CsvOutput;
 pub use fields::{Field, FieldError};
+pub use hosts::{HostOutput, HostStyle};
 pub use json::JsonOutput;
 #[cfg(feature = "parquet")]
 pub use parquet::ParquetOutput;

@@ -169,12 +169,19 @@ mod tests {
             host: "h".into(),
             kernel: "6.1.0".into(),
             time: "2026-11-22T12:00:00Z".into(),
-            ports: vec![PortRecord { port: 50_051, places }],
+            ports: vec![PortRecord {
+                port: 50_051,
+                places,
+                verdict: None,
+                history: Vec::new(),
+                refused: Vec::new(),
+            }],
             netns_asked: 2,
             unanswered: Vec::new(),
             unreadable_processes: 0,
             truncated: false,
             bound_untold: true,
+            recorded: None,
         }
     }
 

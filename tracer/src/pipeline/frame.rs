@@ -145,6 +145,7 @@ pub(super) fn footer_of(
         lost_by,
         diagnostics,
         cost,
+        host: None,
     }
 }
 

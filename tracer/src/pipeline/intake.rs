@@ -209,6 +209,12 @@ impl Intake {
         Accounts::close(counts, &self.read, self.shown.count_only, self.shown.misses)
     }
 
+    /// Events that were passed on.
+    #[must_use]
+    pub const fn emitted(&self) -> u64 {
+        self.read.emitted
+    }
+
     /// Records that could not be decoded.
     #[must_use]
     pub fn undecodable(&self) -> u64 {

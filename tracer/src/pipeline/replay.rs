@@ -8,7 +8,7 @@ use crate::{
     event::{Kind, MonoNs, Outcome, decode},
     kernel::counts::{CELLS, Cell, Counts, Tally, cell_at, cell_of},
     output::records::Footer,
-    recording::{Account, End, Ending, Entry, LostCount, Note, ReadError, Reader, SceneNote},
+    recording::{Account, Chain, End, Ending, Entry, Facts, LostCount, Note, ReadError, SceneNote},
 };
 
 /// Output is passed on at this size.
@@ -69,8 +69,6 @@ pub struct Replayed {
     cells: Box<[u64; CELLS]>,
     /// All events of it were wanted.
     is_whole: bool,
-    /// Lost events that had been counted before it began.
-    lost_before: Vec<(u32, u64)>,
 }
 
 impl Between {
@@ -89,73 +87,125 @@ impl Between {
     }
 }
 
+/// A replay, entry by entry.
+#[derive(Debug)]
+pub struct Replay {
+    between: Between,
+    told: Replayed,
+    base: Account,
+    /// The latest event that was read.
+    last: MonoNs,
+    stretch: MonoNs,
+}
+
+impl Replay {
+    /// Nothing read yet.
+    #[must_use]
+    pub fn begin(facts: &Facts, between: &Between) -> Self {
+        let told = Replayed {
+            before: None,
+            after: None,
+            account: Account::default(),
+            end: None,
+            ending: None,
+            at: facts.start,
+            clock: Clock::with_offset(facts.clock_offset_ns),
+            cells: Box::new([0; CELLS]),
+            is_whole: between.from.is_none() && between.to.is_none(),
+        };
+        let stretch = MonoNs(facts.start.0.saturating_add(STRETCH_NS));
+        Self { between: *between, told, base: Account::default(), last: MonoNs::default(), stretch }
+    }
+
+    /// Takes an entry; what it gives is appended to `out`.
+    pub fn take(&mut self, entry: Entry, consumer: &mut impl Player, out: &mut Vec<u8>) {
+        let Self { between, told, base, last, stretch } = self;
+        match entry {
+            Entry::Event(row) => {
+                let (at, record) = (row.mono(), row.bytes());
+                *last = at.max(*last);
+                if at >= *stretch {
+                    *stretch = turn(consumer, at);
+                }
+                if !between.has_time(at) || !between.has_kind(record) {
+                    return;
+                }
+                told.at = told.at.max(at);
+                if let Some(count) = cell_of(record).and_then(|at| told.cells.get_mut(at)) {
+                    *count += 1;
+                }
+                consumer.take(record, out);
+            }
+            Entry::Note(note) => told.note(*note, between, base, consumer),
+        }
+    }
+
+    /// What was told so far.
+    #[must_use]
+    pub fn told(&self) -> &Replayed {
+        &self.told
+    }
+
+    /// The accounts of what was taken so far, and whose events were lost.
+    pub fn accounts(&mut self, intake: &Intake, sieve: Option<&Sieve>) -> (Accounts, Vec<Tally>) {
+        let Self { told, base, .. } = self;
+        let net = told.net(base);
+        let whole = mem::replace(&mut told.account, net);
+        let (tallies, unjudged) = told.tallies(sieve);
+        let accounts = told.accounts(intake, &tallies, unjudged, sieve.is_some());
+        told.account = whole;
+        (accounts, tallies)
+    }
+
+    /// Whether an error comes behind all that was wanted.
+    #[must_use]
+    pub fn can_do_without(&self, error: &ReadError) -> bool {
+        let is_damaged = matches!(error, ReadError::Damaged { .. });
+        is_damaged && self.between.to.is_some_and(|to| self.last > to)
+    }
+
+    /// What was told, when no more is to be read.
+    #[must_use]
+    pub fn end(self, ending: Option<Ending>) -> Replayed {
+        let Self { between, mut told, base, .. } = self;
+        told.ending = ending;
+        told.close(&between, &base);
+        told
+    }
+}
+
 /// Reads a recording to its end, or until the consumer wants no more.
 ///
 /// # Errors
 ///
 /// A recording that is damaged, and output that cannot be written.
 pub fn replay<R: Read>(
-    reader: &mut Reader<R>,
+    chain: &mut Chain<R>,
     between: &Between,
     consumer: &mut impl Player,
     outlet: &mut impl Outlet,
 ) -> Result<Replayed, ReplayError> {
-    let facts = &reader.opening().facts;
-    let mut told = Replayed {
-        before: None,
-        after: None,
-        account: Account::default(),
-        end: None,
-        ending: None,
-        at: facts.start,
-        clock: Clock::with_offset(facts.clock_offset_ns),
-        cells: Box::new([0; CELLS]),
-        is_whole: between.from.is_none() && between.to.is_none(),
-        lost_before: Vec::new(),
-    };
-    let mut base = Account::default();
+    let mut replay = Replay::begin(&chain.opening().facts, between);
     let mut out = Vec::new();
-    let mut last = MonoNs::default();
-    let mut stretch = MonoNs(facts.start.0.saturating_add(STRETCH_NS));
     consumer.begin_batch();
     while !consumer.is_full() {
-        let Some(entry) = reader.next() else { break };
-        let entry = match entry {
-            Ok(entry) => entry,
-            // All that was wanted came before.
-            Err(ReadError::Damaged { .. }) if between.to.is_some_and(|to| last > to) => break,
-            Err(error) => {
+        match chain.next() {
+            None => break,
+            Some(Ok(entry)) => replay.take(entry, consumer, &mut out),
+            Some(Err(error)) if replay.can_do_without(&error) => break,
+            Some(Err(error)) => {
                 // What came before is to be seen, whatever is wrong behind it.
                 outlet.flush(&mut out)?;
                 return Err(error.into());
             }
-        };
-        match entry {
-            Entry::Event(row) => {
-                let (at, record) = (row.mono(), row.bytes());
-                last = last.max(at);
-                if at >= stretch {
-                    stretch = turn(consumer, at);
-                }
-                if !between.has_time(at) || !between.has_kind(record) {
-                    continue;
-                }
-                told.at = told.at.max(at);
-                if let Some(count) = cell_of(record).and_then(|at| told.cells.get_mut(at)) {
-                    *count += 1;
-                }
-                consumer.take(record, &mut out);
-                if out.len() >= PORTION {
-                    outlet.flush(&mut out)?;
-                }
-            }
-            Entry::Note(note) => told.note(*note, between, &mut base, consumer),
+        }
+        if out.len() >= PORTION {
+            outlet.flush(&mut out)?;
         }
     }
     consumer.end_batch();
     outlet.flush(&mut out)?;
-    told.ending = reader.ending();
-    told.close(between, &base);
+    let told = replay.end(chain.ending());
     consumer.reached(told.at);
     Ok(told)
 }
@@ -172,13 +222,6 @@ impl Replayed {
     fn note(&mut self, note: Note, between: &Between, base: &mut Account, consumer: &mut impl Player) {
         match note {
             Note::Scene(scene) => self.scene(*scene, between),
-            // In the middle of a file it is of one that went on there.
-            Note::Before(before) => {
-                if self.before.is_none() {
-                    self.lost_before = before.lost_cells;
-                    *base = before.account;
-                }
-            }
             Note::Account(account) => self.account(account, between, base),
             Note::End(end) => {
                 self.account(end.account.clone(), between, base);
@@ -224,12 +267,17 @@ impl Replayed {
     /// Takes off what was counted before the window.
     fn close(&mut self, between: &Between, base: &Account) {
         self.at = between.to.map_or(self.at.max(self.account.at), |to| to.min(self.at.max(self.account.at)));
+        self.account = self.net(base);
+    }
+
+    /// The accounts without what was counted before the window.
+    fn net(&self, base: &Account) -> Account {
         let had = |lost: &LostCount| {
             let is_same = |one: &&LostCount| (one.pid, one.cell) == (lost.pid, lost.cell);
             base.lost_by.iter().find(is_same).map_or(0, |one| one.count)
         };
-        let account = mem::take(&mut self.account);
-        self.account = Account {
+        let account = self.account.clone();
+        Account {
             filtered: account.filtered.saturating_sub(base.filtered),
             lost: account.lost.saturating_sub(base.lost),
             missed: account.missed.map(|missed| missed.saturating_sub(base.missed.unwrap_or(0))),
@@ -240,7 +288,7 @@ impl Replayed {
                 .filter(|lost| lost.count != 0)
                 .collect(),
             ..account
-        };
+        }
     }
 
     /// The lost events that a sieve lets pass, by process, and how many it cannot judge.
@@ -266,11 +314,7 @@ impl Replayed {
         let lost: Vec<(usize, u64)> = match &self.end {
             Some(end) if self.is_whole && !is_sieved => {
                 let index = |at: u32| usize::try_from(at).unwrap_or(usize::MAX);
-                let had =
-                    |at: u32| self.lost_before.iter().find(|(of, _)| *of == at).map_or(0, |(_, had)| *had);
-                let since =
-                    end.lost_cells.iter().map(|(at, count)| (index(*at), count.saturating_sub(had(*at))));
-                since.filter(|(_, count)| *count != 0).collect()
+                end.lost_cells.iter().map(|(at, count)| (index(*at), *count)).collect()
             }
             _ => tallies.iter().map(|tally: &Tally| (Cell::index(&tally.cell), tally.cell.count)).collect(),
         };

@@ -39,12 +39,16 @@ pub fn document(survey: &Survey, ports: &[Port], proc_root: &Path) -> Result<Who
             .map(|(port, places)| PortRecord {
                 port: port.get(),
                 places: places.iter().map(|one| place(one, *port, &holders)).collect(),
+                verdict: None,
+                history: Vec::new(),
+                refused: Vec::new(),
             })
             .collect(),
         netns_asked: survey.stock.spaces.iter().filter(|space| space.sockets.is_some()).count(),
         unanswered: unanswered(&survey.stock),
         unreadable_processes: survey.stock.unreadable.max(holders.unreadable),
         truncated: survey.stock.truncated || holders.truncated,
+        recorded: None,
     })
 }
 

@@ -35,6 +35,9 @@ pub enum ReadError {
         /// What is wrong with it.
         what: String,
     },
+    /// It has events of the time of another one, and others than that one has.
+    #[error("it was recorded beside the one before it, with other filters: what both have cannot be told")]
+    Beside,
 }
 
 impl ReadError {
@@ -46,6 +49,7 @@ impl ReadError {
             Self::Foreign(_) => Some("-r takes a file that `portscope record -w FILE` has written"),
             Self::Headless { .. } => Some("record again: the recorder was ended before it had begun"),
             Self::Later { .. } => Some("read it with the version of portscope that wrote it, or a later one"),
+            Self::Beside => Some("read one of them alone"),
             Self::Damaged { .. } => {
                 Some("what comes before that place is sound: --to ends before it, trace -r prints up to it")
             }

@@ -8,7 +8,9 @@
     warn(clippy::indexing_slicing, clippy::arithmetic_side_effects, clippy::as_conversions)
 )]
 
+mod account;
 mod batch;
+mod chain;
 mod error;
 mod folder;
 mod format;
@@ -21,6 +23,7 @@ mod socket_numbers;
 mod tests;
 mod writer;
 
+pub use chain::{Chain, Part};
 pub use error::ReadError;
 pub use folder::{Bounds, Dumps, Folder, FolderError, Splice};
 pub use format::VERSION;

@@ -136,6 +136,9 @@ impl Ui {
             KeyCode::Enter if self.screen == Screen::Pools && self.opened.is_none() => {
                 return self.open(view);
             }
+            KeyCode::Char('+' | '=') if view.played.is_some() => return Action::Faster,
+            KeyCode::Char('-') if view.played.is_some() => return Action::Slower,
+            KeyCode::Right if view.played.is_some() => return Action::Ahead,
             KeyCode::Esc => return self.escape(),
             code => match Move::of(code) {
                 Some(by) => return self.go(by, view),

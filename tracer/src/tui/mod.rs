@@ -20,4 +20,4 @@ pub use look::Look;
 pub use order::Order;
 pub use screens::draw;
 pub use ui::{Action, Prompt, Screen, Ui};
-pub use view::{Commanded, EventRow, Picture, PoolId, Rate, Seen, Victim, Victims, View};
+pub use view::{Commanded, EventRow, Picture, Played, PoolId, Rate, Seen, Victim, Victims, View};

@@ -48,6 +48,12 @@ pub enum Action {
     Redraw,
     /// Give the terminal back, and stop until the shell says go on.
     Suspend,
+    /// Play a recording faster.
+    Faster,
+    /// Play it slower.
+    Slower,
+    /// Play 10 s of it at once.
+    Ahead,
     /// The end.
     Quit,
 }

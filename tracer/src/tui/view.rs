@@ -31,6 +31,15 @@ pub struct View {
     pub events: Vec<EventRow>,
     /// The command that runs beside it.
     pub command: Option<Commanded>,
+    /// It is no host that is watched, but a recording.
+    pub played: Option<Played>,
+}
+
+/// A recording, and how it is played.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Played {
+    /// `2x`, `max`, `paused`, `its end`; empty where nobody waits.
+    pub state: String,
 }
 
 /// A command, and what a person must know of it.

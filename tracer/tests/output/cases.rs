@@ -244,5 +244,6 @@ pub(crate) fn footer() -> Footer {
         }],
         diagnostics: Diagnostics { no_entry: 1, ..Diagnostics::default() },
         cost: SelfCost { cpu_s: 0.1, rss_bytes: 1, kernel_ns_per_event: None },
+        host: None,
     }
 }

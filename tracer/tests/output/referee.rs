@@ -61,6 +61,7 @@ fn choice(seen: &Observation<'_>, site: Site) -> Choice {
         options: event.options().map(|options| options.iter().map(|option| option.name.into()).collect()),
         time_wait_reused: event.time_wait_reused(),
         socket: event.socket().map(|socket| format!("{:x}", socket.get())),
+        host: None,
     }
 }
 
@@ -86,6 +87,7 @@ fn release(seen: &Observation<'_>, state: ReleaseState) -> Release {
         remote_addr: event.remote_addr(),
         remote_port: event.remote_port().map(Port::get),
         socket: event.socket().map(|socket| format!("{:x}", socket.get())),
+        host: None,
     }
 }
 

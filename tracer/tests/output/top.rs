@@ -217,6 +217,7 @@ fn view_of(report: Report) -> View {
         age_s: 0,
         events: (0..100).map(|at| event(at % 9 == 4, "php-fpm")).collect(),
         command: None,
+        played: None,
     }
 }
 

@@ -36,7 +36,7 @@ pub(super) fn tell(args: &Args, mut recording: Recording) -> Result<u8, Failure>
     let intake = Intake::new(Processes::told(), spaces, shown);
     let start = between.from.map_or(opening.facts.start, |from| from.max(opening.facts.start));
     let mut gatherer = Gatherer::of_recording(intake, window_at(start, true, args.releases));
-    let mut told = replay(&mut recording.reader, &between, &mut gatherer, &mut place)
+    let mut told = replay(&mut recording.chain, &between, &mut gatherer, &mut place)
         .map_err(|error| recording.failure(&place, error))?;
     recording.tell_cut(args.loudness.quiet);
     let (tallies, unjudged) = told.tallies(sieve.as_ref());

@@ -3,7 +3,9 @@
 mod input;
 mod live;
 mod log;
+mod playback;
 mod rates;
+mod recorded;
 mod screen;
 
 use std::{
@@ -18,6 +20,7 @@ use std::{
 use self::{
     live::{Face, Live, Pace},
     log::Log,
+    recorded::Speed,
     screen::Screen,
 };
 use super::{
@@ -28,6 +31,7 @@ use super::{
     options::{By, Color, KernelOptions, Loudness},
     picture::speaks_utf8,
     place::{Place, failure},
+    reading::Reading,
     session::{Session, account_line, announce, tell_astray},
     words,
 };
@@ -35,9 +39,9 @@ use crate::{
     enrich::Processes,
     kernel::{Armed, Backend, Settings, facts},
     load::Load,
-    output::{escape, report::grouped},
+    output::{escape, records::Report, report::grouped},
     pipeline::{
-        self, Gatherer, Intake, Shown, Sliding, Until,
+        self, Accounts, Gatherer, Intake, Shown, Sliding, Until,
         conclude::{Conclusion, Watched, conclude},
         host::ThisHost,
         survey::Survey,
@@ -90,6 +94,12 @@ pub(super) struct Args {
     /// Colour; all is told without it, too
     #[arg(long, value_enum, default_value_t)]
     color: Color,
+    /// Of a recording: so many times as fast as it was recorded; max, or 0: straight to its end. With -b nobody waits, and
+    /// frames are --interval apart in the recording
+    #[arg(long, value_name = "TIMES", requires = "read", value_parser = recorded::speed)]
+    speed: Option<Speed>,
+    #[command(flatten)]
+    reading: Reading,
     #[command(flatten)]
     loudness: Loudness,
     #[command(flatten)]
@@ -106,7 +116,10 @@ pub(super) struct Args {
 
 /// Runs it, and tells the exit status.
 pub(super) fn run(args: &Args) -> ExitCode {
-    command::run_for(&args.command, || show(args))
+    command::run_for(&args.command, || match args.reading.open()? {
+        Some(recording) => recorded::show(args, recording),
+        None => show(args),
+    })
 }
 
 fn show(args: &Args) -> Result<u8, Failure> {
@@ -257,19 +270,24 @@ fn conclude_all(
     let (accounts, _) = gatherer.account(armed)?;
     let all = sliding.whole(gatherer, armed)?;
     let Conclusion { report, .. } = conclude(&all, watched, &ThisHost::new(Path::new("/proc")))?;
+    let done = tell_verdict(&report, &accounts);
+    tell_astray(accounts.astray);
+    // A terminal that is gone by now takes nothing more.
+    done.or(Ok(()))
+}
+
+/// The verdict in a line, and what was counted.
+fn tell_verdict(report: &Report, accounts: &Accounts) -> Result<(), Failure> {
     let verdict = &report.verdict;
     let finding = verdict.finding.as_ref().map(|id| format!(" [{id}]")).unwrap_or_default();
     let totals = &report.totals.counted;
-    let done = say(&format!(
+    say(&format!(
         "{}  {}{finding}\n{} ports asked for in {:.1} s, {} refused; {}\n",
         verdict.word,
         escape(&verdict.reason),
         grouped(totals.allocations),
         report.window.seconds,
         grouped(totals.failures),
-        account_line(&accounts),
-    ));
-    tell_astray(accounts.astray);
-    // A terminal that is gone by now takes nothing more.
-    done.or(Ok(()))
+        account_line(accounts),
+    ))
 }

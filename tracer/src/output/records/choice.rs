@@ -109,6 +109,9 @@ pub struct Choice {
     pub time_wait_reused: Option<bool>,
     /// Identity of the socket within this trace.
     pub socket: Option<String>,
+    /// Name of the host; only where a trace is of several.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host: Option<String>,
 }
 
 /// A bind to a port that the caller named.
@@ -173,4 +176,7 @@ pub struct Release {
     pub remote_port: Option<u16>,
     /// Identity of the socket within this trace.
     pub socket: Option<String>,
+    /// Name of the host; only where a trace is of several.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host: Option<String>,
 }

@@ -124,6 +124,9 @@ pub struct Footer {
     /// What tracing cost.
     #[serde(rename = "self")]
     pub cost: SelfCost,
+    /// Name of the host; only where a trace is of several.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host: Option<String>,
 }
 
 /// Counts of the events that passed the filters, lost ones included.

@@ -31,7 +31,9 @@ pub use report::{
     SearchTimes, SiteCollisions, Window,
 };
 pub use whatif::{ModelRecord, WhatIf, WhatIfPool};
-pub use who::{OccupancyRecord, OwnerRecord, PortRecord, SocketRecord, Who};
+pub use who::{
+    OccupancyRecord, OwnerRecord, PortRecord, RecordedRecord, RefusedRecord, SocketRecord, TenureRecord, Who,
+};
 
 /// Version of these records: goes up when a field is renamed or changes its meaning.
 pub const SCHEMA: u32 = 1;

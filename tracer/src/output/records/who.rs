@@ -31,6 +31,8 @@ pub struct Who {
     pub truncated: bool,
     /// This kernel tells no TCP sockets that are bound and do nothing else (before Linux 6.8).
     pub bound_untold: bool,
+    /// Of a recording; null where this host was asked.
+    pub recorded: Option<RecordedRecord>,
 }
 
 /// A port.
@@ -40,6 +42,12 @@ pub struct PortRecord {
     pub port: u16,
     /// Where it is held: a namespace and a protocol each; empty where it is free.
     pub places: Vec<OccupancyRecord>,
+    /// Of a recording: what it comes down to; null where this host was asked.
+    pub verdict: Option<VerdictRecord>,
+    /// Of a recording: who had it, in the order of their times; empty where this host was asked.
+    pub history: Vec<TenureRecord>,
+    /// Of a recording: who was refused it; empty where this host was asked.
+    pub refused: Vec<RefusedRecord>,
 }
 
 /// A port in a namespace, as one protocol sees it.
@@ -105,4 +113,91 @@ pub struct OwnerRecord {
     pub unit: Option<String>,
     /// Container id.
     pub container: Option<String>,
+}
+
+/// What a recording that was read holds.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct RecordedRecord {
+    /// Its beginning: RFC 3339, UTC.
+    pub from: String,
+    /// Its end.
+    pub to: String,
+    /// The moment that was asked for; null where the whole history was.
+    pub at: Option<String>,
+    /// Releases of ports that the kernel chose are in it: else ends are known to the next look alone.
+    pub releases: bool,
+    /// When all sockets were looked at.
+    pub looks: Vec<String>,
+    /// Events of which the count alone is known: who had the port may be among them.
+    pub lost: u64,
+    /// It has no end.
+    pub cut: bool,
+}
+
+/// Somebody who had a port.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct TenureRecord {
+    /// Inode number of the namespace.
+    pub netns: Option<u32>,
+    /// What to call it.
+    pub label: Option<String>,
+    /// Protocol.
+    pub proto: String,
+    /// Who; null where nobody, or nobody who could be seen, had the socket.
+    pub owner: Option<OwnerRecord>,
+    /// Local address.
+    pub local_addr: Option<IpAddr>,
+    /// Address of the peer.
+    pub remote_addr: Option<IpAddr>,
+    /// Port of the peer.
+    pub remote_port: Option<u16>,
+    /// `connect`, `bind`, `listen`, `autobind` where the kernel chose the port there; `explicit` where the port was
+    /// named; null where a look found it.
+    pub how: Option<String>,
+    /// Since when: RFC 3339, UTC; null where it was not seen to begin.
+    pub from: Option<String>,
+    /// Where it was not seen to begin: when it was seen first.
+    pub seen_from: Option<String>,
+    /// When it was known to have it last.
+    pub seen_to: String,
+    /// When it ended; null where that was not seen.
+    pub to: Option<String>,
+    /// `released`, `time_wait` (released at the end of it), `gone` (not found any more by the look of `gone_by`), `held`
+    /// (still there at the last look), `unknown`.
+    pub end: String,
+    /// The look that did not find it any more.
+    pub gone_by: Option<String>,
+    /// Connections beside it, which share its port.
+    pub accepted: usize,
+    /// Whether it had the port at the moment that was asked for; null where that is not known, or none was asked for.
+    pub at_that_time: Option<bool>,
+}
+
+/// Somebody who was refused a port.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct RefusedRecord {
+    /// Inode number of the namespace.
+    pub netns: Option<u32>,
+    /// What to call it.
+    pub label: Option<String>,
+    /// Protocol.
+    pub proto: String,
+    /// Who.
+    pub owner: OwnerRecord,
+    /// Local address.
+    pub local_addr: Option<IpAddr>,
+    /// Address of the peer, of a connect.
+    pub remote_addr: Option<IpAddr>,
+    /// Port of the peer.
+    pub remote_port: Option<u16>,
+    /// `bind`, `connect`, `listen`.
+    pub site: String,
+    /// Name of the errno; null where it could not be seen.
+    pub error: Option<String>,
+    /// How often.
+    pub count: u64,
+    /// For the first time.
+    pub first: String,
+    /// For the last time.
+    pub last: String,
 }

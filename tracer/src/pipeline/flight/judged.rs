@@ -16,7 +16,7 @@ use crate::{
         host::ThisHost,
         replay, window_at,
     },
-    recording::{Reader, Splice},
+    recording::{Chain, Reader, Splice},
     stats::By,
 };
 
@@ -33,8 +33,9 @@ impl Outlet for Nowhere {
 /// The findings of the time since then. Not on a thread that must not wait.
 pub(super) fn findings(recorded: Splice, since: MonoNs) -> Result<Vec<Finding>, String> {
     let told = |error: &dyn std::error::Error| error.to_string();
-    let mut reader = Reader::open(BufReader::new(recorded)).map_err(|error| told(&error))?;
+    let reader = Reader::open(BufReader::new(recorded)).map_err(|error| told(&error))?;
     let opening = reader.opening().clone();
+    let mut chain = Chain::of("the segments".to_owned(), reader);
     let facts = &opening.facts;
     let spaces = Spaces::told(facts.range_takes_every_port);
     let intake = Intake::new(Processes::told(), spaces, Shown::default());
@@ -42,7 +43,7 @@ pub(super) fn findings(recorded: Splice, since: MonoNs) -> Result<Vec<Finding>, 
     let mut gatherer = Gatherer::of_recording(intake, window);
     let between = Between { from: Some(since), to: None, explicit: true, releases: facts.releases };
     let mut replayed =
-        replay(&mut reader, &between, &mut gatherer, &mut Nowhere).map_err(|error| told(&error))?;
+        replay(&mut chain, &between, &mut gatherer, &mut Nowhere).map_err(|error| told(&error))?;
     let (tallies, unjudged) = replayed.tallies(None);
     let accounts = replayed.accounts(gatherer.intake(), &tallies, unjudged, false);
     let before = replayed.before.take().ok_or("there are no sockets in it")?;

@@ -9,7 +9,7 @@ use crate::{
     event::{MonoNs, NetnsId, PortRange, Reserved},
     output::records::{Header, SCHEMA},
     pipeline::{Between, Gatherer, Outlet, Shown, Spaces, replay, window_at},
-    recording::{Ending, Entry, Facts, Reader},
+    recording::{Chain, Ending, Entry, Facts, Reader},
     stock::{Namespace, NetnsConfig, NetnsStock, Stock},
 };
 
@@ -106,11 +106,12 @@ fn a_file_that_follows_another_can_be_read_without_it() {
     recorder.take(connect(0).as_bytes(), &mut first);
     recorder.take(connect(1).as_bytes(), &mut first);
     let mut second = Vec::new();
-    recorder.roll(Account::default(), scene(), &mut first, &mut second).unwrap();
+    recorder.close_file(&End::default(), &mut first).unwrap();
+    recorder.begin_file(End::default(), scene(), &mut second).unwrap();
     recorder.take(connect(2).as_bytes(), &mut second);
     recorder.end(Ok(scene()), End::default(), &mut second).unwrap();
-    assert_eq!(read(&first), (names("config scene process moments account"), 2));
-    assert_eq!(read(&second), (names("config scene moments account process moments scene end"), 1));
+    assert_eq!(read(&first), (names("config scene process moments end"), 2));
+    assert_eq!(read(&second), (names("before config scene moments process moments scene end"), 1));
 }
 
 fn names(all: &str) -> Vec<String> {
@@ -142,8 +143,8 @@ fn a_part_of_a_recording_has_its_own_accounts() {
     let ask = |between: Between| {
         let intake = Intake::new(Processes::told(), Spaces::told(false), Shown::default());
         let mut gatherer = Gatherer::of_recording(intake, window_at(MonoNs(0), true, false));
-        let mut reader = Reader::open(out.as_slice()).unwrap();
-        let told = replay(&mut reader, &between, &mut gatherer, &mut Nowhere).unwrap();
+        let mut chain = Chain::of(String::new(), Reader::open(out.as_slice()).unwrap());
+        let told = replay(&mut chain, &between, &mut gatherer, &mut Nowhere).unwrap();
         let (tallies, unjudged) = told.tallies(None);
         let accounts = told.accounts(gatherer.intake(), &tallies, unjudged, false);
         assert_eq!(accounts.seen, accounts.emitted + accounts.filtered + accounts.lost);

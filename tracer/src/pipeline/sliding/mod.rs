@@ -87,10 +87,11 @@ impl Sliding {
     /// The kernel half does not tell what was lost.
     pub fn window(&mut self, gatherer: &mut Gatherer, armed: &Armed) -> Result<Windowed, KernelError> {
         let (accounts, tallies) = gatherer.account(armed)?;
-        Ok(self.window_at(monotonic_now(), gatherer, &accounts.accounting(), &tallies))
+        Ok(self.window_of(monotonic_now(), gatherer, &accounts.accounting(), &tallies))
     }
 
-    fn window_at(
+    /// The window as it was then, with these accounts.
+    pub fn window_of(
         &mut self,
         at: MonoNs,
         gatherer: &mut Gatherer,
@@ -149,10 +150,18 @@ impl Sliding {
     /// The kernel half does not tell what was lost.
     pub fn whole(self, mut gatherer: Gatherer, armed: &Armed) -> Result<Gathered, KernelError> {
         let (accounts, tallies) = gatherer.account(armed)?;
-        Ok(self.all(gatherer, monotonic_now(), accounts.accounting(), &tallies))
+        Ok(self.whole_of(gatherer, monotonic_now(), accounts.accounting(), &tallies))
     }
 
-    fn all(self, gatherer: Gatherer, at: MonoNs, accounting: Accounting, tallies: &[Tally]) -> Gathered {
+    /// Everything up to then, with these accounts.
+    #[must_use]
+    pub fn whole_of(
+        self,
+        gatherer: Gatherer,
+        at: MonoNs,
+        accounting: Accounting,
+        tallies: &[Tally],
+    ) -> Gathered {
         let unseen = risen(tallies, &self.tallies);
         let mut all = gatherer.into_gathered(at, accounting, &unseen);
         let last = self.last.map(|(_, stats, peaks)| (stats, peaks));

@@ -103,7 +103,7 @@ fn what_is_older_than_the_window_no_longer_counts() {
         let gone = if number < 40 { 0 } else { 5 };
         if [9, 29, 44, 59, 60, 74, 99].contains(&number) {
             let window =
-                sliding.window_at(at(number + 1), &mut gatherer, &accounting(emitted, gone), &lost(gone));
+                sliding.window_of(at(number + 1), &mut gatherer, &accounting(emitted, gone), &lost(gone));
             windows.push((number + 1, told(&window)));
         }
     }
@@ -135,10 +135,10 @@ fn parts_add_up_to_the_whole_to_the_event() {
         take(&mut whole, second(number));
         if number.is_multiple_of(7) {
             let gone = number / 10;
-            drop(sliding.window_at(at(number + 1), &mut parted, &accounting(emitted, gone), &lost(gone)));
+            drop(sliding.window_of(at(number + 1), &mut parted, &accounting(emitted, gone), &lost(gone)));
         }
     }
-    let all = sliding.all(parted, at(400), accounting(emitted, 40), &lost(40));
+    let all = sliding.whole_of(parted, at(400), accounting(emitted, 40), &lost(40));
     let mut expected = whole.into_gathered(at(400), accounting(emitted, 40), &[]);
     absorb(&mut expected.stats, &lost(40));
     let span = Span { start: START, at: at(400) };

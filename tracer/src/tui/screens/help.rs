@@ -19,13 +19,14 @@ use crate::tui::{
 const KEYS: usize = 16;
 const WIDEST: u16 = 78;
 
-const ALL: [(&str, &str); 11] = [
+const ALL: [(&str, &str); 12] = [
     ("Tab, 1 2 3", "next screen; Overview, Pools, Events"),
     ("arrows, j k", "one line; PgUp PgDn a page, Home End the ends"),
     ("Enter", "Pools: who holds the pool, who was refused, and its map"),
     ("F6, > <", "Pools: sort by the next column, the one before; I: turn"),
     ("F3, /", "show only some; an empty filter shows all"),
     ("p, blank", "pause: the screen stands still, counting goes on"),
+    ("+ -, right", "of a recording (-r): faster, slower, 10 s ahead"),
     ("Esc", "back: to all pools, to the newest events, to no filter"),
     ("Ctrl-L", "draw anew"),
     ("Ctrl-Z", "stop; fg goes on"),

@@ -218,6 +218,10 @@ fn watched(view: &View, report: &Report) -> Vec<String> {
         _ => "filtered".to_owned(),
     };
     let mut parts = vec![view.time.clone(), format!("last {:.0} s", report.window.seconds)];
+    if let Some(played) = &view.played {
+        let at = if played.state.is_empty() { "" } else { " at " };
+        parts.insert(0, format!("RECORDING{at}{}", played.state));
+    }
     // What is older than a look usually is.
     if view.age_s > 5 {
         parts.push(format!("pools of {} s ago", view.age_s));
@@ -274,6 +278,9 @@ fn keys(view: &View, ui: &Ui, columns: usize) -> Line<'static> {
         Screen::Pools if ui.opened.is_none() => keys.extend([("F6", "Sort"), ("Enter", "Open")]),
         Screen::Pools => keys.push(("Esc", "Back")),
         Screen::Overview | Screen::Events => {}
+    }
+    if view.played.is_some() {
+        keys.extend([("+ -", "Speed"), ("Right", "10 s on")]);
     }
     keys.extend([
         ("Tab", "Next"),

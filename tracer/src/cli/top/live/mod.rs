@@ -2,6 +2,8 @@
 
 mod obey;
 
+pub(super) use obey::is_gone;
+
 use std::{
     io,
     path::Path,

@@ -63,7 +63,8 @@ impl Live {
             match action {
                 Action::Nothing => continue,
                 Action::Quit => self.quit(),
-                Action::Draw => {}
+                // There is no recording to play.
+                Action::Draw | Action::Faster | Action::Slower | Action::Ahead => {}
                 Action::Redraw => {
                     let forgotten = self.on_screen(Screen::forget);
                     self.noted(forgotten);
@@ -93,7 +94,7 @@ impl Live {
     }
 }
 
-fn is_gone(error: &io::Error) -> bool {
+pub(in crate::cli::top) fn is_gone(error: &io::Error) -> bool {
     let gone =
         [rustix::io::Errno::IO, rustix::io::Errno::PIPE, rustix::io::Errno::NXIO, rustix::io::Errno::BADF];
     let tells = |number| gone.iter().any(|one| one.raw_os_error() == number);

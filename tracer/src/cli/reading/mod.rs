@@ -1,8 +1,9 @@
 //! `-r FILE`: a recording in place of the live kernel.
 
+mod files;
+
 use std::{
-    fs::File,
-    io::{self, BufReader, Read},
+    io::{BufReader, Read},
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -17,19 +18,22 @@ use super::{
     words,
 };
 use crate::{
+    enrich::{Clock, Rfc3339},
     event::MonoNs,
     kernel::{Choice, settings::DEFAULT_BUFFER_BYTES},
+    output::escape,
     pipeline::{Between, ReplayError},
-    recording::{Ending, Opening, ReadError, Reader},
+    recording::{Chain, Ending, Opening, ReadError},
 };
 
 /// A recording in place of the live kernel.
 #[derive(clap::Args, Debug, Default)]
 #[command(next_help_heading = "Recordings")]
 pub(super) struct Reading {
-    /// Read this recording (`portscope record -w FILE`) instead of the live kernel; - for standard input
+    /// Read this recording (`portscope record -w FILE`) instead of the live kernel; - for standard input. More than one
+    /// (-r A -r B), or a directory of them, are read in the order of their times
     #[arg(short, long, alias = "input", value_name = "FILE")]
-    read: Option<PathBuf>,
+    read: Vec<PathBuf>,
     /// Of a recording, begin here: 2026-11-22T03:12:00Z, a time of day (03:12), or +90s from its start
     #[arg(long, value_name = "WHEN", requires = "read", value_parser = when)]
     from: Option<When>,
@@ -62,6 +66,18 @@ pub(super) fn when(word: &str) -> Result<When, String> {
 }
 
 impl When {
+    /// The same by the clock of the recording; it must be a time that is in it.
+    pub(super) fn within(self, name: &str, opening: &Opening, zone: &TimeZone) -> Result<MonoNs, Failure> {
+        let found = self.mono(opening, zone);
+        let at = found.ok_or_else(|| Failure::usage(format!("{name}: there is no such time")))?;
+        let clock = Clock::with_offset(opening.facts.clock_offset_ns);
+        if at < opening.facts.start {
+            let began = Rfc3339::text(clock.utc(opening.facts.start));
+            return Err(Failure::usage(format!("{name} is before the recording, which began at {began}")));
+        }
+        Ok(at)
+    }
+
     /// The same by the clock of the recording.
     fn mono(self, opening: &Opening, zone: &TimeZone) -> Option<MonoNs> {
         let facts = &opening.facts;
@@ -88,27 +104,30 @@ impl When {
 impl Reading {
     /// That of a part of a file.
     pub(super) fn of(file: &Path, from: Option<When>, to: Option<When>) -> Self {
-        Self { read: Some(file.to_owned()), from, to }
+        Self { read: vec![file.to_owned()], from, to }
     }
 
-    /// Opens the recording, if one is to be read.
+    /// Opens what is to be read; none where nothing is. What was recorded of different hosts, or before and after a
+    /// boot, is not of the same pools.
     pub(super) fn open(&self) -> Result<Option<Recording>, Failure> {
-        let Some(path) = &self.read else { return Ok(None) };
-        let name = if path == Path::new("-") { "standard input".into() } else { path.display().to_string() };
-        let file: Box<dyn Read> = if path == Path::new("-") {
-            Box::new(io::stdin())
-        } else {
-            let file = File::open(path);
-            let failed = |error| Failure::new(format!("cannot read {name}: {}", reason(&error)));
-            let file = file.map_err(failed)?;
-            if file.metadata().is_ok_and(|about| about.is_dir()) {
-                return Err(Failure::new(format!("cannot read {name}: it is a directory")));
-            }
-            Box::new(file)
-        };
-        let reader = Reader::open(BufReader::with_capacity(1 << 16, file));
-        let reader = reader.map_err(|error| unreadable(&name, &error))?;
-        Ok(Some(Recording { name, reader }))
+        let mut all = files::open(&self.read)?.into_iter();
+        let Some(first) = all.next() else { return Ok(None) };
+        if let Some(other) = all.next() {
+            return Err(Failure::usage(format!(
+                "{} is of {}, {} of {}: they have no port in common",
+                first.name(),
+                first.origin(),
+                other.name(),
+                other.origin()
+            ))
+            .hint("read those of each host and boot by themselves; trace -r takes all, and names the host"));
+        }
+        Ok(Some(first))
+    }
+
+    /// The same of any hosts: a recording for each boot of each.
+    pub(super) fn open_all(&self) -> Result<Vec<Recording>, Failure> {
+        files::open(&self.read)
     }
 
     /// Which part of it is wanted.
@@ -154,50 +173,82 @@ impl Reading {
     }
 }
 
-/// A recording that is being read.
+/// Where a recording is read from.
+pub(super) type Source = BufReader<Box<dyn Read>>;
+
+/// What is read of one host: a recording, or several in a row.
 pub(super) struct Recording {
-    name: String,
-    pub(super) reader: Reader<BufReader<Box<dyn Read>>>,
+    pub(super) chain: Chain<Source>,
 }
 
 impl Recording {
     /// What it begins with.
     pub(super) fn opening(&self) -> &Opening {
-        self.reader.opening()
+        self.chain.opening()
+    }
+
+    /// What to call the one that is being read.
+    pub(super) fn name(&self) -> &str {
+        self.chain.name()
+    }
+
+    /// The host, and which boot of it.
+    fn origin(&self) -> String {
+        let header = &self.opening().header;
+        let boot = header.boot_id.as_deref().and_then(|id| id.get(..8)).unwrap_or("?");
+        escape(&format!("host {} (boot {boot})", header.host)).into_owned()
     }
 
     /// Complains where releases are wanted and were not recorded.
     pub(super) fn has_releases(&self, wanted: bool) -> Result<(), Failure> {
         if wanted && !self.opening().facts.releases {
-            return Err(Failure::usage(format!("{} has no releases", self.name))
+            return Err(Failure::usage(format!("{} has no releases", self.name()))
                 .hint("record them: portscope record --releases -w FILE"));
         }
         Ok(())
     }
 
+    /// What to say when what is read is not what was written.
+    pub(super) fn unreadable(&self, error: &ReadError) -> Failure {
+        unreadable(self.name(), error)
+    }
+
     /// What to say when it cannot be read on.
     pub(super) fn failure(&self, place: &Place, error: ReplayError) -> Failure {
         match error {
-            ReplayError::Read(error) => unreadable(&self.name, &error),
+            ReplayError::Read(error) => unreadable(self.name(), &error),
             ReplayError::Write(error) => place.failure(&error),
         }
     }
 
-    /// How it was cut, if it was.
+    /// How the last one was cut, if it was.
     pub(super) fn cut(&self) -> Option<String> {
-        let Some(Ending::Cut { at, batches }) = self.reader.ending() else { return None };
+        let Some(Ending::Cut { at, batches }) = self.chain.ending() else { return None };
         Some(format!("read up to byte {at}, {batches} batches"))
     }
 
-    /// Says so when it was cut.
+    /// Says what is not in it: what came after a cut, and between two recordings.
     pub(super) fn tell_cut(&self, is_quiet: bool) {
-        if let Some(cut) = self.cut()
-            && !is_quiet
-        {
+        if is_quiet {
+            return;
+        }
+        let last = self.chain.ending().map(|ending| (self.name(), ending));
+        let before = self.chain.cuts().iter().map(|(name, ending)| (name.as_str(), *ending));
+        for (name, ending) in before.chain(last) {
+            let Ending::Cut { at, batches } = ending else { continue };
             complain(&format!(
-                "{} has no end: it was {cut}; what came after the last whole one is not in it",
-                self.name
+                "{name} has no end: it was read up to byte {at}, {batches} batches; what came after the last whole one \
+                 is not in it"
             ));
+        }
+        let clock = Clock::with_offset(self.opening().facts.clock_offset_ns);
+        let time = |at: MonoNs| Rfc3339::text(clock.utc(at)).chars().take(19).collect::<String>();
+        for [from, to] in self.chain.gaps() {
+            complain(&format!("nothing was recorded from {}Z to {}Z", time(*from), time(*to)));
+        }
+        let skipped = self.chain.skipped();
+        if skipped != 0 {
+            complain(&format!("{skipped} events are in two of the recordings; they are told once"));
         }
     }
 
@@ -206,7 +257,7 @@ impl Recording {
         if unjudged != 0 {
             complain(&format!(
                 "of {unjudged} lost events {} has the count alone: whether the filters let them pass is not known",
-                self.name
+                self.name()
             ));
         }
     }

@@ -1,5 +1,7 @@
 //! `portscope trace`: one line an event.
 
+mod recorded;
+
 use std::{
     path::{Path, PathBuf},
     time::Duration,
@@ -10,19 +12,16 @@ use super::{
     filters::Filters,
     options::{Color, Format, KernelOptions, Loudness, format},
     place::{Place, failure},
-    reading::{Reading, Recording},
+    reading::Reading,
     session::{Session, announce, interim, tell_astray},
     words,
 };
 use crate::{
-    enrich::{Clock, Processes, TimeColumn, monotonic_now},
+    enrich::{Processes, TimeColumn, monotonic_now},
     event::MonoNs,
     kernel::{Armed, Backend, Settings, facts},
     output::{Columns, CsvOutput, Field, JsonOutput, TextOutput, TraceOutput},
-    pipeline::{
-        self, Between, Consumer as _, Culprits, Intake, Observer, Outlet as _, Shown, Sieve, Spaces, Until,
-        replay,
-    },
+    pipeline::{self, Consumer as _, Culprits, Intake, Observer, Outlet as _, Shown, Until},
 };
 
 /// Options of `trace`.
@@ -90,8 +89,9 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
         .map(Field::parse_list)
         .transpose()
         .map_err(|error| Failure::usage(error.to_string()))?;
-    if let Some(recording) = args.reading.open()? {
-        return from_recording(args, fields, recording);
+    let recordings = args.reading.open_all()?;
+    if !recordings.is_empty() {
+        return recorded::tell(args, fields.as_deref(), recordings);
     }
     let settings = settings(args)?;
     let mut place = Place::open(args.write.as_deref())?;
@@ -132,48 +132,6 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
         .map_err(|error| failure(&place, error))?;
     log::info!("ended: {ended:?}");
     finish(args, &armed, &mut observer, &mut place)
-}
-
-/// The same from a recording.
-fn from_recording(args: &Args, fields: Option<Vec<Field>>, mut recording: Recording) -> Result<(), Failure> {
-    args.reading.refuse_kernel(&args.kernel)?;
-    args.reading.refuse("--duration", args.duration.is_some(), "--from and --to choose the time")?;
-    args.reading.refuse("--summary-only", args.summary_only, "report -r FILE --by pid counts processes")?;
-    args.reading.refuse("--discard", args.discard, "it measures what reading the ring costs")?;
-    recording.has_releases(args.releases)?;
-    let opening = recording.opening().clone();
-    let between = args.reading.between(&opening, args.utc)?;
-    let between = Between { explicit: args.explicit, releases: args.releases, ..between };
-    let sieve = args.filters.in_recording(args.failed, &opening.header)?.map(Sieve::new);
-    let mut place = Place::open(args.write.as_deref())?;
-    let mut output = output(args, fields, opening.header.netns.len() > 1, opening.facts.start);
-    let shown = Shown {
-        container: args.filters.container().map(str::to_owned),
-        most: args.count,
-        sieve: sieve.clone(),
-        ..Shown::default()
-    };
-    let spaces = Spaces::told(opening.facts.range_takes_every_port);
-    let intake = Intake::new(Processes::told(), spaces, shown);
-    let clock = Clock::with_offset(opening.facts.clock_offset_ns);
-    let mut observer = Observer::of_recording(output.as_mut(), intake, clock);
-    let mut header = opening.header;
-    header.filters.extend(args.filters.told(args.failed));
-    let mut text = Vec::new();
-    observer.output().header(&header, &mut text).map_err(|error| Failure::new(error.to_string()))?;
-    place.flush(&mut text).map_err(|error| place.failure(&error))?;
-    let told = replay(&mut recording.reader, &between, &mut observer, &mut place)
-        .map_err(|error| recording.failure(&place, error))?;
-    recording.tell_cut(args.loudness.quiet);
-    let (tallies, unjudged) = told.tallies(sieve.as_ref());
-    recording.tell_unjudged(unjudged);
-    let accounts = told.accounts(observer.intake(), &tallies, unjudged, sieve.is_some());
-    let footer = told.footer(&accounts, &tallies);
-    if !(args.loudness.quiet && args.output == Format::Text) {
-        observer.output().footer(&footer, &mut text).map_err(|error| Failure::new(error.to_string()))?;
-    }
-    place.flush(&mut text).map_err(|error| place.failure(&error))?;
-    place.close()
 }
 
 fn settings(args: &Args) -> Result<Settings, Failure> {
