@@ -14,14 +14,18 @@ import pyarrow.ipc
 import pyarrow.parquet
 
 
+def number(query):
+    return duckdb.execute(query).fetchall()[0][0]
+
+
 def by_duckdb(table):
     def pairs(query):
-        return {str(key): count for key, count in duckdb.sql(query).fetchall()}
+        return {str(key): count for key, count in duckdb.execute(query).fetchall()}
 
     asked = f"from {table} where type = 'allocation'"
     return {
-        "allocations": duckdb.sql(f"select count(*) {asked}").fetchone()[0],
-        "failures": duckdb.sql(f"select count(*) {asked} and result = 'failed'").fetchone()[0],
+        "allocations": number(f"select count(*) {asked}"),
+        "failures": number(f"select count(*) {asked} and result = 'failed'"),
         "by_error": pairs(f"select error, count(*) from {table} where result = 'failed' group by error"),
         "by_pid": pairs(f"select pid, count(*) {asked} group by pid"),
     }
@@ -54,7 +58,7 @@ def by_pyarrow(table):
 
 def counted():
     table = pyarrow.parquet.read_table("ports.parquet")
-    metadata = {key.decode(): value.decode() for key, value in table.schema.metadata.items()}
+    metadata = {key.decode(): value.decode() for key, value in pyarrow.parquet.read_metadata("ports.parquet").metadata.items()}
     recording = pyarrow.ipc.open_stream("ports.arrow").read_all()
     kinds = collections.Counter(recording["kind"].to_pylist())
     return {
@@ -83,7 +87,7 @@ def queried(document):
             language, lines = line[3:].strip(), []
         else:
             if language == "sql":
-                ran.append(["sql", duckdb.sql(f"select count(*) from ({''.join(lines)})").fetchone()[0]])
+                ran.append(["sql", number(f"select count(*) from ({''.join(lines)})")])
             elif language == "python":
                 names = {}
                 exec("".join(lines), names)
