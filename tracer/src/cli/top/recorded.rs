@@ -124,11 +124,11 @@ pub(super) fn show(args: &Args, recording: Recording) -> Result<u8, Failure> {
         is_gone: false,
         is_stopped: false,
     };
-    let played = runtime.block_on(player.play(args));
+    let done = runtime.block_on(player.play(args));
     let Player { playback, face, is_gone, .. } = player;
     // The terminal is given back first, whatever is to be said.
     drop(face);
-    played?;
+    done?;
     if is_gone || args.loudness.quiet {
         return Ok(0);
     }
