@@ -94,7 +94,7 @@ pub fn history<R: Read>(chain: &mut Chain<R>, asked: &Asked) -> Result<Who, Read
         time: time(asked.at.unwrap_or(past.end)),
         bound_untold: hides_bound,
         kernel: header.kernel,
-        ports: past.chronicles.iter().map(|one| past.port(one, asked, &facts.releases, looked)).collect(),
+        ports: past.chronicles.iter().map(|one| past.port(one, asked, facts.releases, looked)).collect(),
         netns_asked: if asked.netns.is_empty() { past.names.len() } else { asked.netns.len() },
         unanswered: Vec::new(),
         unreadable_processes: past.unreadable,
@@ -112,7 +112,9 @@ impl Past {
         }
         let Self { chronicles, clock, .. } = self;
         intake.take(record, |Arrival { event, process, .. }| {
-            chronicles.iter_mut().for_each(|one| one.event(event, process, *clock));
+            for one in chronicles.iter_mut() {
+                one.event(event, process, *clock);
+            }
         });
     }
 
@@ -137,7 +139,9 @@ impl Past {
             self.names.insert(space.namespace.id, space.namespace.label());
         }
         let Self { chronicles, clock, .. } = self;
-        chronicles.iter_mut().for_each(|one| one.look(scene, hides_bound, *clock));
+        for one in chronicles.iter_mut() {
+            one.look(scene, hides_bound, *clock);
+        }
         self.looks.push(self.clock.utc(scene.stock.began));
         self.end = self.end.max(scene.stock.ended);
         self.unreadable = self.unreadable.max(scene.holders.unreadable);
@@ -148,7 +152,7 @@ impl Past {
         &self,
         chronicle: &Chronicle,
         asked: &Asked,
-        releases: &bool,
+        releases: bool,
         looked: Option<UtcNs>,
     ) -> PortRecord {
         let wanted = |netns: Option<NetnsId>| {
@@ -183,7 +187,7 @@ impl Past {
             port: chronicle.port.get(),
             places: Vec::new(),
             verdict: Some(verdict(chronicle.port, &tenures, &refused, asked.at)),
-            history: tenures.iter().map(|one| self.tenure(one, asked.at, *releases, looked)).collect(),
+            history: tenures.iter().map(|one| self.tenure(one, asked.at, releases, looked)).collect(),
             refused: refused.iter().map(|one| self.refused(one)).collect(),
         }
     }

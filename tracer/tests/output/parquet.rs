@@ -169,20 +169,12 @@ fn any_events_are_read_back() {
 #[test]
 fn columns_and_their_types() {
     let file = Written::of(&[]);
-    let types: String = file
-        .open()
-        .schema()
-        .fields()
-        .iter()
-        .map(|field| {
-            format!(
-                "{} {}{}\n",
-                field.name(),
-                field.data_type(),
-                if field.is_nullable() { " or null" } else { "" }
-            )
-        })
-        .collect();
+    let line = |field: &std::sync::Arc<arrow_schema::Field>| {
+        let null = if field.is_nullable() { " or null" } else { "" };
+        format!("{} {}{null}", field.name(), field.data_type())
+    };
+    let lines: Vec<String> = file.open().schema().fields().iter().map(line).collect();
+    let types = lines.join("\n") + "\n";
     assert_file("tests/output/golden/parquet.txt", &types);
     assert!(file.batches().is_empty());
 }
@@ -222,7 +214,7 @@ fn row_groups_are_bounded_and_leave_memory_when_they_are_full() {
     let groups = reader.metadata().row_groups();
     let counts: Vec<i64> = groups.iter().map(parquet::file::metadata::RowGroupMetaData::num_rows).collect();
     assert_eq!(counts, [131_072, 150_000 - 131_072]);
-    for column in groups.iter().flat_map(|group| group.columns()) {
+    for column in groups.iter().flat_map(parquet::file::metadata::RowGroupMetaData::columns) {
         assert!(matches!(column.compression(), Compression::ZSTD(_)), "{:?}", column.compression());
     }
     let read: usize = file.batches().iter().map(RecordBatch::num_rows).sum();

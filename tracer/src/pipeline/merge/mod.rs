@@ -31,6 +31,7 @@ pub enum MergeError {
 
 impl<'c, 'a, R: Read> Member<'c, 'a, R> {
     /// Nothing read yet.
+    #[must_use]
     pub fn new(chain: &'c mut Chain<R>, replay: Replay, mut observer: Observer<'a>) -> Self {
         observer.begin_batch();
         Self { chain, replay, observer, next: None, is_over: false }
@@ -52,6 +53,7 @@ impl<'c, 'a, R: Read> Member<'c, 'a, R> {
     }
 
     /// What was told, when no more is to be read.
+    #[must_use]
     pub fn end(self) -> (Replayed, Observer<'a>) {
         let Self { chain, replay, mut observer, .. } = self;
         observer.end_batch();

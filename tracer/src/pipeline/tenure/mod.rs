@@ -148,13 +148,12 @@ impl Chronicle {
             return;
         };
         found.seen = at;
-        match site {
-            Site::Listen => found.listens = true,
-            _ => {
-                found.remote = remote(event).or(found.remote);
-                found.local = event.local_addr().or(found.local);
-                found.serves = false;
-            }
+        if site == Site::Listen {
+            found.listens = true;
+        } else {
+            found.remote = remote(event).or(found.remote);
+            found.local = event.local_addr().or(found.local);
+            found.serves = false;
         }
     }
 

@@ -185,17 +185,16 @@ impl<R: Read> Chain<R> {
 
     fn event(&mut self, row: Row) -> Result<(), ReadError> {
         self.head = Head::Over;
-        if let Some(until) = self.skips {
-            if row.mono() <= until {
-                if self.differs {
-                    return Err(ReadError::Beside);
-                }
-                self.skipped = self.skipped.saturating_add(1);
-                // What is told of this one alone.
-                let is_of_next = |entry: &Entry| matches!(entry, Entry::Note(note) if matches!(**note, Note::Holders { .. }));
-                self.pending.retain(|entry| !is_of_next(entry));
-                return Ok(());
+        if self.skips.is_some_and(|until| row.mono() <= until) {
+            if self.differs {
+                return Err(ReadError::Beside);
             }
+            self.skipped = self.skipped.saturating_add(1);
+            // What is told of this one alone.
+            let is_of_next =
+                |entry: &Entry| matches!(entry, Entry::Note(note) if matches!(**note, Note::Holders { .. }));
+            self.pending.retain(|entry| !is_of_next(entry));
+            return Ok(());
         }
         self.reached = self.reached.max(Some(row.mono()));
         let row = match row.socket() {

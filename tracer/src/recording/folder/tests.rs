@@ -60,7 +60,7 @@ fn the_oldest_segments_make_room_and_files_of_others_stay() {
     }
     let names = scratch.names();
     assert_eq!(names.len(), 2 + 3, "{names:?}");
-    assert!(names[1].contains("T") && names.contains(&"notes.txt".to_owned()), "{names:?}");
+    assert!(names[1].contains('T') && names.contains(&"notes.txt".to_owned()), "{names:?}");
     // What one run left counts in the next.
     drop(folder);
     let folder = Folder::open(&scratch.0, bounds(3)).unwrap();
@@ -120,7 +120,7 @@ fn a_splice_has_the_first_header_and_the_batches_of_the_window() {
         String::from_utf8_lossy(&text[16..]).into_owned()
     };
     let now = Instant::now();
-    let before = now.checked_sub(Duration::from_secs(60)).unwrap();
+    let before = now.checked_sub(Duration::from_mins(1)).unwrap();
     assert_eq!(text(&folder, before), "one.two.three.four.");
     folder.closed[0].own.as_mut().unwrap().last = before;
     assert_eq!(text(&folder, before + Duration::from_secs(1)), "two.three.four.");
