@@ -2,6 +2,8 @@
 
 use std::net::SocketAddr;
 use std::path::Path;
+use std::thread;
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use portscope_tests::alone;
@@ -68,7 +70,7 @@ fn a_port_is_told_with_all_who_had_it_and_who_was_refused_it(live: &Live) -> Res
         if given.given() != 0 {
             break;
         }
-        std::thread::sleep(std::time::Duration::from_millis(200));
+        thread::sleep(Duration::from_millis(200));
         given = late.take(Task::connect(at(7001)?))?;
     }
     ensure!(given.ports == [PORT], "{given:?}");
@@ -162,6 +164,8 @@ fn exhausted(live: &Live) -> Result<std::path::PathBuf> {
     let netns = workload.hello().netns.to_string();
     let recorder = Tracer::record(live.scratch(), &file, &["--backend", "tracepoint", "--netns", &netns])?;
     workload.go()?;
+    // Long enough for two frames.
+    thread::sleep(Duration::from_millis(500));
     let (status, said) = recorder.stop_plainly()?;
     ensure!(status == Some(0), "{status:?}: {said}");
     Ok(file)
@@ -187,9 +191,14 @@ fn on_a_screen(live: &Live) -> Result<()> {
     let mut terminal = Pseudo::open(160, 40)?;
     let mut top = terminal.start(&["top", "-r", text(&file)?, "--speed", "0.1", "-i", "100ms"])?;
     terminal.wait_for("RECORDING at 0.1x")?;
+    // What has not changed is not drawn again, but where the size has.
     terminal.press(b"+")?;
+    thread::sleep(Duration::from_millis(500));
+    terminal.resize(159, 40)?;
     terminal.wait_for("RECORDING at 0.2x")?;
     terminal.press(b"\x1b[C")?;
+    thread::sleep(Duration::from_millis(500));
+    terminal.resize(160, 40)?;
     terminal.wait_for("RECORDING at its end")?;
     terminal.press(b"q")?;
     ensure!(ended(&mut top, &mut terminal)? == Some(0), "{}", terminal.said());

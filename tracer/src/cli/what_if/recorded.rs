@@ -8,6 +8,8 @@ use std::{
     path::Path,
 };
 
+use rustc_hash::FxHashSet;
+
 use super::{
     super::{
         Failure,
@@ -34,8 +36,10 @@ pub(super) struct Recorded {
     name: String,
     reader: Reader<BufReader<File>>,
     next: VecDeque<Told>,
-    /// The sockets from before have been told.
-    has_scene: bool,
+    /// When the sockets were looked at last, and those from before that were there; none before the first look.
+    looked: Option<(MonoNs, FxHashSet<String>)>,
+    /// Sockets from before whose release was told, or the end of their TIME_WAIT.
+    told: FxHashSet<String>,
     events: u64,
     start: MonoNs,
     last: MonoNs,
@@ -64,7 +68,17 @@ impl Recorded {
             next.extend(known.map(|settings| Told::Space(space.id, settings)));
         }
         let start = opening.facts.start;
-        Ok(Some(Self { name, reader, next, has_scene: false, events: 0, start, last: start, is_over: false }))
+        Ok(Some(Self {
+            name,
+            reader,
+            next,
+            looked: None,
+            told: FxHashSet::default(),
+            events: 0,
+            start,
+            last: start,
+            is_over: false,
+        }))
     }
 
     /// Whether releases were recorded.
@@ -81,17 +95,36 @@ impl Recorded {
         }
     }
 
-    /// The sockets that there were at the start.
+    /// The sockets that there were at the start, and later which of them are gone: not every kernel tells the release of
+    /// a socket that it was not seen to choose a port for, so that it is put in the middle between the looks.
     fn scene(&mut self, scene: &SceneNote) {
-        if std::mem::replace(&mut self.has_scene, true) {
-            return;
-        }
-        for space in &scene.stock.spaces {
+        let at = scene.stock.began;
+        let names = |space: &NetnsStock| {
             let netns = space.namespace.id;
-            let standing =
-                space.list().iter().filter_map(|socket| standing(netns, space, socket, self.start));
-            self.next.extend(standing.flatten());
-        }
+            space.list().iter().filter_map(move |socket| name_of(netns, socket)).collect::<Vec<_>>()
+        };
+        let there: FxHashSet<String> = scene.stock.spaces.iter().flat_map(names).collect();
+        let Some((before, known)) = self.looked.take() else {
+            for space in &scene.stock.spaces {
+                let netns = space.namespace.id;
+                let told =
+                    space.list().iter().filter_map(|socket| standing(netns, space, socket, self.start));
+                self.next.extend(told.flatten());
+                let waits = space.list().iter().filter(|socket| socket.state == State::TimeWait);
+                self.told.extend(waits.filter_map(|socket| name_of(netns, socket)));
+            }
+            self.looked = Some((at, there));
+            return;
+        };
+        let middle = before.0.max(self.start.0).midpoint(at.0);
+        let held_us = middle.saturating_sub(self.start.0) / 1_000;
+        let (still, gone): (FxHashSet<_>, Vec<_>) = (
+            known.iter().filter(|name| there.contains(*name)).cloned().collect(),
+            known.iter().filter(|name| !there.contains(*name)).cloned().collect(),
+        );
+        let ended = |socket| Told::Released(Released { socket, held_us, time_wait: false });
+        self.next.extend(gone.into_iter().filter(|name| !self.told.contains(name)).map(ended));
+        self.looked = Some((at, still));
     }
 
     fn event(&mut self, event: &Event) -> Option<Told> {
@@ -107,24 +140,19 @@ impl Recorded {
     }
 
     /// A release of a socket whose choice was seen, or else of one from before.
-    fn released(&self, event: &Event, state: ReleaseState) -> Option<Told> {
-        let time_wait = state == ReleaseState::TimeWait;
-        let told = match (event.socket(), event.held_ns()) {
-            (Some(socket), Some(held)) => {
-                Released { socket: format!("{:x}", socket.get()), held_us: held / 1_000, time_wait }
-            }
-            _ => Released {
-                socket: place(
-                    event.netns()?,
-                    event.protocol(),
-                    event.local_port()?,
-                    event.remote_addr().zip(event.remote_port()),
-                ),
-                held_us: event.mono().since(self.start) / 1_000,
-                time_wait: false,
-            },
-        };
-        Some(Told::Released(told))
+    fn released(&mut self, event: &Event, state: ReleaseState) -> Option<Told> {
+        if let Some((socket, held)) = event.socket().zip(event.held_ns()) {
+            return Some(Told::Released(Released {
+                socket: format!("{:x}", socket.get()),
+                held_us: held / 1_000,
+                time_wait: state == ReleaseState::TimeWait,
+            }));
+        }
+        let peer = event.remote_addr().zip(event.remote_port());
+        let socket = place(event.netns()?, event.protocol(), event.local_port()?, peer);
+        self.told.insert(socket.clone());
+        let held_us = event.mono().since(self.start) / 1_000;
+        Some(Told::Released(Released { socket, held_us, time_wait: false }))
     }
 }
 
@@ -234,7 +262,7 @@ fn standing(
         return None;
     }
     let remote = peer.filter(|_| !binds).map(|(addr, port)| SocketAddr::new(addr.to_canonical(), port.get()));
-    let name = place(netns, socket.protocol, port, peer);
+    let name = name_of(netns, socket)?;
     let ends = socket.time_left_ms.filter(|_| socket.state == State::TimeWait).map(|left| Released {
         socket: name.clone(),
         held_us: u64::from(left.get()) * 1_000,
@@ -252,6 +280,12 @@ fn standing(
         standing: true,
     });
     Some(std::iter::once(told).chain(ends.map(Told::Released)))
+}
+
+/// The same of a socket of the stock; none where it has no port.
+fn name_of(netns: NetnsId, socket: &Socket) -> Option<String> {
+    let peer = socket.remote_port.map(|remote| (socket.remote_addr, remote));
+    Some(place(netns, socket.protocol, socket.local_port?, peer))
 }
 
 /// By what a socket from before and its release are known to be the same.
