@@ -189,7 +189,8 @@ fn on_a_screen(live: &Live) -> Result<()> {
     ensure!(said.contains("ports asked for in") && !said.contains("panicked"), "{said}");
     // At its own pace it has hardly begun; the keys make it faster.
     let mut terminal = Pseudo::open(160, 40)?;
-    let mut top = terminal.start(&["top", "-r", text(&file)?, "--speed", "0.1", "-i", "100ms"])?;
+    let args = ["top", "-r", text(&file)?, "--speed", "0.1", "-i", "100ms"];
+    let mut top = terminal.start_session(&super::top::portscope_path()?, &args)?;
     terminal.wait_for("RECORDING at 0.1x")?;
     // What has not changed is not drawn again, but where the size has.
     terminal.press(b"+")?;

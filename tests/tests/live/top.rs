@@ -181,7 +181,7 @@ fn storm(_live: &Live) -> Result<()> {
 }
 
 /// A program, for a session.
-fn portscope_path() -> Result<String> {
+pub(super) fn portscope_path() -> Result<String> {
     Ok(portscope_tests::program::portscope()?.to_string_lossy().into_owned())
 }
 

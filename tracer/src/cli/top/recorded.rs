@@ -180,7 +180,8 @@ fn print(args: &Args, playback: &mut Playback) -> Result<(), Failure> {
     let every = u64::try_from(args.interval.as_nanos()).unwrap_or(u64::MAX);
     let (mut shown, mut next) = (0_u64, playback.played);
     let mut time = TimeColumn::local();
-    while !playback.is_over && args.count.is_none_or(|most| shown < most) {
+    // One that was cut before its first event has a frame, too.
+    while (shown == 0 || !playback.is_over) && args.count.is_none_or(|most| shown < most) {
         next = match args.speed {
             Some(Speed::Most) => MonoNs(u64::MAX),
             _ => MonoNs(next.0.saturating_add(every)),
