@@ -22,7 +22,7 @@ use crate::{
     event::{Cause, Event, Kind, MonoNs, NetnsId, Outcome, Port, Protocol, ReleaseState, Site, decode},
     output::escape,
     recording::{Ending, Entry, Note, Reader, SceneNote},
-    stock::{NetnsConfig, NetnsStock, Socket, State},
+    stock::{Inode, NetnsConfig, NetnsStock, Socket, State},
     whatif::{Asked, Pool, Released, Settings, Source, Told, Way},
 };
 
@@ -31,13 +31,16 @@ const MARK: [u8; 4] = [0xff; 4];
 /// More events than that are not kept.
 const MOST_EVENTS: u64 = 20_000_000;
 
+/// A socket by its place and its inode: another one may have the same place later.
+type Seen = (String, Option<Inode>);
+
 /// A recording that is being read.
 pub(super) struct Recorded {
     name: String,
     reader: Reader<BufReader<File>>,
     next: VecDeque<Told>,
     /// When the sockets were looked at last, and those from before that were there; none before the first look.
-    looked: Option<(MonoNs, FxHashSet<String>)>,
+    looked: Option<(MonoNs, FxHashSet<Seen>)>,
     /// Sockets from before whose release was told, or the end of their TIME_WAIT.
     told: FxHashSet<String>,
     events: u64,
@@ -101,9 +104,10 @@ impl Recorded {
         let at = scene.stock.began;
         let names = |space: &NetnsStock| {
             let netns = space.namespace.id;
-            space.list().iter().filter_map(move |socket| name_of(netns, socket)).collect::<Vec<_>>()
+            let seen = |socket: &Socket| Some((name_of(netns, socket)?, socket.inode));
+            space.list().iter().filter_map(seen).collect::<Vec<_>>()
         };
-        let there: FxHashSet<String> = scene.stock.spaces.iter().flat_map(names).collect();
+        let there: FxHashSet<Seen> = scene.stock.spaces.iter().flat_map(names).collect();
         let Some((before, known)) = self.looked.take() else {
             for space in &scene.stock.spaces {
                 let netns = space.namespace.id;
@@ -119,8 +123,8 @@ impl Recorded {
         let middle = before.0.max(self.start.0).midpoint(at.0);
         let held_us = middle.saturating_sub(self.start.0) / 1_000;
         let (still, gone): (FxHashSet<_>, Vec<_>) = (
-            known.iter().filter(|name| there.contains(*name)).cloned().collect(),
-            known.iter().filter(|name| !there.contains(*name)).cloned().collect(),
+            known.iter().filter(|seen| there.contains(*seen)).cloned().collect(),
+            known.into_iter().filter(|seen| !there.contains(seen)).map(|(name, _)| name).collect(),
         );
         let ended = |socket| Told::Released(Released { socket, held_us, time_wait: false });
         self.next.extend(gone.into_iter().filter(|name| !self.told.contains(name)).map(ended));
