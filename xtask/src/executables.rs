@@ -31,8 +31,10 @@ pub(crate) struct LiveSet {
 
 /// Builds everything that live tests need; `object` replaces the BPF object of the tree.
 pub(crate) fn live_set(object: Option<&Path>) -> Result<LiveSet> {
-    let programs =
-        build(&["build", "--package", "portscope", "--package", "portscope-tests", "--bins"], object)?;
+    let programs = build(
+        &["build", "--package", "portscope", "--package", "portscope-tests", "--bins", "--all-features"],
+        object,
+    )?;
     let mut tests = build(&["test", "--no-run", "--package", "portscope-tests", "--test", "*"], object)?;
     // Cargo tells them in the order in which they were finished.
     tests.sort_by(|one, other| one.1.name.cmp(&other.1.name));

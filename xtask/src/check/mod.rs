@@ -65,6 +65,17 @@ fn lints() -> Result<()> {
         "--quiet",
         "--workspace",
         "--all-targets",
+        "--all-features",
+        "--",
+        "-D",
+        "warnings",
+    ]))?;
+    // As the first command of the README builds it.
+    process::run(process::cargo().args([
+        "clippy",
+        "--quiet",
+        "--package",
+        "portscope",
         "--",
         "-D",
         "warnings",
@@ -85,7 +96,7 @@ fn kernel_lints() -> Result<()> {
 fn documentation() -> Result<()> {
     process::run(
         process::cargo()
-            .args(["doc", "--quiet", "--no-deps", "--workspace"])
+            .args(["doc", "--quiet", "--no-deps", "--workspace", "--all-features"])
             .env_remove("CARGO_ENCODED_RUSTDOCFLAGS")
             .env("RUSTDOCFLAGS", "-D warnings"),
     )

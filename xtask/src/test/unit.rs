@@ -18,7 +18,7 @@ use crate::process;
 /// What `cargo test` is asked for. Integration tests of the package `portscope-tests` are live tests, which run
 /// elsewhere; its libraries and programs have unit tests of their own.
 const PARTS: [(&str, &[&str]); 2] = [
-    ("workspace", &["--workspace", "--exclude", "portscope-tests"]),
+    ("workspace", &["--workspace", "--exclude", "portscope-tests", "--all-features"]),
     ("portscope-tests", &["--package", "portscope-tests", "--lib", "--bins"]),
 ];
 
