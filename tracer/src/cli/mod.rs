@@ -2,6 +2,7 @@
 
 mod check;
 mod command;
+mod concluded;
 mod diff;
 mod exit;
 mod explain;
