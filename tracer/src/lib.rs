@@ -13,6 +13,7 @@ pub mod load;
 pub mod output;
 pub mod pipeline;
 pub mod recording;
+pub mod serve;
 pub mod stats;
 pub mod stock;
 pub mod tui;

@@ -1,5 +1,6 @@
 //! `portscope report`: gather for a while, then tell what it means.
 
+mod last;
 mod live;
 mod recorded;
 mod teller;
@@ -42,6 +43,7 @@ use crate::{
         host::ThisHost,
         survey::{Nothing, Survey},
     },
+    serve::Address,
     stock::Wanted,
 };
 
@@ -69,6 +71,13 @@ pub(super) struct Args {
     /// Follow each port until it is free again: how long ports are out, 4-tuples that come again soon (PS009)
     #[arg(long)]
     releases: bool,
+    /// Ask the `serve` that runs here for a report on this much of the past, and gather nothing; it may begin a little
+    /// earlier
+    #[arg(long, value_name = "TIME", value_parser = words::duration, conflicts_with = "read")]
+    last: Option<Duration>,
+    /// Where that one listens
+    #[arg(long, value_name = "ADDRESS", default_value = last::SERVER, requires = "last")]
+    server: Address,
     #[command(flatten)]
     reading: Reading,
     #[command(flatten)]
@@ -101,9 +110,10 @@ pub(super) struct Args {
 
 /// Runs it, and tells the exit status.
 pub(super) fn run(args: &Args) -> ExitCode {
-    command::run_for(&args.command, || match args.reading.open()? {
-        Some(recording) => recorded::tell(args, recording),
-        None => gather(args),
+    command::run_for(&args.command, || match (args.last, args.reading.open()?) {
+        (Some(last), _) => last::tell(args, last),
+        (None, Some(recording)) => recorded::tell(args, recording),
+        (None, None) => gather(args),
     })
 }
 
