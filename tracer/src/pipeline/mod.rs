@@ -47,7 +47,7 @@ pub use figures::{Choices, figures};
 pub use flight::{AFTER, Flight, FlightPlan, Flown, Trigger};
 pub use frame::{FrameFacts, footer, header, hook_state};
 pub use gather::{Gathered, Gatherer, window, window_at};
-pub use history::History;
+pub use history::{History, Stretch};
 pub use intake::{Arrival, Intake, Shown};
 pub use ledger::{EDGES_NS, Ledger, Program, Times, Told};
 pub use look::{Moment, Peaks};

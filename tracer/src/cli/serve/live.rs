@@ -28,6 +28,8 @@ use crate::{
 const EVERY: Duration = Duration::from_secs(1);
 /// At most 1 ÷ 40 of a CPU goes into them.
 const PAUSE: u32 = 39;
+/// After an answer comes a rest of so many times its length: whoever asks again and again gets a quarter of a CPU.
+const REST: u32 = 3;
 
 /// What a thread that draws up figures gives back.
 struct Drawn {
@@ -48,8 +50,9 @@ pub(super) struct Live {
     questions: Receiver<Question>,
     most: usize,
     draft: Option<(JoinHandle<Drawn>, Instant)>,
-    answer: Option<JoinHandle<()>>,
+    answer: Option<(JoinHandle<()>, Instant)>,
     next: Instant,
+    next_answer: Instant,
     /// How often systemd wants to hear, and when it did last.
     watchdog: Option<(Duration, Instant)>,
 }
@@ -78,6 +81,7 @@ impl Live {
             draft: None,
             answer: None,
             next: now,
+            next_answer: now,
             watchdog: sd_notify::watchdog_enabled().map(|within| (within / 3, now)),
         }
     }
@@ -147,9 +151,12 @@ impl Live {
         }
     }
 
-    /// Answers a question, one at a time.
+    /// Answers a question, one at a time; this thread only hands over what it is made of.
     fn answer(&mut self, armed: &Armed) -> Result<(), KernelError> {
-        if self.answer.as_ref().is_some_and(|answer| !answer.is_finished()) {
+        if let Some((_, began)) = self.answer.take_if(|(answer, _)| answer.is_finished()) {
+            self.next_answer = Instant::now() + began.elapsed() * REST;
+        }
+        if self.answer.is_some() || Instant::now() < self.next_answer {
             return Ok(());
         }
         let Ok(Question { last, reply }) = self.questions.try_recv() else { return Ok(()) };
@@ -160,16 +167,17 @@ impl Live {
         let at = monotonic_now();
         let from = MonoNs(at.0.saturating_sub(u64::try_from(last.as_nanos()).unwrap_or(u64::MAX)));
         let of = (&self.sliding, &self.gatherer);
-        let Windowed { gathered, before, .. } =
-            self.history.window(from, at, of, &accounts.accounting(), &tallies);
-        let watched = Watched { before, ..self.watched.clone() };
+        let stretch = self.history.stretch(from, at, of, &accounts.accounting(), &tallies);
+        let watched = self.watched.clone();
         let answer = thread::Builder::new().name("answer".into()).spawn(move || {
+            let Windowed { gathered, before, .. } = stretch.join();
+            let watched = Watched { before, ..watched };
             let concluded = conclude(&gathered, watched, &ThisHost::new(Path::new("/proc")));
             // Who asked may have gone.
             drop(reply.send(concluded.map_err(|error| error.to_string())));
         });
         match answer {
-            Ok(answer) => self.answer = Some(answer),
+            Ok(answer) => self.answer = Some((answer, Instant::now())),
             Err(error) => log::debug!("no thread for an answer: {error}"),
         }
         Ok(())

@@ -12,9 +12,14 @@ use std::{collections::VecDeque, sync::Arc, time::Duration};
 use super::{
     accounts::since,
     gather::{Gathered, Gatherer},
+    look::Peaks,
+    series::Series,
     sliding::{Part, Sliding, Windowed},
 };
-use crate::{event::MonoNs, kernel::counts::Tally, output::records::Accounting};
+use crate::{
+    event::MonoNs, kernel::counts::Tally, output::records::Accounting, pipeline::look::Key, stats::Stats,
+    stock::Stock,
+};
 
 /// Parts of one length, before the two oldest of them become one.
 const MOST_ALIKE: usize = 6;
@@ -23,7 +28,7 @@ const MOST_ALIKE: usize = 6;
 #[derive(Debug)]
 pub struct History {
     keep: Duration,
-    parts: VecDeque<(u32, Part)>,
+    parts: VecDeque<(u32, Arc<Part>)>,
 }
 
 impl History {
@@ -36,7 +41,7 @@ impl History {
     /// Takes in a part that is over.
     pub fn push(&mut self, part: Part) {
         let end = part.end;
-        self.parts.push_back((0, part));
+        self.parts.push_back((0, Arc::new(part)));
         let mut doublings = 0;
         while self.alike(doublings) > MOST_ALIKE && self.join(doublings) {
             doublings += 1;
@@ -55,61 +60,43 @@ impl History {
         let Some(at) = self.parts.iter().position(|(age, _)| *age == doublings) else { return false };
         let Some((_, later)) = self.parts.remove(at + 1) else { return false };
         let Some((age, part)) = self.parts.get_mut(at) else { return false };
-        part.stats.merge(later.stats);
-        part.peaks.merge(&later.peaks);
-        part.end = later.end;
+        absorb(Arc::make_mut(part), Arc::unwrap_or_clone(later));
         *age += 1;
         true
     }
 
-    /// Everything from the last part on that began no later than `from`, or the whole history; none where no part is over.
-    #[must_use]
-    pub fn from(&self, from: MonoNs) -> Option<Part> {
+    /// The parts from the last one on that began no later than `from`, or all of them.
+    fn since(&self, from: MonoNs) -> Vec<Arc<Part>> {
         let first = self.parts.iter().rposition(|(_, part)| part.begin <= from).unwrap_or(0);
-        let mut parts = self.parts.iter().skip(first).map(|(_, part)| part);
-        let mut all = parts.next()?.clone();
-        for part in parts {
-            all.stats.merge(part.stats.clone());
-            all.peaks.merge(&part.peaks);
-            all.end = part.end;
-        }
-        Some(all)
+        self.parts.iter().skip(first).map(|(_, part)| Arc::clone(part)).collect()
     }
 
-    /// The window from `from` on, or a little earlier, until `at`, with these accounts; `sliding` has the part that is
-    /// being counted.
+    /// What a window from `from` on, or a little earlier, until `at` is made of, with these accounts; `sliding` has the
+    /// part that is being counted. Takes no time: whoever wants it joins it, on a thread of its own.
     #[must_use]
-    pub fn window(
+    pub fn stretch(
         &self,
         from: MonoNs,
         at: MonoNs,
         (sliding, gatherer): (&Sliding, &Gatherer),
         accounting: &Accounting,
         tallies: &[Tally],
-    ) -> Windowed {
-        let accounting = since(accounting, &Accounting::default());
-        let current = sliding.current(gatherer, tallies);
-        let mut peaks = gatherer.peaks().clone();
-        let (begin, begun, before, stats) = match self.from(from).filter(|_| sliding.begun().0 > from) {
-            Some(Part { begin, accounting, stock, mut stats, peaks: past, .. }) => {
-                stats.merge(current);
-                peaks.merge(&past);
-                (begin, accounting, stock, stats)
-            }
-            None => {
-                let (begin, begun, stock) = sliding.begun();
-                (begin, begun.clone(), Arc::clone(stock), current)
-            }
+    ) -> Stretch {
+        let (now, begun, stock) = sliding.begun();
+        let parts = if now > from { self.since(from) } else { Vec::new() };
+        let (begin, begun, before) = match parts.first() {
+            Some(part) => (part.begin, &part.accounting, &part.stock),
+            None => (now, begun, stock),
         };
-        let gathered = Gathered {
-            stats,
-            since_start: None,
-            peaks,
+        Stretch {
+            begun: begun.clone(),
+            before: Arc::clone(before),
+            parts,
+            current: (sliding.current(gatherer, tallies), gatherer.peaks().clone()),
             series: gatherer.course_since(begin, at),
-            accounting: since(&accounting, &begun),
+            accounting: since(accounting, &Accounting::default()),
             at,
-        };
-        Windowed { gathered, before, accounting }
+        }
     }
 
     /// When it begins; none where no part is over.
@@ -117,6 +104,59 @@ impl History {
     pub fn begin(&self) -> Option<MonoNs> {
         self.parts.front().map(|(_, part)| part.begin)
     }
+}
+
+/// What a window is made of.
+#[derive(Debug)]
+pub struct Stretch {
+    /// Those that are over, the oldest first.
+    parts: Vec<Arc<Part>>,
+    /// The one that is being counted.
+    current: (Stats, Peaks),
+    series: Series<Key>,
+    /// The accounts at its beginning.
+    begun: Accounting,
+    /// The host at its beginning.
+    before: Arc<Stock>,
+    /// The accounts now.
+    accounting: Accounting,
+    at: MonoNs,
+}
+
+impl Stretch {
+    /// The window.
+    #[must_use]
+    pub fn join(self) -> Windowed {
+        let Self { parts, current: (current, now), series, begun, before, accounting, at } = self;
+        let (stats, peaks) = match joined(&parts) {
+            Some(Part { mut stats, mut peaks, .. }) => {
+                stats.merge(current);
+                peaks.merge(&now);
+                (stats, peaks)
+            }
+            None => (current, now),
+        };
+        let accounts = since(&accounting, &begun);
+        let gathered = Gathered { stats, since_start: None, peaks, series, accounting: accounts, at };
+        Windowed { gathered, before, accounting }
+    }
+}
+
+/// All in one; none of none.
+fn joined(parts: &[Arc<Part>]) -> Option<Part> {
+    let (first, rest) = parts.split_first()?;
+    let mut all = Part::clone(first);
+    for part in rest {
+        absorb(&mut all, Part::clone(part));
+    }
+    Some(all)
+}
+
+/// Adds what came right after it.
+fn absorb(part: &mut Part, later: Part) {
+    part.stats.merge(later.stats);
+    part.peaks.merge(&later.peaks);
+    part.end = later.end;
 }
 
 fn nanos(length: Duration) -> u64 {

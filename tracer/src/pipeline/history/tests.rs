@@ -43,7 +43,7 @@ fn history(parts: u64, keep: Duration) -> History {
 fn a_window_has_all_parts_since_it_begins() {
     let history = history(240, Duration::from_hours(2));
     for asked in [1_u64, 60, 600, 3_600, 7_000] {
-        let window = history.from(after(7_200 - asked)).unwrap();
+        let window = joined(&history.since(after(7_200 - asked))).unwrap();
         let (begin, end) = (window.begin, window.end);
         assert_eq!(end, after(7_200));
         assert!(begin <= after(7_200 - asked), "{asked}: {begin:?}");
@@ -63,12 +63,12 @@ fn parts_are_few_and_what_is_too_old_is_dropped() {
     let kept = Duration::from_nanos(end.since(history.begin().unwrap()));
     assert!(kept >= Duration::from_hours(1) && kept <= Duration::from_hours(2), "{kept:?}");
     // More than there is: all of it.
-    assert_eq!(history.from(START).map(|all| all.begin), history.begin());
+    assert_eq!(history.since(START).first().map(|all| all.begin), history.begin());
 }
 
 #[test]
 fn nothing_is_told_of_a_history_without_parts() {
-    assert!(History::new(Duration::from_hours(1)).from(START).is_none());
+    assert!(joined(&History::new(Duration::from_hours(1)).since(START)).is_none());
 }
 
 #[test]
