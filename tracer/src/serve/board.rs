@@ -2,13 +2,14 @@
 
 use std::{
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
         atomic::{AtomicU64, Ordering},
         mpsc::{Receiver, Sender, channel},
     },
     time::{Duration, Instant},
 };
 
+use hyper::body::Bytes;
 use tokio::sync::oneshot;
 
 use crate::{
@@ -29,16 +30,30 @@ pub struct Question {
 }
 
 /// What is put down at once.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(super) struct Published {
     pub(super) snapshot: Arc<Snapshot>,
-    pub(super) conclusion: Arc<Conclusion>,
+    pub(super) conclusion: Conclusion,
+    pub(super) texts: Texts,
+}
+
+/// A text that is made for the first who asks, and the same for all others; why, where it cannot be.
+pub(super) type Text = OnceLock<Result<Bytes, String>>;
+
+/// What can be told of it: however many ask, each is made once.
+#[derive(Debug, Default)]
+pub(super) struct Texts {
+    pub(super) open_metrics: Text,
+    pub(super) classic: Text,
+    pub(super) findings: Text,
+    pub(super) report: Text,
+    pub(super) page: Text,
 }
 
 /// The board.
 #[derive(Debug)]
 pub struct Board {
-    published: Mutex<Option<Published>>,
+    published: Mutex<Option<Arc<Published>>>,
     /// Milliseconds from `begun` to when the gatherer looked last.
     seen_ms: AtomicU64,
     begun: Instant,
@@ -65,8 +80,10 @@ impl Board {
 
     /// Puts down figures and the conclusion that they rest on, in the place of those before.
     pub fn publish(&self, snapshot: Snapshot, conclusion: Conclusion) {
-        let (snapshot, conclusion) = (Arc::new(snapshot), Arc::new(conclusion));
-        *self.lock() = Some(Published { snapshot, conclusion });
+        let published = Published { snapshot: Arc::new(snapshot), conclusion, texts: Texts::default() };
+        // What was there before is taken apart without the lock.
+        let before = self.lock().replace(Arc::new(published));
+        drop(before);
     }
 
     /// The gatherer is at work.
@@ -81,7 +98,7 @@ impl Board {
         Some(self.begun.elapsed().saturating_sub(seen)).filter(|passed| *passed >= ALIVE)
     }
 
-    pub(super) fn published(&self) -> Option<Published> {
+    pub(super) fn published(&self) -> Option<Arc<Published>> {
         self.lock().clone()
     }
 
@@ -106,7 +123,7 @@ impl Board {
     }
 
     /// What is on it is replaced as a whole: it is sound whoever panicked.
-    fn lock(&self) -> MutexGuard<'_, Option<Published>> {
+    fn lock(&self) -> MutexGuard<'_, Option<Arc<Published>>> {
         self.published.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

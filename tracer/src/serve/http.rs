@@ -19,10 +19,13 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-use super::{Board, Bound, Question, listen::Socket};
-use crate::output::{
-    html::page,
-    metrics::{Exposition, exposition},
+use super::{Board, Bound, Question, board::Text, listen::Socket};
+use crate::{
+    output::{
+        html::page,
+        metrics::{Exposition, exposition},
+    },
+    pipeline::conclude::Conclusion,
 };
 
 /// Connections at once; more are turned away.
@@ -220,50 +223,59 @@ fn metrics(request: &Request<Incoming>, board: &Board) -> Answer {
     let Some(published) = board.published() else { return not_yet() };
     let accept = request.headers().get(header::ACCEPT).and_then(|accept| accept.to_str().ok());
     let form = Exposition::accepted(accept.unwrap_or_default());
-    match exposition(published.snapshot, board.served(), form) {
-        Ok(told) => typed(StatusCode::OK, form.media_type(), told),
-        Err(error) => text(StatusCode::INTERNAL_SERVER_ERROR, &format!("no figures: {error}\n")),
-    }
+    let text = match form {
+        Exposition::OpenMetrics => &published.texts.open_metrics,
+        Exposition::Classic => &published.texts.classic,
+    };
+    once(text, form.media_type(), || {
+        exposition(Arc::clone(&published.snapshot), board.served(), form).map_err(|error| error.to_string())
+    })
 }
 
 fn findings(board: &Board) -> Answer {
     let Some(published) = board.published() else { return not_yet() };
     let report = &published.conclusion.report;
-    json(&serde_json::json!({
-        "schema": report.schema,
-        "window": report.window,
-        "verdict": report.verdict,
-        "findings": report.findings,
-    }))
+    once(&published.texts.findings, JSON, || {
+        document(&serde_json::json!({
+            "schema": report.schema,
+            "window": report.window,
+            "verdict": report.verdict,
+            "findings": report.findings,
+        }))
+    })
 }
 
 async fn report(request: &Request<Incoming>, board: &Board, is_page: bool) -> Answer {
-    let conclusion = match last(request.uri().query()) {
+    let last = match last(request.uri().query()) {
         Err(told) => return text(StatusCode::BAD_REQUEST, &told),
-        Ok(None) => match board.published() {
-            Some(published) => published.conclusion,
-            None => return not_yet(),
-        },
-        Ok(Some(last)) => {
-            let (reply, answer) = oneshot::channel();
-            if !board.ask(Question { last, reply }) {
-                return text(StatusCode::SERVICE_UNAVAILABLE, "it is about to end\n");
-            }
-            match timeout(ANSWER, answer).await {
-                Ok(Ok(Ok(conclusion))) => Arc::new(conclusion),
-                Ok(Ok(Err(told))) => return text(StatusCode::SERVICE_UNAVAILABLE, &format!("{told}\n")),
-                Ok(Err(_)) | Err(_) => {
-                    return text(StatusCode::SERVICE_UNAVAILABLE, "the report took too long: try again\n");
-                }
-            }
+        Ok(Some(last)) => last,
+        Ok(None) => {
+            let Some(published) = board.published() else { return not_yet() };
+            let (text, media_type) =
+                if is_page { (&published.texts.page, HTML) } else { (&published.texts.report, JSON) };
+            return once(text, media_type, || told(&published.conclusion, is_page));
         }
     };
-    if !is_page {
-        return json(&conclusion.report);
+    let (reply, answer) = oneshot::channel();
+    if !board.ask(Question { last, reply }) {
+        return text(StatusCode::SERVICE_UNAVAILABLE, "it is about to end\n");
     }
-    match page(&conclusion.report, &conclusion.exhibits) {
-        Ok(page) => typed(StatusCode::OK, "text/html; charset=utf-8", page),
-        Err(error) => text(StatusCode::INTERNAL_SERVER_ERROR, &format!("no page: {error}\n")),
+    match timeout(ANSWER, answer).await {
+        Ok(Ok(Ok(conclusion))) => {
+            once(&Text::new(), if is_page { HTML } else { JSON }, || told(&conclusion, is_page))
+        }
+        Ok(Ok(Err(told))) => text(StatusCode::SERVICE_UNAVAILABLE, &format!("{told}\n")),
+        Ok(Err(_)) | Err(_) => {
+            text(StatusCode::SERVICE_UNAVAILABLE, "the report took too long: try again\n")
+        }
+    }
+}
+
+fn told(conclusion: &Conclusion, is_page: bool) -> Result<String, String> {
+    if is_page {
+        page(&conclusion.report, &conclusion.exhibits).map_err(|error| error.to_string())
+    } else {
+        document(&conclusion.report)
     }
 }
 
@@ -292,19 +304,27 @@ fn not_yet() -> Answer {
     text(StatusCode::SERVICE_UNAVAILABLE, "nothing is known yet: it has just begun\n")
 }
 
-fn json(document: &impl serde::Serialize) -> Answer {
-    match serde_json::to_string(document) {
-        Ok(told) => typed(StatusCode::OK, "application/json", told + "\n"),
-        Err(error) => text(StatusCode::INTERNAL_SERVER_ERROR, &format!("no document: {error}\n")),
+const HTML: &str = "text/html; charset=utf-8";
+const JSON: &str = "application/json";
+
+/// An answer with this text, which is made if nobody has asked for it before.
+fn once(text: &Text, media_type: &'static str, make: impl FnOnce() -> Result<String, String>) -> Answer {
+    match text.get_or_init(|| make().map(Bytes::from)) {
+        Ok(made) => typed(StatusCode::OK, media_type, made.clone()),
+        Err(told) => self::text(StatusCode::INTERNAL_SERVER_ERROR, &format!("it cannot be told: {told}\n")),
     }
 }
 
-fn text(status: StatusCode, told: &str) -> Answer {
-    typed(status, "text/plain; charset=utf-8", told.to_owned())
+fn document(document: &impl serde::Serialize) -> Result<String, String> {
+    serde_json::to_string(document).map(|told| told + "\n").map_err(|error| error.to_string())
 }
 
-fn typed(status: StatusCode, media_type: &'static str, body: String) -> Answer {
-    let mut answer = Response::new(Full::new(Bytes::from(body)));
+fn text(status: StatusCode, told: &str) -> Answer {
+    typed(status, "text/plain; charset=utf-8", Bytes::from(told.to_owned()))
+}
+
+fn typed(status: StatusCode, media_type: &'static str, body: Bytes) -> Answer {
+    let mut answer = Response::new(Full::new(body));
     *answer.status_mut() = status;
     let headers = answer.headers_mut();
     headers.insert(header::CONTENT_TYPE, header::HeaderValue::from_static(media_type));

@@ -1,6 +1,6 @@
 //! The families of metrics, one after the other.
 
-use std::{fmt, sync::Arc};
+use std::{collections::HashMap, fmt, sync::Arc};
 
 use prometheus_client::{
     collector::Collector,
@@ -46,7 +46,7 @@ impl<'a> Family<'a> {
     ) -> Done {
         let unit = self.unit.as_ref();
         let mut metric = encoder.encode_descriptor(self.name, self.help, unit, MetricType::Counter)?;
-        for (labels, count) in all {
+        for (labels, count) in each_once(all, |sum: &mut u64, count| *sum = sum.saturating_add(count)) {
             metric.encode_family(&labels)?.encode_counter::<NoLabelSet, u64, u64>(&count, None)?;
         }
         Ok(())
@@ -59,7 +59,7 @@ impl<'a> Family<'a> {
     ) -> Done {
         let unit = self.unit.as_ref();
         let mut metric = encoder.encode_descriptor(self.name, self.help, unit, MetricType::Gauge)?;
-        for (labels, value) in all {
+        for (labels, value) in each_once(all, |_, _| {}) {
             metric.encode_family(&labels)?.encode_gauge(&value)?;
         }
         Ok(())
@@ -309,6 +309,22 @@ impl Families {
     fn netns(&self, id: u32) -> String {
         self.snapshot.namespaces.get(&id).cloned().unwrap_or_else(|| id.to_string())
     }
+}
+
+/// Labels twice in a family make all of it invalid: names that were cut, or are alike, become one line.
+fn each_once<V>(all: impl IntoIterator<Item = (Labels, V)>, add: impl Fn(&mut V, V)) -> Vec<(Labels, V)> {
+    let mut places: HashMap<Labels, usize> = HashMap::new();
+    let mut told: Vec<(Labels, V)> = Vec::new();
+    for (labels, value) in all {
+        match places.get(&labels).and_then(|place| told.get_mut(*place)) {
+            Some((_, known)) => add(known, value),
+            None => {
+                places.insert(labels.clone(), told.len());
+                told.push((labels, value));
+            }
+        }
+    }
+    told
 }
 
 /// The word that Prometheus has for it.
