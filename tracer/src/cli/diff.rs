@@ -10,6 +10,7 @@ use super::{
     Failure,
     exit::{complain, json, reason, say},
     options::{Color, Format, Loudness, format},
+    rights::confine,
 };
 use crate::{
     diff::{MOST_BYTES, Reading, Unread, compare, read},
@@ -41,6 +42,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     if args.output == Format::Csv {
         return Err(Failure::usage("diff has no csv: there are text and json"));
     }
+    confine(None);
     let (before, after) = (open(&args.before)?, open(&args.after)?);
     if !args.loudness.quiet {
         [&before, &after].into_iter().for_each(tell_document);

@@ -16,6 +16,7 @@ mod progress;
 mod reading;
 mod record;
 mod report;
+mod rights;
 mod session;
 mod top;
 mod trace;

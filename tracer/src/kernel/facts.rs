@@ -14,9 +14,11 @@ use aya::{
 
 use super::{Backend, KernelError, hooks::hooks, preemption};
 
-/// Capabilities that tracing may need, by their bit (include/uapi/linux/capability.h).
-const CAPABILITIES: [(u32, &str); 3] = [(39, "CAP_BPF"), (38, "CAP_PERFMON"), (12, "CAP_NET_ADMIN")];
-/// It stands for the first two.
+/// Capabilities without which nothing is traced, by their bit (include/uapi/linux/capability.h).
+const CAPABILITIES: [(u32, &str); 2] = [(39, "CAP_BPF"), (38, "CAP_PERFMON")];
+/// Programs of cgroups take it.
+const CAP_NET_ADMIN: u32 = 12;
+/// It stands for both of them.
 const CAP_SYS_ADMIN: u32 = 21;
 
 /// What the plan is made from.
@@ -26,6 +28,8 @@ pub struct Facts {
     pub release: String,
     /// Capabilities of this process that tracing needs and that are missing.
     pub missing_capabilities: Vec<&'static str>,
+    /// This process may not load programs for cgroups.
+    pub lacks_net_admin: bool,
     /// The kernel tells its own types.
     pub has_btf: bool,
     /// Why the kernel takes no program for trampolines, where a trial has shown it.
@@ -49,9 +53,11 @@ impl Facts {
     /// /proc is not there.
     pub fn read() -> Result<Self, KernelError> {
         let file = |path: &str| read(Path::new(path));
+        let effective = effective(&file("/proc/self/status")?);
         Ok(Self {
             release: rustix::system::uname().release().to_string_lossy().into_owned(),
-            missing_capabilities: missing(effective(&file("/proc/self/status")?)),
+            missing_capabilities: missing(effective),
+            lacks_net_admin: !has(effective, CAP_NET_ADMIN),
             has_btf: Path::new(super::btf::KERNEL_BTF).exists(),
             tracing_refused: None,
             has_kprobes: Path::new("/sys/bus/event_source/devices/kprobe/type").exists(),
@@ -134,12 +140,12 @@ fn effective(status: &str) -> u64 {
 }
 
 fn missing(effective: u64) -> Vec<&'static str> {
-    let has = |bit: u32| effective >> bit & 1 != 0;
-    CAPABILITIES
-        .into_iter()
-        .filter(|&(bit, name)| !(has(bit) || has(CAP_SYS_ADMIN) && name != "CAP_NET_ADMIN"))
-        .map(|(_, name)| name)
-        .collect()
+    let is_missing = |bit| !has(effective, bit) && !has(effective, CAP_SYS_ADMIN);
+    CAPABILITIES.into_iter().filter(|(bit, _)| is_missing(*bit)).map(|(_, name)| name).collect()
+}
+
+fn has(effective: u64, bit: u32) -> bool {
+    effective >> bit & 1 != 0
 }
 
 /// Mount point of the first cgroup2 file system in /proc/self/mounts (octal escapes undone).
@@ -179,8 +185,10 @@ mod tests {
     #[test]
     fn root_misses_nothing_and_a_user_misses_all() {
         assert!(missing(u64::MAX).is_empty());
-        assert_eq!(missing(0), ["CAP_BPF", "CAP_PERFMON", "CAP_NET_ADMIN"]);
-        assert_eq!(missing(1 << CAP_SYS_ADMIN), ["CAP_NET_ADMIN"]);
+        assert_eq!(missing(0), ["CAP_BPF", "CAP_PERFMON"]);
+        assert_eq!(missing(1 << 39), ["CAP_PERFMON"]);
+        assert!(missing(1 << CAP_SYS_ADMIN).is_empty());
+        assert!(has(1 << 12, CAP_NET_ADMIN) && !has(1 << 39, CAP_NET_ADMIN));
         assert_eq!(effective("Name:\tx\nCapEff:\t000001ffffffffff\n"), 0x1ff_ffff_ffff);
     }
 

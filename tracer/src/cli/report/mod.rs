@@ -28,6 +28,7 @@ use super::{
     place::{Place, failure},
     progress::Progress,
     reading::Reading,
+    rights::shed,
     session::{Session, announce, tell_astray},
     words,
 };
@@ -42,6 +43,7 @@ use crate::{
         host::ThisHost,
         survey::{Nothing, Survey},
     },
+    privileges::Needs,
     stock::Wanted,
 };
 
@@ -101,14 +103,14 @@ pub(super) struct Args {
 
 /// Runs it, and tells the exit status.
 pub(super) fn run(args: &Args) -> ExitCode {
-    command::run_for(&args.command, || match args.reading.open()? {
+    args.loudness.start_log();
+    command::run_for(&args.command, || match args.reading.open(args.write.as_deref())? {
         Some(recording) => recorded::tell(args, recording),
         None => gather(args),
     })
 }
 
 fn gather(args: &Args) -> Result<u8, Failure> {
-    args.loudness.start_log();
     check(args)?;
     let mut place = place(args)?;
     let before = stock(args)?;
@@ -129,6 +131,7 @@ fn gather(args: &Args) -> Result<u8, Failure> {
         Gatherer::new(intake, pipeline::window(settings.explicit, settings.releases), Path::new("/proc"));
     announce(args.ready_file.as_deref())?;
     let mut load = runtime.block_on(async { command.start(&args.command, gatherer.intake(), None) })?;
+    shed(&armed, &Needs { has_command: load.is_some(), ..Needs::default() });
     let watched = Watched {
         header,
         by: args.by.into(),

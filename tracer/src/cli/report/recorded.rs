@@ -18,7 +18,6 @@ use crate::{
 
 /// Tells what a recording means.
 pub(super) fn tell(args: &Args, mut recording: Recording) -> Result<u8, Failure> {
-    args.loudness.start_log();
     check(args)?;
     super::check(args)?;
     let opening = recording.opening().clone();
