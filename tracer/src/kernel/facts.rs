@@ -18,7 +18,9 @@ use super::{Backend, KernelError, hooks::hooks, preemption};
 const CAPABILITIES: [(u32, &str); 2] = [(39, "CAP_BPF"), (38, "CAP_PERFMON")];
 /// Programs of cgroups take it.
 const CAP_NET_ADMIN: u32 = 12;
-/// It stands for both of them.
+/// The directories of tracefs are root's alone.
+const CAP_DAC_READ_SEARCH: u32 = 2;
+/// It stands for the first two, and mounts tracefs.
 const CAP_SYS_ADMIN: u32 = 21;
 
 /// What the plan is made from.
@@ -28,8 +30,8 @@ pub struct Facts {
     pub release: String,
     /// Capabilities of this process that tracing needs and that are missing.
     pub missing_capabilities: Vec<&'static str>,
-    /// This process may not load programs for cgroups.
-    pub lacks_net_admin: bool,
+    /// A capability that the tracepoint backend needs here and that is missing.
+    pub tracepoint_lacks: Option<&'static str>,
     /// The kernel tells its own types.
     pub has_btf: bool,
     /// Why the kernel takes no program for trampolines, where a trial has shown it.
@@ -57,7 +59,7 @@ impl Facts {
         Ok(Self {
             release: rustix::system::uname().release().to_string_lossy().into_owned(),
             missing_capabilities: missing(effective),
-            lacks_net_admin: !has(effective, CAP_NET_ADMIN),
+            tracepoint_lacks: tracepoint_lacks(effective, tracefs(), rustix::process::geteuid().is_root()),
             has_btf: Path::new(super::btf::KERNEL_BTF).exists(),
             tracing_refused: None,
             has_kprobes: Path::new("/sys/bus/event_source/devices/kprobe/type").exists(),
@@ -148,6 +150,33 @@ fn has(effective: u64, bit: u32) -> bool {
     effective >> bit & 1 != 0
 }
 
+/// What becomes of a look at tracefs.
+fn tracefs() -> Result<(), io::ErrorKind> {
+    fs::metadata("/sys/kernel/tracing/events")
+        .or_else(|_elsewhere| fs::metadata("/sys/kernel/debug/tracing/events"))
+        .or_else(|_denied| fs::metadata("/sys/kernel/tracing/events"))
+        .map(drop)
+        .map_err(|error| error.kind())
+}
+
+/// The first capability that the tracepoint backend needs and that is missing.
+fn tracepoint_lacks(
+    effective: u64,
+    tracefs: Result<(), io::ErrorKind>,
+    is_root: bool,
+) -> Option<&'static str> {
+    let is_closed = tracefs == Err(io::ErrorKind::PermissionDenied);
+    if !has(effective, CAP_NET_ADMIN) {
+        return Some("CAP_NET_ADMIN");
+    }
+    // Where it is not mounted, it is mounted where nobody else sees it.
+    if tracefs.is_err() && !is_closed && !has(effective, CAP_SYS_ADMIN) {
+        return Some("CAP_SYS_ADMIN");
+    }
+    let looks = is_root || has(effective, CAP_DAC_READ_SEARCH);
+    (tracefs.is_err() && (is_closed || !looks)).then_some("CAP_DAC_READ_SEARCH")
+}
+
 /// Mount point of the first cgroup2 file system in /proc/self/mounts (octal escapes undone).
 fn cgroup2(mounts: &str) -> Option<PathBuf> {
     mounts.lines().find_map(|line| {
@@ -188,8 +217,25 @@ mod tests {
         assert_eq!(missing(0), ["CAP_BPF", "CAP_PERFMON"]);
         assert_eq!(missing(1 << 39), ["CAP_PERFMON"]);
         assert!(missing(1 << CAP_SYS_ADMIN).is_empty());
-        assert!(has(1 << 12, CAP_NET_ADMIN) && !has(1 << 39, CAP_NET_ADMIN));
         assert_eq!(effective("Name:\tx\nCapEff:\t000001ffffffffff\n"), 0x1ff_ffff_ffff);
+    }
+
+    #[test]
+    fn the_tracepoint_backend_needs_a_right_for_each_thing_that_is_closed_to_it() {
+        use io::ErrorKind::{NotFound, PermissionDenied};
+        let (net, look, mount) = (1 << CAP_NET_ADMIN, 1 << CAP_DAC_READ_SEARCH, 1 << CAP_SYS_ADMIN);
+        let table = [
+            (0, Ok(()), true, Some("CAP_NET_ADMIN")),
+            (net, Ok(()), false, None),
+            (net, Err(PermissionDenied), false, Some("CAP_DAC_READ_SEARCH")),
+            (net, Err(NotFound), true, Some("CAP_SYS_ADMIN")),
+            (net | mount, Err(NotFound), true, None),
+            (net | mount, Err(NotFound), false, Some("CAP_DAC_READ_SEARCH")),
+            (net | mount | look, Err(NotFound), false, None),
+        ];
+        for (effective, tracefs, is_root, lacking) in table {
+            assert_eq!(tracepoint_lacks(effective, tracefs, is_root), lacking, "{effective:x} {tracefs:?}");
+        }
     }
 
     #[test]

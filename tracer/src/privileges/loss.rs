@@ -24,15 +24,15 @@ const DISPENSABLE: [(CapabilitySet, Loss); 5] = [
         CapabilitySet::SYS_PTRACE,
         Loss {
             capability: "CAP_SYS_PTRACE",
-            lost: "other users' processes have no executable and hold no port that we could tell, and network \
-                   namespaces with nobody else in them are not seen",
+            lost: "of other users' processes neither the executable is known, nor which ports they hold, nor their \
+                   network namespaces",
         },
     ),
     (
         CapabilitySet::DAC_READ_SEARCH,
         Loss {
             capability: "CAP_DAC_READ_SEARCH",
-            lost: "which of other users' processes hold a port is not known",
+            lost: "which ports other users' processes hold is not known",
         },
     ),
     (
