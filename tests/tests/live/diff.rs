@@ -17,20 +17,24 @@ alone! {
 
 const SERVICE: &str = "127.0.0.1:7000";
 
-/// What a report tells of what is done meanwhile, written to a file of this name.
+/// What a report tells of what is done meanwhile, written to a file of this name, and recorded beside it.
 fn reported(
     live: &Live,
     space: &Space,
     name: &str,
     meanwhile: impl FnOnce() -> Result<()>,
-) -> Result<String> {
+) -> Result<[String; 2]> {
     let netns = space.id().to_string();
+    let recording = live.scratch().file(name);
+    let recorder = Tracer::record(live.scratch(), &recording, &["-N", &netns])?;
     let tracer = Tracer::start_command(live.scratch(), "report", &["-N", &netns])?;
     meanwhile()?;
     let document = tracer.stop_with_document()?;
+    let (status, said) = recorder.stop_plainly()?;
+    ensure!(status == Some(0), "{status:?}: {said}");
     let path = live.scratch().file(name);
     fs::write(&path, serde_json::to_vec_pretty(&document)?)?;
-    Ok(path.to_str().context("a path that is no text")?.to_owned())
+    Ok([path, recording].map(|path| path.display().to_string()))
 }
 
 fn compared(live: &Live, a: &str, b: &str) -> Result<Value> {
@@ -51,10 +55,10 @@ fn before_and_after(live: &Live) -> Result<()> {
     server.serve(SERVICE.parse()?, Manner::CloseLast)?;
     let to = SERVICE.parse()?;
     let steady = Task::connect(to).resetting().every_ms(20).times(600);
-    let first = reported(live, &space, "first", || client.must_take(steady).map(drop))?;
-    let second = reported(live, &space, "second", || client.must_take(steady).map(drop))?;
+    let [first, _] = reported(live, &space, "first", || client.must_take(steady).map(drop))?;
+    let [second, second_recorded] = reported(live, &space, "second", || client.must_take(steady).map(drop))?;
     let mut refused = 0;
-    let full = reported(live, &space, "full", || {
+    let [full, full_recorded] = reported(live, &space, "full", || {
         client.must_take(Task::connect(to).times(64))?;
         refused = client.take(Task::connect(to).every_ms(100).times(120))?.failed_with("EADDRNOTAVAIL");
         Ok(())
@@ -85,6 +89,20 @@ fn before_and_after(live: &Live) -> Result<()> {
     let programs = worse["programs"].as_array().context("no programs")?;
     let program = programs.first().context("no program")?;
     ensure!(program["name"] == "client" && program["failures"]["word"] == "appeared", "{program}");
+
+    let recorded = compared(live, &second_recorded, &full_recorded)?;
+    for name in ["failures", "failures EADDRNOTAVAIL", "allocations"] {
+        let (one, other) = (measure(&recorded, name)?, measure(&worse, name)?);
+        for count in ["count_a", "count_b", "word"] {
+            ensure!(one[count] == other[count], "{name} recorded: {one}, reported: {other}");
+        }
+    }
+    ensure!(recorded["b"]["verdict"]["word"] == "EXHAUSTED", "{}", recorded["b"]);
+    ensure!(recorded["findings"] == worse["findings"], "{} {}", recorded["findings"], worse["findings"]);
+    portscope(live.scratch(), &["diff", &second, &full, "-n", "client"])?
+        .must_fail(2, &["is a report", "compare recordings"])?;
+    let mixed = compared(live, &second, &full_recorded)?;
+    ensure!(measure(&mixed, "failures")?["count_b"] == refused, "{mixed}");
 
     let back = compared(live, &full, &second)?;
     ensure!(measure(&back, "failures")?["word"] == "gone", "{back}");

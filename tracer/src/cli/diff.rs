@@ -8,22 +8,28 @@ use std::{
 
 use super::{
     Failure,
+    concluded::{Question, concluded},
     exit::{complain, json, reason, say},
-    options::{Color, Format, Loudness, format},
+    filters::Filters,
+    options::{By, Color, Format, Loudness, format},
+    place::Place,
+    reading,
     rights::confine,
 };
 use crate::{
     diff::{MOST_BYTES, Reading, Unread, compare, read},
     output::{diff::text, escape},
+    pipeline::Between,
+    recording::is_recording,
 };
 
 /// Options of `diff`.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// The report before, as `report -o json` writes it
+    /// What was before: a report (`report -o json`), a recording (`record -w FILE`), or a directory of recordings
     #[arg(value_name = "A")]
     before: PathBuf,
-    /// The report after
+    /// What was after
     #[arg(value_name = "B")]
     after: PathBuf,
     /// Output format: text, json
@@ -32,8 +38,13 @@ pub(super) struct Args {
     /// Colour
     #[arg(long, value_enum, default_value_t)]
     color: Color,
+    /// Of recordings, collapse processes by: program (container or unit, and executable), pid, exe, unit, container
+    #[arg(long, value_enum, default_value_t)]
+    by: By,
     #[command(flatten)]
     loudness: Loudness,
+    #[command(flatten)]
+    filters: Filters,
 }
 
 /// Runs it.
@@ -43,7 +54,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
         return Err(Failure::usage("diff has no csv: there are text and json"));
     }
     confine(None);
-    let (before, after) = (open(&args.before)?, open(&args.after)?);
+    let (before, after) = (open(&args.before, args)?, open(&args.after, args)?);
     if !args.loudness.quiet {
         [&before, &after].into_iter().for_each(tell_document);
     }
@@ -61,13 +72,46 @@ fn tell_document(reading: &Reading) {
     }
 }
 
-/// Reads a report.
-fn open(path: &Path) -> Result<Reading, Failure> {
+/// Reads a report, or makes one of a recording.
+fn open(path: &Path, args: &Args) -> Result<Reading, Failure> {
     let name = path.display().to_string();
     let name = escape(&name).into_owned();
+    if path.is_dir() {
+        return recorded(path, name, args);
+    }
     let failed = |error: std::io::Error| Failure::new(format!("cannot read {name}: {}", reason(&error)));
+    let mut file = File::open(path).map_err(failed)?;
+    if is_recording(&mut file).map_err(failed)? {
+        return recorded(path, name, args);
+    }
+    if !args.filters.told(false).is_empty() || args.by != By::default() {
+        return Err(Failure::usage(format!(
+            "{name} is a report: it cannot be filtered or collapsed any more"
+        ))
+        .hint("give the filters and --by to `report`, or compare recordings"));
+    }
     let mut bytes = Vec::new();
     // One more than is read at most, so that it shows.
-    File::open(path).map_err(failed)?.take(MOST_BYTES + 1).read_to_end(&mut bytes).map_err(failed)?;
+    file.take(MOST_BYTES + 1).read_to_end(&mut bytes).map_err(failed)?;
     read(&name, &bytes).map_err(|error: Unread| Failure::new(error.to_string()).hint(error.hint()))
+}
+
+/// The report on a recording.
+fn recorded(path: &Path, file: String, args: &Args) -> Result<Reading, Failure> {
+    let reading = reading::Reading::of(path, None, None);
+    let Some(mut recording) = reading.open(None)? else {
+        return Err(Failure::new(format!("there is no recording in {file}")));
+    };
+    let question = Question {
+        between: Between {
+            explicit: true,
+            releases: recording.opening().facts.releases,
+            ..Between::default()
+        },
+        filters: &args.filters,
+        by: args.by,
+        is_quiet: args.loudness.quiet,
+    };
+    let report = concluded(&mut recording, &question, &mut Place::Stdout)?.report;
+    Ok(Reading { file, documents: 1, report })
 }

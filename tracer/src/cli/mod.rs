@@ -3,6 +3,7 @@
 mod check;
 mod command;
 mod completions;
+mod concluded;
 mod diff;
 mod exit;
 mod explain;

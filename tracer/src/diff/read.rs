@@ -68,12 +68,6 @@ pub enum Unread {
         /// What it is.
         what: String,
     },
-    /// It is what `record` writes, or another Arrow stream.
-    #[error("{file} is a recording, not a report")]
-    Recording {
-        /// The file.
-        file: String,
-    },
     /// It is a report of a later version.
     #[error("{file} is a report of schema {schema}; this portscope knows {SCHEMA}")]
     Later {
@@ -102,7 +96,6 @@ impl Unread {
     pub fn hint(&self) -> &'static str {
         match self {
             Self::TooLarge { .. } => "of many intervals the last document is enough: tail -n 1 FILE",
-            Self::Recording { .. } => "make a report of it: portscope report -r FILE -o json -w REPORT",
             Self::Later { .. } => "compare with the portscope that made it, or a later one",
             Self::Syntax { is_cut: true, .. } => {
                 "it was cut while it was written: stop a report with Ctrl-C and let it finish"
@@ -164,11 +157,7 @@ pub fn read(file: &str, bytes: &[u8]) -> Result<Reading, Unread> {
 
 /// Why the next document could not even be told by its kind.
 fn broken(file: String, bytes: &[u8], error: &serde_json::Error) -> Unread {
-    let text = bytes.trim_ascii_start();
-    if text.starts_with(&[0xff; 4]) {
-        return Unread::Recording { file };
-    }
-    if text.starts_with(b"<") {
+    if bytes.trim_ascii_start().starts_with(b"<") {
         return Unread::Other { file, what: "a page or another XML document".to_owned() };
     }
     if error.is_data() {

@@ -7,7 +7,10 @@
 //! All numbers are little-endian; the length of the metadata takes in the zeros and the seal. The seal: CRC-32 of the
 //! body, its length (both u32), CRC-32 of everything from the first byte of the message up to here, and `SEAL`.
 
-use std::io::{self, Read};
+use std::{
+    fs::File,
+    io::{self, Read, Seek as _},
+};
 
 use arrow_ipc::writer::EncodedData;
 
@@ -18,6 +21,21 @@ const SEAL: [u8; 4] = *b"SEAL";
 const SEAL_BYTES: usize = 16;
 /// The end of an Arrow stream.
 const END_OF_STREAM: [u8; 8] = [0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0];
+
+/// Whether this file begins as a recording does. What cannot be wound back, a pipe, does not.
+///
+/// # Errors
+///
+/// It cannot be read.
+pub fn is_recording(file: &mut File) -> io::Result<bool> {
+    if !file.metadata()?.is_file() {
+        return Ok(false);
+    }
+    let mut mark = Vec::new();
+    Read::by_ref(file).take(4).read_to_end(&mut mark)?;
+    file.rewind()?;
+    Ok(mark == CONTINUATION)
+}
 /// What a recording ends with that was ended: a file that ends so was not cut, whatever its messages say. The second half
 /// lies behind the end of the stream, where readers of Arrow do not look.
 pub(super) const END: [u8; 16] = *b"\xff\xff\xff\xff\0\0\0\0the end\n";

@@ -27,7 +27,7 @@ pub use chain::{Chain, Part};
 pub use error::ReadError;
 pub use folder::{Bounds, Dumps, Folder, FolderError, Splice};
 pub use format::VERSION;
-pub use frame::seal_anew;
+pub use frame::{is_recording, seal_anew};
 pub use note::{
     Account, End, Facts, LookNote, LostCount, MomentNote, Note, Opening, PoolLook, SceneNote, TellProcess,
 };

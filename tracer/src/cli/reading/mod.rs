@@ -108,8 +108,8 @@ impl Reading {
         Self { read: vec![file.to_owned()], from, to }
     }
 
-    /// Opens what is to be read, and confines this process to that and to `output`; none where nothing is. What was recorded of different hosts, or before and after a
-    /// boot, is not of the same pools.
+    /// Opens what is to be read; none where nothing is. From then on nothing is written but to `output`. What was recorded
+    /// of different hosts, or before and after a boot, is not of the same pools.
     pub(super) fn open(&self, output: Option<&Path>) -> Result<Option<Recording>, Failure> {
         let mut all = self.open_all(output)?.into_iter();
         let Some(first) = all.next() else { return Ok(None) };

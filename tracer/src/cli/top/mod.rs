@@ -42,7 +42,7 @@ use crate::{
     load::Load,
     output::{escape, records::Report, report::grouped},
     pipeline::{
-        self, Accounts, Gatherer, Intake, Shown, Sliding, Until,
+        self, Accounts, Gatherer, Intake, Outlet as _, Shown, Sliding, Until,
         conclude::{Conclusion, Watched, conclude},
         host::ThisHost,
         survey::Survey,
@@ -188,6 +188,11 @@ fn show(args: &Args) -> Result<u8, Failure> {
             live.hurry();
             Ok(())
         }));
+    if ended.is_ok() {
+        let mut frame = Vec::new();
+        live.last(&armed, &mut frame)?;
+        place.flush(&mut frame).map_err(|error| place.failure(&error))?;
+    }
     // The terminal is given back first, whatever is to be said.
     let rest = live.close();
     // Where that is gone, nothing can be said any more.

@@ -3,7 +3,7 @@
 use std::{
     collections::VecDeque,
     fs::File,
-    io::{self, BufReader, Read as _, Seek as _},
+    io::{self, BufReader},
     net::{IpAddr, SocketAddr},
     path::Path,
 };
@@ -21,13 +21,11 @@ use super::{
 use crate::{
     event::{Cause, Event, Kind, MonoNs, NetnsId, Outcome, Port, Protocol, ReleaseState, Site, decode},
     output::escape,
-    recording::{Ending, Entry, Note, Reader, SceneNote},
+    recording::{Ending, Entry, Note, Reader, SceneNote, is_recording},
     stock::{Inode, NetnsConfig, NetnsStock, Socket, State},
     whatif::{Asked, Pool, Released, Settings, Source, Told, Way},
 };
 
-/// What a recording begins with: the mark of an Arrow message.
-const MARK: [u8; 4] = [0xff; 4];
 /// More events than that are not kept.
 const MOST_EVENTS: u64 = 20_000_000;
 
@@ -55,13 +53,9 @@ impl Recorded {
         let name = escape(&path.display().to_string()).into_owned();
         let failed = |error: io::Error| Failure::new(format!("cannot read {name}: {}", reason(&error)));
         let mut file = File::open(path).map_err(failed)?;
-        let mut mark = Vec::new();
-        // What cannot be wound back is a pipe, and those bring traces.
-        let length = file.metadata().map_err(failed)?.is_file();
-        if !length || file.by_ref().take(4).read_to_end(&mut mark).is_err() || mark != MARK {
+        if !is_recording(&mut file).map_err(failed)? {
             return Ok(None);
         }
-        file.rewind().map_err(failed)?;
         let reader = Reader::open(BufReader::new(file)).map_err(|error| unreadable(&name, &error))?;
         let opening = reader.opening();
         let mut next = VecDeque::new();

@@ -150,19 +150,47 @@ impl Live {
         if self.draft.is_some() || now < self.rest {
             return Ok(());
         }
-        let Windowed { gathered, before, .. } = self.sliding.window(&mut self.gatherer, armed)?;
-        let watched = Watched { before, ..self.watched.clone() };
-        let wanted = self.ui.opened.clone();
+        let draw = self.report(armed)?;
         // Namespaces are entered there, never on the thread that reads the ring.
-        let drawn = thread::Builder::new().name("draft".into()).spawn(move || {
-            conclude_and(&gathered, watched, &ThisHost::new(Path::new("/proc")), |survey, refusals| {
-                Seen::of(&survey.stock, &survey.pools, refusals, wanted.as_ref())
-            })
-        });
+        let drawn = thread::Builder::new().name("draft".into()).spawn(draw);
         match drawn {
             Ok(drawn) => self.draft = Some((drawn, now)),
             Err(error) => log::debug!("no thread for a report: {error}"),
         }
+        Ok(())
+    }
+
+    /// What draws up a report on the window that ends now.
+    fn report(
+        &mut self,
+        armed: &Armed,
+    ) -> Result<impl FnOnce() -> Drawn + Send + 'static + use<>, KernelError> {
+        let Windowed { gathered, before, .. } = self.sliding.window(&mut self.gatherer, armed)?;
+        let watched = Watched { before, ..self.watched.clone() };
+        let wanted = self.ui.opened.clone();
+        Ok(move || {
+            conclude_and(&gathered, watched, &ThisHost::new(Path::new("/proc")), |survey, refusals| {
+                Seen::of(&survey.stock, &survey.pools, refusals, wanted.as_ref())
+            })
+        })
+    }
+
+    /// Where frames are text and were not counted off: the last one, which has all up to the end.
+    pub(super) fn last(&mut self, armed: &Armed, out: &mut Vec<u8>) -> Result<(), KernelError> {
+        if self.is_done || !matches!(self.face, Face::Text) {
+            return Ok(());
+        }
+        let draw = self.report(armed)?;
+        match draw() {
+            Ok((conclusion, seen)) => {
+                self.reported = Instant::now();
+                self.view.report = Some(Arc::new(conclusion.report));
+                self.view.seen = Arc::new(seen);
+            }
+            Err(error) => log::debug!("{error}"),
+        }
+        self.refresh(armed)?;
+        self.show(out);
         Ok(())
     }
 
