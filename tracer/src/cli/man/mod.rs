@@ -73,8 +73,10 @@ fn name(command: &Command) -> String {
 /// A page.
 fn page(command: &Command) -> String {
     let title = name(command).to_uppercase();
-    let man = Man::new(command.clone()).section(SECTION).title(title).manual("portscope").date("");
-    let mut text = Vec::new();
+    let version = env!("CARGO_PKG_VERSION");
+    // Ours, for it has an empty date: the same version gives the same bytes.
+    let mut text = format!(".TH {title} {SECTION} \"\" \"portscope {version}\" \"portscope\"\n").into_bytes();
+    let man = Man::new(command.clone()).section(SECTION);
     // Writing to memory does not fail.
     drop(reference(&man, command, &mut text));
     let mut own = Roff::new();
@@ -91,7 +93,6 @@ fn page(command: &Command) -> String {
 }
 
 fn reference(man: &Man, command: &Command, text: &mut Vec<u8>) -> io::Result<()> {
-    man.render_title(text)?;
     man.render_name_section(text)?;
     man.render_synopsis_section(text)?;
     man.render_description_section(text)?;
