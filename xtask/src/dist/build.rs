@@ -26,9 +26,8 @@ pub(super) fn portscope(folder: &Path) -> Result<Built> {
             .args(["build", "--release", "--package", "portscope", "--bin", "portscope", "--all-features"])
             .args(["--locked", "--target", TARGET, "--target-dir"])
             .arg(&cache)
-            .env_remove("CARGO_ENCODED_RUSTFLAGS")
             .env("CARGO_PROFILE_RELEASE_STRIP", "none")
-            .env("RUSTFLAGS", "-Ctarget-feature=+crt-static"),
+            .env("CARGO_ENCODED_RUSTFLAGS", flags()?),
     )?;
     let whole = cache.join(TARGET).join("release/portscope");
     let built = Built { program: folder.join("portscope"), debug: folder.join("portscope.debug") };
@@ -37,6 +36,17 @@ pub(super) fn portscope(folder: &Path) -> Result<Built> {
     process::run(objcopy().arg("--strip-all").arg(link).arg(&whole).arg(&built.program))?;
     check(&built.program)?;
     Ok(built)
+}
+
+/// Static, and the same bytes in whatever folder it is built.
+fn flags() -> Result<String> {
+    let remap = |from: &Path, to: &str| format!("--remap-path-prefix={}={to}", from.display());
+    let flags = [
+        "-Ctarget-feature=+crt-static".to_owned(),
+        remap(&tree::root(), "portscope"),
+        remap(&tree::cargo_home()?, "cargo"),
+    ];
+    Ok(flags.join("\u{1f}"))
 }
 
 fn objcopy() -> Command {

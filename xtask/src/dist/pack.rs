@@ -1,6 +1,6 @@
 //! From the tree to files that are handed on.
 
-use std::{fs, path::Path, process::Command};
+use std::{fs, os::unix::fs::PermissionsExt as _, path::Path, process::Command};
 
 use anyhow::{Context as _, Result};
 
@@ -27,7 +27,9 @@ pub(super) fn archive(release: &Release, stage: &Path, folder: &Path) -> Result<
 pub(super) fn debug(release: &Release, built: &Built, folder: &Path) -> Result<()> {
     process::run(Command::new("gzip").args(["-9", "--no-name"]).arg(&built.debug))?;
     let packed = built.debug.with_extension("debug.gz");
-    fs::rename(&packed, folder.join(release.file(".debug.gz")))
+    // It has the mode of the executable that it was taken from.
+    fs::set_permissions(&packed, fs::Permissions::from_mode(0o644))
+        .and_then(|()| fs::rename(&packed, folder.join(release.file(".debug.gz"))))
         .with_context(|| format!("cannot rename {}", packed.display()))?;
     fs::remove_file(&built.program).with_context(|| format!("cannot remove {}", built.program.display()))
 }
