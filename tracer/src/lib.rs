@@ -14,6 +14,7 @@ pub mod output;
 pub mod pipeline;
 pub mod privileges;
 pub mod recording;
+pub mod serve;
 pub mod stats;
 pub mod stock;
 pub mod tui;

@@ -3,7 +3,10 @@
 use std::str::FromStr;
 
 use super::exit::complain;
-use crate::findings::{Finding, Id, Severity};
+use crate::{
+    findings::{Finding, Id, Severity},
+    output::records::FindingRecord,
+};
 
 /// Options of commands that tell findings.
 #[derive(Debug, Default, clap::Args)]
@@ -19,7 +22,15 @@ pub(super) struct FailOptions {
 impl FailOptions {
     /// The status to fail with, which is told, if one of these findings is a reason to.
     pub(super) fn status(&self, findings: &[Finding]) -> Option<u8> {
-        let is_met = findings.iter().any(|finding| self.fail_on.iter().any(|on| on.meets(finding)));
+        self.met(findings.iter().any(|finding| self.fail_on.iter().any(|on| on.meets(finding))))
+    }
+
+    /// The same, of findings as they are told.
+    pub(super) fn status_of(&self, findings: &[FindingRecord]) -> Option<u8> {
+        self.met(findings.iter().any(|finding| self.fail_on.iter().any(|on| on.meets_record(finding))))
+    }
+
+    fn met(&self, is_met: bool) -> Option<u8> {
         is_met.then(|| {
             complain(&format!("--fail-on is met: status {}", self.fail_status));
             self.fail_status
@@ -44,14 +55,28 @@ impl FailOn {
             Self::Id(id) => finding.id == id || finding.takes_in.contains(&id),
         }
     }
+
+    fn meets_record(self, finding: &FindingRecord) -> bool {
+        match self {
+            Self::Severity(least) => {
+                let mut bad = SEVERITIES.into_iter().filter(|severity| *severity >= least);
+                bad.any(|severity| severity.name() == finding.severity) && !finding.lint
+            }
+            Self::Id(id) => {
+                let word = id.to_string();
+                finding.id == word || finding.takes_in.contains(&word)
+            }
+        }
+    }
 }
+
+const SEVERITIES: [Severity; 3] = [Severity::Info, Severity::Warning, Severity::Critical];
 
 impl FromStr for FailOn {
     type Err = String;
 
     fn from_str(word: &str) -> Result<Self, String> {
-        let severities = [Severity::Info, Severity::Warning, Severity::Critical];
-        if let Some(severity) = severities.into_iter().find(|severity| severity.name() == word) {
+        if let Some(severity) = SEVERITIES.into_iter().find(|severity| severity.name() == word) {
             return Ok(Self::Severity(severity));
         }
         word.parse()

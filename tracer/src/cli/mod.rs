@@ -4,6 +4,7 @@ mod check;
 mod command;
 mod completions;
 mod concluded;
+mod config;
 mod diff;
 mod exit;
 mod explain;
@@ -20,6 +21,7 @@ mod reading;
 mod record;
 mod report;
 mod rights;
+mod serve;
 mod session;
 mod top;
 mod trace;
@@ -43,6 +45,20 @@ struct Cli {
     command: Option<Command>,
 }
 
+impl Cli {
+    /// The same with what its configuration file says, if it names one.
+    fn with_file(self) -> Result<Result<Self, clap::Error>, Failure> {
+        let (section, path) = match &self.command {
+            Some(Command::Serve(args)) => ("serve", args.config.as_deref()),
+            Some(Command::Record(args)) => ("record", args.config.as_deref()),
+            _ => return Ok(Ok(self)),
+        };
+        let Some(path) = path else { return Ok(Ok(self)) };
+        let words: Vec<_> = std::env::args_os().collect();
+        config::with_file(&words, section, path).map(Self::try_parse_from)
+    }
+}
+
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Print one line for each port that the kernel chooses, or fails to choose, as it happens
@@ -53,6 +69,8 @@ enum Command {
     Record(Box<record::Args>),
     /// Write the events of a recording as a table for other tools: csv, jsonl or parquet
     Export(Box<export::Args>),
+    /// Gather without an end, and tell it to Prometheus and to `report --last`
+    Serve(Box<serve::Args>),
     /// Show the same on the whole screen, as it happens: verdict, pools, events
     Top(Box<top::Args>),
     /// Tell how full the port pools of this host are, and what is amiss; traces nothing
@@ -109,14 +127,16 @@ pub fn main() -> ExitCode {
     if let Some(failed) = enter_and_run() {
         return failed;
     }
-    let cli = match Cli::try_parse() {
-        Ok(cli) => cli,
-        Err(error) => return exit::usage(&error),
+    let cli = match Cli::try_parse().map(Cli::with_file) {
+        Ok(Ok(Ok(cli))) => cli,
+        Ok(Err(failed)) => return exit::status(Err(failed)),
+        Ok(Ok(Err(error))) | Err(error) => return exit::usage(&error),
     };
     let done = match cli.command {
         Some(Command::Trace(args)) => trace::run(&args),
         Some(Command::Export(args)) => export::run(&args),
         Some(Command::Report(args)) => return report::run(&args),
+        Some(Command::Serve(args)) => serve::run(&args),
         Some(Command::Record(args)) => return record::run(&args),
         Some(Command::Top(args)) => return top::run(&args),
         Some(Command::Check(args)) => return status_of(check::run(&args)),

@@ -32,6 +32,11 @@ impl MapOptions {
         Ok(())
     }
 
+    /// Whether one is wanted.
+    pub(super) const fn is_wanted(self) -> bool {
+        self.map
+    }
+
     /// The picture, if there is to be one, with an empty line before it.
     pub(super) fn draw(self, map: Option<(String, PortMap)>, color: Color, to_file: bool) -> String {
         if !self.map {

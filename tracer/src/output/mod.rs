@@ -13,6 +13,7 @@ mod hosts;
 pub mod html;
 mod json;
 pub mod map;
+pub mod metrics;
 #[cfg(feature = "parquet")]
 mod parquet;
 pub mod past;

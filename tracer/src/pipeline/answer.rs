@@ -29,6 +29,7 @@ pub fn finding(finding: &Finding) -> FindingRecord {
     FindingRecord {
         id: finding.id.to_string(),
         severity: finding.severity.name().to_owned(),
+        takes_in: finding.takes_in.iter().map(ToString::to_string).collect(),
         lint: finding.id.is_lint(),
         title: finding.title.clone(),
         evidence: finding.evidence.iter().map(|(key, value)| ((*key).to_owned(), value.clone())).collect(),

@@ -1,10 +1,11 @@
 //! Events, all together, to statistics; and the stock beside them, looked at now and then.
 
-use std::{path::Path, sync::Arc};
+use std::{path::Path, sync::Arc, time::Duration};
 
 use super::{
     Consumer, Player,
     accounts::{Accounts, kind, outcome, protocol, since},
+    history,
     intake::{Arrival, Intake},
     look::{Key, Look, Peaks},
     looker::Looker,
@@ -48,6 +49,10 @@ pub struct Gatherer {
     interval: Option<(Stats, Peaks)>,
     peaks: Peaks,
     series: Series<Key>,
+    /// For windows of the last hour or so; none where nobody asks for them.
+    course: Option<history::Course>,
+    /// What was counted in parts that are over.
+    past: Count,
     /// None where looks are told, too.
     looker: Option<Looker>,
 }
@@ -68,8 +73,31 @@ impl Gatherer {
             interval: None,
             peaks: Peaks::default(),
             series: Series::new(settings.start),
+            course: None,
+            past: Count::default(),
             looker: None,
         }
+    }
+
+    /// Keeps the course of the last hour or so.
+    #[must_use]
+    pub fn with_course(self, keep: Duration) -> Self {
+        Self { course: Some(history::Course::new(keep)), ..self }
+    }
+
+    /// The course since then; empty where it is not kept.
+    #[must_use]
+    pub fn course_since(&self, start: MonoNs, at: MonoNs) -> Series<Key> {
+        self.course
+            .as_ref()
+            .map_or_else(|| Series::new(start), |course| course.series(start, at, self.running()))
+    }
+
+    /// What was counted with its detail since the start.
+    fn running(&self) -> Count {
+        let mut running = self.past;
+        running.add(counted(&self.stats));
+        running
     }
 
     /// What was counted.
@@ -121,6 +149,7 @@ impl Gatherer {
     /// Counts from here on in a new part: what was counted before, to be merged by whoever wants more than a part.
     pub(super) fn begin_part(&mut self, at: MonoNs) -> (Stats, Peaks) {
         let settings = Settings { start: at, ..*self.stats.settings() };
+        self.past = self.running();
         (std::mem::replace(&mut self.stats, Stats::new(settings)), std::mem::take(&mut self.peaks))
     }
 
@@ -133,6 +162,9 @@ impl Gatherer {
     pub(super) fn looked(&mut self, look: &Look) {
         self.peaks.raise(look);
         self.series.look(look.at, look.shares(), look.all);
+        if let Some(course) = &mut self.course {
+            course.look(look);
+        }
         if let Some((_, peaks)) = &mut self.interval {
             peaks.raise(look);
         }
@@ -140,7 +172,11 @@ impl Gatherer {
 
     /// So far everything has been taken in.
     pub(super) fn reach(&mut self, at: MonoNs) {
+        let running = self.running();
         self.series.sample(at, || counted(&self.stats));
+        if let Some(course) = &mut self.course {
+            course.sample(at, || running);
+        }
     }
 
     /// What was counted since the start, at the end.

@@ -7,11 +7,14 @@ pub mod conclude;
 mod culprits;
 pub mod draft;
 mod exhibits;
+mod figures;
 mod flight;
 mod frame;
 mod gather;
+mod history;
 pub mod host;
 mod intake;
+mod ledger;
 mod look;
 mod looker;
 mod merge;
@@ -40,10 +43,13 @@ use std::{
 
 pub use accounts::Accounts;
 pub use culprits::Culprits;
+pub use figures::{Choices, figures};
 pub use flight::{AFTER, Flight, FlightPlan, Flown, Trigger};
 pub use frame::{FrameFacts, footer, header, hook_state};
 pub use gather::{Gathered, Gatherer, window, window_at};
+pub use history::History;
 pub use intake::{Arrival, Intake, Shown};
+pub use ledger::{EDGES_NS, Ledger, Program, Times, Told};
 pub use look::{Moment, Peaks};
 pub use merge::{Member, MergeError, merge};
 pub use observer::Observer;
@@ -52,7 +58,7 @@ pub use recorder::Recorder;
 pub use replay::{Between, Player, Replay, ReplayError, Replayed, replay};
 pub use scene::{Scene, capture};
 pub use sieve::Sieve;
-pub use sliding::{Sliding, Windowed};
+pub use sliding::{Part, Sliding, Windowed};
 pub use spaces::{Learned, Spaces};
 pub use summary::per_process;
 use tokio::{

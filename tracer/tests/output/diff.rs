@@ -15,6 +15,7 @@ fn finding(id: &str, severity: &str, title: &str) -> FindingRecord {
         id: id.to_owned(),
         severity: severity.to_owned(),
         lint: false,
+        takes_in: Vec::new(),
         title: title.to_owned(),
         evidence: std::collections::BTreeMap::new(),
         lines: Vec::new(),

@@ -104,6 +104,7 @@ fn finding() -> FindingRecord {
         id: "PS001".to_owned(),
         severity: "critical".to_owned(),
         lint: false,
+        takes_in: Vec::new(),
         title: "10.0.3.14 > 10.0.9.2:6379: 116 of 6,110 connects refused (EADDRNOTAVAIL)".to_owned(),
         evidence: BTreeMap::new(),
         lines: vec![

@@ -92,6 +92,11 @@ pub(super) fn examples(command: &str) -> &'static [Example] {
         example("portscope top -b -c 3", "Three frames of text, for a log."),
         example("portscope top -r ports.arrow --speed 10", "Plays a recording."),
     ];
+    const SERVE: &[Example] = &[
+        example("portscope serve", "For Prometheus, at http://127.0.0.1:19768/metrics."),
+        example("portscope serve --listen 0.0.0.0:19768 --top 50", "For others, with more series."),
+        example("portscope serve --config /etc/portscope/portscope.toml", "As the systemd unit does."),
+    ];
     const CHECK: &[Example] = &[
         example("portscope check --map", "A picture of the range: which half is full, and of what."),
         example("portscope check --hooks", "What this kernel can show, hook by hook."),
@@ -125,6 +130,7 @@ pub(super) fn examples(command: &str) -> &'static [Example] {
         "record" => RECORD,
         "export" => EXPORT,
         "top" => TOP,
+        "serve" => SERVE,
         "check" => CHECK,
         "who" => WHO,
         "diff" => DIFF,

@@ -53,6 +53,9 @@ pub(super) struct Args {
     /// Record when each port becomes free again, too
     #[arg(long)]
     releases: bool,
+    /// Read options of the section [record] from this file; those of the command line go before them
+    #[arg(long, value_name = "FILE")]
+    pub(super) config: Option<PathBuf>,
     #[command(flatten)]
     ring: ring::RingArgs,
     #[command(flatten)]

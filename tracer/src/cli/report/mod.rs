@@ -1,5 +1,6 @@
 //! `portscope report`: gather for a while, then tell what it means.
 
+mod last;
 mod live;
 mod recorded;
 mod teller;
@@ -44,6 +45,7 @@ use crate::{
         survey::{Nothing, Survey},
     },
     privileges::Needs,
+    serve::Address,
     stock::Wanted,
 };
 
@@ -71,6 +73,13 @@ pub(super) struct Args {
     /// Follow each port until it is free again: how long ports are out, 4-tuples that come again soon (PS009)
     #[arg(long)]
     releases: bool,
+    /// Ask the `serve` that runs here for a report on this much of the past, and gather nothing; it may begin a little
+    /// earlier
+    #[arg(long, value_name = "TIME", value_parser = words::duration, conflicts_with = "read")]
+    last: Option<Duration>,
+    /// Where that one listens
+    #[arg(long, value_name = "ADDRESS", default_value = last::SERVER, requires = "last")]
+    server: Address,
     #[command(flatten)]
     reading: Reading,
     #[command(flatten)]
@@ -104,9 +113,10 @@ pub(super) struct Args {
 /// Runs it, and tells the exit status.
 pub(super) fn run(args: &Args) -> ExitCode {
     args.loudness.start_log();
-    command::run_for(&args.command, || match args.reading.open(args.write.as_deref())? {
-        Some(recording) => recorded::tell(args, recording),
-        None => gather(args),
+    command::run_for(&args.command, || match (args.last, args.reading.open(args.write.as_deref())?) {
+        (Some(last), _) => last::tell(args, last),
+        (None, Some(recording)) => recorded::tell(args, recording),
+        (None, None) => gather(args),
     })
 }
 

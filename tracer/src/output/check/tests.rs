@@ -82,6 +82,7 @@ fn lint(netns: u32, title: &str) -> FindingRecord {
         id: "PS006".into(),
         severity: "info".into(),
         lint: true,
+        takes_in: Vec::new(),
         title: title.into(),
         evidence: BTreeMap::from([("netns".to_owned(), json!(netns))]),
         lines: vec![crate::output::records::LineRecord { label: "why".into(), text: "so".into() }],
@@ -193,6 +194,7 @@ fn a_finding_that_is_the_verdict_is_not_named_twice() {
     let finding = FindingRecord {
         id: "PS001".into(),
         lint: false,
+        takes_in: Vec::new(),
         severity: "critical".into(),
         ..lint(1, "10.0.3.14 is full")
     };

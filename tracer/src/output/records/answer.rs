@@ -172,6 +172,9 @@ pub struct FindingRecord {
     pub severity: String,
     /// It is about settings only: what may go wrong one day. `--fail-on` meets it by its number alone.
     pub lint: bool,
+    /// Numbers of findings that are echoes of this one, and not told by themselves.
+    #[serde(default)]
+    pub takes_in: Vec<String>,
     /// One sentence.
     pub title: String,
     /// Numbers and names.

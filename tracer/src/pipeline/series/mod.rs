@@ -24,12 +24,15 @@ pub struct Count {
 }
 
 impl Count {
-    fn add(&mut self, other: Self) {
+    /// Adds another.
+    pub fn add(&mut self, other: Self) {
         self.allocations = self.allocations.saturating_add(other.allocations);
         self.failures = self.failures.saturating_add(other.failures);
     }
 
-    fn since(self, before: Self) -> Self {
+    /// What came since another was taken.
+    #[must_use]
+    pub fn since(self, before: Self) -> Self {
         Self {
             allocations: self.allocations.saturating_sub(before.allocations),
             failures: self.failures.saturating_sub(before.failures),

@@ -46,6 +46,31 @@ pub struct Sliding {
     tallies: Vec<Tally>,
     /// The host when it was looked at last.
     stock: Arc<Stock>,
+    /// The parts that ended since somebody asked for them; none where nobody does.
+    ended: Option<Vec<Part>>,
+}
+
+/// A part that is over.
+#[derive(Clone, Debug)]
+pub struct Part {
+    /// When it began.
+    pub(super) begin: MonoNs,
+    /// When it ended.
+    pub(super) end: MonoNs,
+    /// The accounts at its beginning.
+    pub(super) accounting: Accounting,
+    /// The host at its beginning.
+    pub(super) stock: Arc<Stock>,
+    pub(super) stats: Stats,
+    pub(super) peaks: Peaks,
+}
+
+impl Part {
+    /// What was counted in it.
+    #[must_use]
+    pub const fn stats(&self) -> &Stats {
+        &self.stats
+    }
 }
 
 /// What a window is held against.
@@ -72,7 +97,32 @@ impl Sliding {
             now,
             tallies: Vec::new(),
             stock: Arc::clone(stock),
+            ended: None,
         }
+    }
+
+    /// Keeps each part that ends for [`Self::ended`].
+    #[must_use]
+    pub fn keeping_parts(self) -> Self {
+        Self { ended: Some(Vec::new()), ..self }
+    }
+
+    /// The parts that ended since the last call.
+    pub fn ended(&mut self) -> Vec<Part> {
+        self.ended.as_mut().map(std::mem::take).unwrap_or_default()
+    }
+
+    /// When the part began that is being counted, with the accounts and the host as they were then.
+    pub(super) fn begun(&self) -> (MonoNs, &Accounting, &Arc<Stock>) {
+        (self.now.at, &self.now.accounting, &self.now.stock)
+    }
+
+    /// The part that is being counted, as it is now.
+    #[must_use]
+    pub fn current(&self, gatherer: &Gatherer, tallies: &[Tally]) -> Stats {
+        let mut stats = gatherer.stats().clone();
+        absorb(&mut stats, &risen(tallies, &self.tallies));
+        stats
     }
 
     /// Notes what the host was when it was looked at last.
@@ -102,8 +152,7 @@ impl Sliding {
         if Duration::from_nanos(at.since(self.now.at)) >= PART {
             self.turn(gatherer, at, &accounting, tallies);
         }
-        let mut stats = gatherer.stats().clone();
-        absorb(&mut stats, &risen(tallies, &self.tallies));
+        let mut stats = self.current(gatherer, tallies);
         let mut peaks = gatherer.peaks().clone();
         let start = match &self.last {
             None => &self.now,
@@ -134,6 +183,11 @@ impl Sliding {
         self.tallies = tallies.to_vec();
         let next = Start { at, accounting: accounting.clone(), stock: Arc::clone(&self.stock) };
         let start = std::mem::replace(&mut self.now, next);
+        if let Some(ended) = &mut self.ended {
+            let Start { at: begin, accounting, stock } = start.clone();
+            let (stats, peaks) = (stats.clone(), peaks.clone());
+            ended.push(Part { begin, end: at, accounting, stock, stats, peaks });
+        }
         if let Some((_, stats, peaks)) = self.last.replace((start, stats, peaks)) {
             self.past_peaks.merge(&peaks);
             match &mut self.past {

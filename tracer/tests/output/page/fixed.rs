@@ -55,6 +55,7 @@ pub(super) fn finding(reason: &str) -> FindingRecord {
         id: "PS001".to_owned(),
         severity: "critical".to_owned(),
         lint: false,
+        takes_in: Vec::new(),
         title: reason.to_owned(),
         evidence: BTreeMap::new(),
         lines: vec![

@@ -1,0 +1,12 @@
+//! What a tracer that runs on tells over HTTP: metrics, findings, reports, health.
+//!
+//! This room has a thread of its own and never asks the one that reads the ring for anything but a report that nobody has
+//! yet: that puts down what it knows, and goes on. It knows reports and metrics, nothing of the kernel half.
+
+mod board;
+mod http;
+mod listen;
+
+pub use board::{Board, Question};
+pub use http::{Server, ServerError};
+pub use listen::{Address, Bound, ListenError};
