@@ -60,12 +60,26 @@ impl Tracer {
         Self::start_into(scratch, into, &["record"], args)
     }
 
+    /// Starts `portscope serve`, as [`Self::start`] does.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::start`].
+    pub fn serve(scratch: &Scratch, args: &[&str]) -> Result<Self> {
+        Self::start_with(scratch, &scratch.file("nothing"), &["serve"], args)
+    }
+
     fn start_into(scratch: &Scratch, into: &Path, words: &[&str], args: &[&str]) -> Result<Self> {
+        let place = into.to_str().context("a path that is no text")?;
+        Self::start_with(scratch, into, &[words, &["-w", place]].concat(), args)
+    }
+
+    fn start_with(scratch: &Scratch, into: &Path, words: &[&str], args: &[&str]) -> Result<Self> {
         let lines = into.to_owned();
         let ready = scratch.file("ready");
         let stderr = scratch.file("stderr");
         let mut command = Command::new(program::portscope()?);
-        command.args(words).arg("-w").arg(&lines).arg("--ready-file").arg(&ready).args(args);
+        command.args(words).arg("--ready-file").arg(&ready).args(args);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(File::create(&stderr)?);
         let child = command.spawn().with_context(|| format!("starting {command:?}"))?;
         let mut tracer = Self { child, lines, stderr };

@@ -28,6 +28,7 @@ mod protocols;
 mod recording;
 mod releases;
 mod report;
+mod serve;
 mod shape;
 mod sites;
 mod snmp;

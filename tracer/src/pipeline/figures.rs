@@ -108,7 +108,7 @@ pub fn figures(
         allocations: count.allocations,
         failures: count.failures,
     };
-    let edges = EDGES_NS.iter().map(|edge| seconds(*edge)).chain([f64::MAX]);
+    let edges = EDGES_NS.iter().map(|edge| seconds(*edge));
     Snapshot {
         report: conclusion.report.clone(),
         most,
@@ -121,6 +121,7 @@ pub fn figures(
         gone: (told.gone.allocations, told.gone.failures),
         searches: SearchBuckets {
             counts: edges.zip(told.times.counts).collect(),
+            longer: told.times.counts.last().copied().unwrap_or(0),
             sum_s: seconds(told.times.sum_ns),
         },
         accounting,

@@ -147,7 +147,7 @@ impl Families {
 
     fn searches(&self, encoder: &mut DescriptorEncoder<'_>) -> Done {
         let searches = &self.snapshot.searches;
-        let count = searches.counts.iter().map(|(_, count)| count).sum();
+        let count = searches.counts.iter().map(|(_, count)| count).sum::<u64>() + searches.longer;
         let mut metric = encoder.encode_descriptor(
             "portscope_search",
             "Wall time of searches that found a port; upper bounds on the backend tracepoint",
@@ -177,13 +177,13 @@ impl Families {
         Family::new("portscope_pool_size_ports", "Ports of its range that are not reserved")
             .gauges(encoder, each(|pool| Some(pool.effective.into())))?;
         Family::new("portscope_pool_utilization", "Held over size")
-            .in_unit(Unit::Ratios)
+            .in_unit(ratio())
             .gauges(encoder, each(|pool| pool.utilisation))?;
         Family::new(
             "portscope_pool_first_half_utilization",
             "The same of the half that is searched first: at 1 each search crosses to the other one",
         )
-        .in_unit(Unit::Ratios)
+        .in_unit(ratio())
         .gauges(encoder, each(first_half))?;
         Family::new("portscope_pool_time_wait_ports", "Of the held ports, those in TIME_WAIT")
             .gauges(encoder, each(|pool| Some(pool.held.get("TIME_WAIT").copied().unwrap_or(0).into())))?;
@@ -309,6 +309,11 @@ impl Families {
     fn netns(&self, id: u32) -> String {
         self.snapshot.namespaces.get(&id).cloned().unwrap_or_else(|| id.to_string())
     }
+}
+
+/// The word that Prometheus has for it.
+fn ratio() -> Unit {
+    Unit::Other("ratio".to_owned())
 }
 
 fn first_half(pool: &PoolRecord) -> Option<f64> {

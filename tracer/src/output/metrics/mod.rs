@@ -62,8 +62,10 @@ pub struct RangeGauge {
 /// Search times since the start.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct SearchBuckets {
-    /// Upper edges in seconds, the last one infinite, and the searches up to each that are above the one before.
+    /// Upper edges in seconds, and the searches up to each that are above the one before.
     pub counts: Vec<(f64, u64)>,
+    /// Searches that are above the last one.
+    pub longer: u64,
     /// All together, seconds.
     pub sum_s: f64,
 }
