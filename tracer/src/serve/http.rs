@@ -20,9 +20,12 @@ use tokio::{
 };
 
 use super::{Board, Bound, Question, listen::Socket};
-use crate::output::{
-    html::page,
-    metrics::{Exposition, exposition},
+use crate::{
+    output::{
+        html::page,
+        metrics::{Exposition, exposition},
+    },
+    privileges::renounce,
 };
 
 /// Connections at once; more are turned away.
@@ -67,6 +70,8 @@ impl Server {
         let (end, ended) = oneshot::channel();
         let board = Arc::clone(board);
         let serve = move || {
+            // It answers from the board, at sockets that are open.
+            renounce();
             runtime.block_on(async move {
                 let places = Arc::new(Semaphore::new(MOST));
                 for socket in sockets {
