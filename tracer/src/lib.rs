@@ -12,6 +12,7 @@ pub mod kernel;
 pub mod load;
 pub mod output;
 pub mod pipeline;
+pub mod privileges;
 pub mod recording;
 pub mod serve;
 pub mod stats;

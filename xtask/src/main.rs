@@ -5,6 +5,7 @@
 
 mod bench;
 mod check;
+mod dist;
 mod ebpf;
 mod executables;
 mod packages;
@@ -38,6 +39,8 @@ enum Task {
     Test(test::Options),
     /// Measure what tracing costs.
     Bench(bench::Options),
+    /// Make the packages, and what lies beside them, in `target/dist`.
+    Dist(dist::Options),
 }
 
 fn main() -> ExitCode {
@@ -47,6 +50,7 @@ fn main() -> ExitCode {
         Task::Vm(options) => vm::run(&options),
         Task::Test(options) => test::run(&options),
         Task::Bench(options) => bench::run(&options),
+        Task::Dist(options) => dist::run(&options),
     };
     match done {
         Ok(code) => code,

@@ -31,6 +31,13 @@ pub(crate) const VM: &[Need] = &[
     Need { package: "xz-utils", file: "/usr/bin/xz" },
 ];
 
+/// What makes packages.
+pub(crate) const DIST: &[Need] = &[
+    Need { package: "binutils", file: "/usr/bin/objcopy" },
+    Need { package: "xz-utils", file: "/usr/bin/xz" },
+    Need { package: "dpkg", file: "/usr/bin/dpkg-deb" },
+];
+
 /// What opens the pages of reports.
 pub(crate) const BROWSER: &[Need] = &[Need { package: "chromium", file: "/usr/bin/chromium" }];
 

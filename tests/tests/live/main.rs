@@ -23,6 +23,7 @@ mod overload;
 mod page;
 mod parity;
 mod past;
+mod privileges;
 mod protocols;
 mod recording;
 mod releases;

@@ -14,6 +14,7 @@ use super::{
     options::{By, Color, Format, Loudness, format},
     place::Place,
     reading,
+    rights::confine,
 };
 use crate::{
     diff::{MOST_BYTES, Reading, Unread, compare, read},
@@ -52,6 +53,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     if args.output == Format::Csv {
         return Err(Failure::usage("diff has no csv: there are text and json"));
     }
+    confine(None);
     let (before, after) = (open(&args.before, args)?, open(&args.after, args)?);
     if !args.loudness.quiet {
         [&before, &after].into_iter().for_each(tell_document);
@@ -97,7 +99,7 @@ fn open(path: &Path, args: &Args) -> Result<Reading, Failure> {
 /// The report on a recording.
 fn recorded(path: &Path, file: String, args: &Args) -> Result<Reading, Failure> {
     let reading = reading::Reading::of(path, None, None);
-    let Some(mut recording) = reading.open()? else {
+    let Some(mut recording) = reading.open(None)? else {
         return Err(Failure::new(format!("there is no recording in {file}")));
     };
     let question = Question {

@@ -2,6 +2,7 @@
 
 mod check;
 mod command;
+mod completions;
 mod concluded;
 mod config;
 mod diff;
@@ -10,6 +11,7 @@ mod explain;
 mod export;
 mod fail;
 mod filters;
+mod man;
 mod options;
 mod partial;
 mod picture;
@@ -18,6 +20,7 @@ mod progress;
 mod reading;
 mod record;
 mod report;
+mod rights;
 mod serve;
 mod session;
 mod top;
@@ -80,6 +83,10 @@ enum Command {
     WhatIf(what_if::Args),
     /// Tell what a finding means, what helps and what does not
     Explain(explain::Args),
+    /// Print what a shell completes: bash, zsh, fish, elvish, powershell
+    Completions(completions::Args),
+    /// Print a manual page, or write them all into a directory
+    Man(man::Args),
 }
 
 /// When this process is on its way to be the command of `-- CMD`: becomes it, or tells why not.
@@ -137,6 +144,8 @@ pub fn main() -> ExitCode {
         Some(Command::Diff(args)) => diff::run(&args),
         Some(Command::WhatIf(args)) => what_if::run(&args),
         Some(Command::Explain(args)) => explain::run(&args),
+        Some(Command::Completions(args)) => completions::run(&args),
+        Some(Command::Man(args)) => man::run(&args),
         None => return status_of(greet()),
     };
     exit::status(done)

@@ -8,6 +8,7 @@ use super::{
     Failure,
     exit::{complain, reason},
     place::{Place, failure},
+    rights::tell_losses,
 };
 use crate::{
     kernel::{self, Armed, Settings},
@@ -52,6 +53,7 @@ impl Session {
         let frame = FrameFacts { filters, namespaces, configs, settings, buffer_bytes };
         if !is_quiet {
             tell_backend(&armed);
+            tell_losses(&armed);
         }
         Ok(Self { armed, runtime, signals, spaces, frame })
     }

@@ -61,7 +61,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     if args.output == Format::Csv {
         return Err(Failure::usage("who has no csv: there are text and json"));
     }
-    if let Some(recording) = args.reading.open()? {
+    if let Some(recording) = args.reading.open(None)? {
         return tell_past(args, recording);
     }
     let wanted = Wanted { only: filters::namespaces(&args.netns)?, ..Wanted::default() };

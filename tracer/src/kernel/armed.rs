@@ -61,7 +61,14 @@ pub fn arm(settings: &Settings) -> Result<Armed, KernelError> {
             Err(refusal) => refused.push((backend, refusal)),
         }
     }
-    Err(KernelError::NoBackend(refused))
+    let not_permitted = refused.iter().find_map(|(_, refusal)| match refusal {
+        Refusal::NotPermitted(capability) => Some(*capability),
+        _ => None,
+    });
+    Err(match not_permitted {
+        Some(missing) => KernelError::NotPermitted { missing: missing.to_owned() },
+        None => KernelError::NoBackend(refused),
+    })
 }
 
 /// Tries every backend, and takes each down again.

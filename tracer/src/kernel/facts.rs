@@ -14,9 +14,13 @@ use aya::{
 
 use super::{Backend, KernelError, hooks::hooks, preemption};
 
-/// Capabilities that tracing may need, by their bit (include/uapi/linux/capability.h).
-const CAPABILITIES: [(u32, &str); 3] = [(39, "CAP_BPF"), (38, "CAP_PERFMON"), (12, "CAP_NET_ADMIN")];
-/// It stands for the first two.
+/// Capabilities without which nothing is traced, by their bit (include/uapi/linux/capability.h).
+const CAPABILITIES: [(u32, &str); 2] = [(39, "CAP_BPF"), (38, "CAP_PERFMON")];
+/// Programs of cgroups take it.
+const CAP_NET_ADMIN: u32 = 12;
+/// The directories of tracefs are root's alone.
+const CAP_DAC_READ_SEARCH: u32 = 2;
+/// It stands for the first two, and mounts tracefs.
 const CAP_SYS_ADMIN: u32 = 21;
 
 /// What the plan is made from.
@@ -26,6 +30,8 @@ pub struct Facts {
     pub release: String,
     /// Capabilities of this process that tracing needs and that are missing.
     pub missing_capabilities: Vec<&'static str>,
+    /// A capability that the tracepoint backend needs here and that is missing.
+    pub tracepoint_lacks: Option<&'static str>,
     /// The kernel tells its own types.
     pub has_btf: bool,
     /// Why the kernel takes no program for trampolines, where a trial has shown it.
@@ -49,9 +55,11 @@ impl Facts {
     /// /proc is not there.
     pub fn read() -> Result<Self, KernelError> {
         let file = |path: &str| read(Path::new(path));
+        let effective = effective(&file("/proc/self/status")?);
         Ok(Self {
             release: rustix::system::uname().release().to_string_lossy().into_owned(),
-            missing_capabilities: missing(effective(&file("/proc/self/status")?)),
+            missing_capabilities: missing(effective),
+            tracepoint_lacks: tracepoint_lacks(effective, tracefs(), rustix::process::geteuid().is_root()),
             has_btf: Path::new(super::btf::KERNEL_BTF).exists(),
             tracing_refused: None,
             has_kprobes: Path::new("/sys/bus/event_source/devices/kprobe/type").exists(),
@@ -134,12 +142,39 @@ fn effective(status: &str) -> u64 {
 }
 
 fn missing(effective: u64) -> Vec<&'static str> {
-    let has = |bit: u32| effective >> bit & 1 != 0;
-    CAPABILITIES
-        .into_iter()
-        .filter(|&(bit, name)| !(has(bit) || has(CAP_SYS_ADMIN) && name != "CAP_NET_ADMIN"))
-        .map(|(_, name)| name)
-        .collect()
+    let is_missing = |bit| !has(effective, bit) && !has(effective, CAP_SYS_ADMIN);
+    CAPABILITIES.into_iter().filter(|(bit, _)| is_missing(*bit)).map(|(_, name)| name).collect()
+}
+
+fn has(effective: u64, bit: u32) -> bool {
+    effective >> bit & 1 != 0
+}
+
+/// What becomes of a look at tracefs.
+fn tracefs() -> Result<(), io::ErrorKind> {
+    fs::metadata("/sys/kernel/tracing/events")
+        .or_else(|_elsewhere| fs::metadata("/sys/kernel/debug/tracing/events"))
+        .or_else(|_denied| fs::metadata("/sys/kernel/tracing/events"))
+        .map(drop)
+        .map_err(|error| error.kind())
+}
+
+/// The first capability that the tracepoint backend needs and that is missing.
+fn tracepoint_lacks(
+    effective: u64,
+    tracefs: Result<(), io::ErrorKind>,
+    is_root: bool,
+) -> Option<&'static str> {
+    let is_closed = tracefs == Err(io::ErrorKind::PermissionDenied);
+    if !has(effective, CAP_NET_ADMIN) {
+        return Some("CAP_NET_ADMIN");
+    }
+    // Where it is not mounted, it is mounted where nobody else sees it.
+    if tracefs.is_err() && !is_closed && !has(effective, CAP_SYS_ADMIN) {
+        return Some("CAP_SYS_ADMIN");
+    }
+    let looks = is_root || has(effective, CAP_DAC_READ_SEARCH);
+    (tracefs.is_err() && (is_closed || !looks)).then_some("CAP_DAC_READ_SEARCH")
 }
 
 /// Mount point of the first cgroup2 file system in /proc/self/mounts (octal escapes undone).
@@ -179,9 +214,28 @@ mod tests {
     #[test]
     fn root_misses_nothing_and_a_user_misses_all() {
         assert!(missing(u64::MAX).is_empty());
-        assert_eq!(missing(0), ["CAP_BPF", "CAP_PERFMON", "CAP_NET_ADMIN"]);
-        assert_eq!(missing(1 << CAP_SYS_ADMIN), ["CAP_NET_ADMIN"]);
+        assert_eq!(missing(0), ["CAP_BPF", "CAP_PERFMON"]);
+        assert_eq!(missing(1 << 39), ["CAP_PERFMON"]);
+        assert!(missing(1 << CAP_SYS_ADMIN).is_empty());
         assert_eq!(effective("Name:\tx\nCapEff:\t000001ffffffffff\n"), 0x1ff_ffff_ffff);
+    }
+
+    #[test]
+    fn the_tracepoint_backend_needs_a_right_for_each_thing_that_is_closed_to_it() {
+        use io::ErrorKind::{NotFound, PermissionDenied};
+        let (net, look, mount) = (1 << CAP_NET_ADMIN, 1 << CAP_DAC_READ_SEARCH, 1 << CAP_SYS_ADMIN);
+        let table = [
+            (0, Ok(()), true, Some("CAP_NET_ADMIN")),
+            (net, Ok(()), false, None),
+            (net, Err(PermissionDenied), false, Some("CAP_DAC_READ_SEARCH")),
+            (net, Err(NotFound), true, Some("CAP_SYS_ADMIN")),
+            (net | mount, Err(NotFound), true, None),
+            (net | mount, Err(NotFound), false, Some("CAP_DAC_READ_SEARCH")),
+            (net | mount | look, Err(NotFound), false, None),
+        ];
+        for (effective, tracefs, is_root, lacking) in table {
+            assert_eq!(tracepoint_lacks(effective, tracefs, is_root), lacking, "{effective:x} {tracefs:?}");
+        }
     }
 
     #[test]

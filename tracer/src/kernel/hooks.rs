@@ -73,6 +73,8 @@ pub struct Hook {
 pub enum Refusal {
     /// The kernel lacks something.
     Missing(String),
+    /// This process lacks a capability.
+    NotPermitted(&'static str),
     /// The kernel refused to load or attach it.
     Refused(String),
     /// The verifier found fault with the program: another version of it may pass.
@@ -87,6 +89,7 @@ impl fmt::Display for Refusal {
             Self::Missing(what) | Self::Refused(what) | Self::Rejected(what) | Self::Silent(what) => {
                 f.write_str(what)
             }
+            Self::NotPermitted(capability) => write!(f, "it needs {capability}, which is missing"),
         }
     }
 }
@@ -110,6 +113,7 @@ impl Verdict {
             Self::Attached => "attached",
             Self::NotWanted => "not wanted",
             Self::Not(Refusal::Missing(_)) => "unsupported",
+            Self::Not(Refusal::NotPermitted(_)) => "not permitted",
             Self::Not(Refusal::Refused(_) | Refusal::Rejected(_)) => "refused",
             Self::Not(Refusal::Silent(_)) => "silent",
         }

@@ -33,6 +33,9 @@ pub fn plan(facts: &Facts, backend: Backend, wishes: Wishes) -> Result<Plan, Ref
     if let Some(reason) = lacking(facts, backend) {
         return Err(Refusal::Missing(reason));
     }
+    if let Some(capability) = facts.tracepoint_lacks.filter(|_| backend == Backend::Tracepoint) {
+        return Err(Refusal::NotPermitted(capability));
+    }
     let mut plan = Plan { backend, hooks: Vec::new(), left_out: Vec::new() };
     let spares = preempts(facts, backend);
     for hook in hooks(backend) {
@@ -144,7 +147,12 @@ mod tests {
     #[test]
     fn what_is_missing_is_named() {
         let refused = Some("no trampolines".to_owned());
-        let cases: [(&str, Facts, Backend); 5] = [
+        let cases: [(&str, Facts, Backend); 6] = [
+            (
+                "CAP_NET_ADMIN",
+                Facts { tracepoint_lacks: Some("CAP_NET_ADMIN"), ..host() },
+                Backend::Tracepoint,
+            ),
             ("BTF", Facts { has_btf: false, ..host() }, Backend::Fentry),
             ("trampolines", Facts { tracing_refused: refused, ..host() }, Backend::Fentry),
             ("kprobes", Facts { has_kprobes: false, ..host() }, Backend::Kprobe),
@@ -154,6 +162,14 @@ mod tests {
         for (word, facts, backend) in cases {
             let refusal = plan(&facts, backend, Wishes::default()).unwrap_err();
             assert!(refusal.to_string().contains(word), "{refusal}");
+        }
+    }
+
+    #[test]
+    fn only_programs_of_cgroups_need_the_network() {
+        let facts = Facts { tracepoint_lacks: Some("CAP_NET_ADMIN"), ..host() };
+        for backend in [Backend::Fentry, Backend::Kprobe] {
+            assert!(plan(&facts, backend, Wishes::default()).is_ok(), "{backend}");
         }
     }
 

@@ -26,6 +26,7 @@ use crate::{
         metrics::{Exposition, exposition},
     },
     pipeline::conclude::Conclusion,
+    privileges::renounce,
 };
 
 /// Connections at once; more are turned away.
@@ -70,6 +71,8 @@ impl Server {
         let (end, ended) = oneshot::channel();
         let board = Arc::clone(board);
         let serve = move || {
+            // It answers from the board, at sockets that are open.
+            renounce();
             runtime.block_on(async move {
                 let places = Arc::new(Semaphore::new(MOST));
                 for socket in sockets {
@@ -265,9 +268,7 @@ async fn report(request: &Request<Incoming>, board: &Board, is_page: bool) -> An
             once(&Text::new(), if is_page { HTML } else { JSON }, || told(&conclusion, is_page))
         }
         Ok(Ok(Err(told))) => text(StatusCode::SERVICE_UNAVAILABLE, &format!("{told}\n")),
-        Ok(Err(_)) | Err(_) => {
-            text(StatusCode::SERVICE_UNAVAILABLE, "the report took too long: try again\n")
-        }
+        Ok(Err(_)) | Err(_) => text(StatusCode::SERVICE_UNAVAILABLE, "the report took too long: try again\n"),
     }
 }
 

@@ -15,7 +15,10 @@ use rustix::{
 };
 
 use super::StockError;
-use crate::event::{NetnsId, Pid};
+use crate::{
+    event::{NetnsId, Pid},
+    privileges::raise_to_enter,
+};
 
 /// A network namespace held open: it cannot vanish, and its number cannot be given to another.
 #[derive(Debug)]
@@ -67,6 +70,7 @@ impl Netns {
         }
         let entered = thread::scope(|scope| {
             let inner = || {
+                raise_to_enter();
                 move_into_link_name_space(self.file.as_fd(), Some(LinkNameSpaceType::Network))?;
                 Ok::<T, rustix::io::Errno>(work())
             };

@@ -15,6 +15,7 @@ use super::{
     exit::{complain, reason},
     options::KernelOptions,
     place::Place,
+    rights::confine,
     words,
 };
 use crate::{
@@ -107,10 +108,10 @@ impl Reading {
         Self { read: vec![file.to_owned()], from, to }
     }
 
-    /// Opens what is to be read; none where nothing is. What was recorded of different hosts, or before and after a
-    /// boot, is not of the same pools.
-    pub(super) fn open(&self) -> Result<Option<Recording>, Failure> {
-        let mut all = files::open(&self.read)?.into_iter();
+    /// Opens what is to be read; none where nothing is. From then on nothing is written but to `output`. What was recorded
+    /// of different hosts, or before and after a boot, is not of the same pools.
+    pub(super) fn open(&self, output: Option<&Path>) -> Result<Option<Recording>, Failure> {
+        let mut all = self.open_all(output)?.into_iter();
         let Some(first) = all.next() else { return Ok(None) };
         if let Some(other) = all.next() {
             return Err(Failure::usage(format!(
@@ -126,7 +127,10 @@ impl Reading {
     }
 
     /// The same of any hosts: a recording for each boot of each.
-    pub(super) fn open_all(&self) -> Result<Vec<Recording>, Failure> {
+    pub(super) fn open_all(&self, output: Option<&Path>) -> Result<Vec<Recording>, Failure> {
+        if !self.read.is_empty() {
+            confine(output);
+        }
         files::open(&self.read)
     }
 

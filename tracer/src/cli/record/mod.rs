@@ -19,6 +19,7 @@ use super::{
     filters::Filters,
     options::{KernelOptions, Loudness},
     place::{Place, failure},
+    rights::shed,
     session::{Session, account_line, announce, interim, tell_astray},
     words,
 };
@@ -29,6 +30,7 @@ use crate::{
         self, Consumer as _, Ended, Intake, Outlet as _, Recorder, Shown, Signals, Until, capture,
         host::Host as _, host::ThisHost,
     },
+    privileges::Needs,
     recording::{Facts, Opening, SceneNote},
     stock::Wanted,
 };
@@ -96,6 +98,7 @@ fn record(args: &Args) -> Result<u8, Failure> {
     place.flush(&mut out).map_err(|error| place.failure(&error))?;
     announce(args.ready_file.as_deref())?;
     let mut load = runtime.block_on(async { command.start(&args.command, recorder.intake(), None) })?;
+    shed(&armed, &Needs { has_command: load.is_some(), ..Needs::default() });
     let until = match &mut load {
         Some(load) => Until::load(load, args.duration),
         None => Until::after(args.duration),

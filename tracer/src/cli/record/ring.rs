@@ -11,6 +11,7 @@ use super::{
         Failure, command,
         exit::{complain, reason},
         place::{Place, failure},
+        rights::shed,
         session::{account_line, announce, interim, tell_astray},
         words,
     },
@@ -18,6 +19,7 @@ use super::{
 };
 use crate::{
     pipeline::{self, Flight, FlightPlan, Flown, Recorder, Trigger, Until},
+    privileges::Needs,
     recording::{Bounds, Dumps, Folder, FolderError},
 };
 
@@ -98,8 +100,8 @@ pub(super) fn record(args: &Args) -> Result<u8, Failure> {
             .hint("give it one: -w DIR"));
     }
     let folder = Folder::open(&args.write, Bounds { size, keep: *keep, window: *window })?;
-    let dumps = dump_dir.clone().unwrap_or_else(|| args.write.join("dumps"));
-    let dumps = Dumps::open(&dumps, usize::from(*keep_dumps))?;
+    let dumps_folder = dump_dir.clone().unwrap_or_else(|| args.write.join("dumps"));
+    let dumps = Dumps::open(&dumps_folder, usize::from(*keep_dumps))?;
     let mut place = Place::Stdout;
     let Begun { mut armed, runtime, signals, command, intake, opening, scene } = super::begin(args, &place)?;
     let mut out = Vec::new();
@@ -113,6 +115,7 @@ pub(super) fn record(args: &Args) -> Result<u8, Failure> {
     announce(args.ready_file.as_deref())?;
     let mut load =
         runtime.block_on(async { command.start(&args.command, flight.recorder().intake(), None) })?;
+    shed(&armed, &Needs { directories: &[&args.write, &dumps_folder], has_command: load.is_some() });
     let until = match &mut load {
         Some(load) => Until::load(load, args.duration),
         None => Until::after(args.duration),

@@ -29,6 +29,7 @@ use super::{
     place::{Place, failure},
     progress::Progress,
     reading::Reading,
+    rights::shed,
     session::{Session, announce, tell_astray},
     words,
 };
@@ -43,6 +44,7 @@ use crate::{
         host::ThisHost,
         survey::{Nothing, Survey},
     },
+    privileges::Needs,
     serve::Address,
     stock::Wanted,
 };
@@ -110,7 +112,8 @@ pub(super) struct Args {
 
 /// Runs it, and tells the exit status.
 pub(super) fn run(args: &Args) -> ExitCode {
-    command::run_for(&args.command, || match (args.last, args.reading.open()?) {
+    args.loudness.start_log();
+    command::run_for(&args.command, || match (args.last, args.reading.open(args.write.as_deref())?) {
         (Some(last), _) => last::tell(args, last),
         (None, Some(recording)) => recorded::tell(args, recording),
         (None, None) => gather(args),
@@ -118,7 +121,6 @@ pub(super) fn run(args: &Args) -> ExitCode {
 }
 
 fn gather(args: &Args) -> Result<u8, Failure> {
-    args.loudness.start_log();
     check(args)?;
     let mut place = place(args)?;
     let before = stock(args)?;
@@ -139,6 +141,7 @@ fn gather(args: &Args) -> Result<u8, Failure> {
         Gatherer::new(intake, pipeline::window(settings.explicit, settings.releases), Path::new("/proc"));
     announce(args.ready_file.as_deref())?;
     let mut load = runtime.block_on(async { command.start(&args.command, gatherer.intake(), None) })?;
+    shed(&armed, &Needs { has_command: load.is_some(), ..Needs::default() });
     let watched = Watched {
         header,
         by: args.by.into(),

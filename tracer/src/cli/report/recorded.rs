@@ -12,7 +12,6 @@ use crate::pipeline::Between;
 
 /// Tells what a recording means.
 pub(super) fn tell(args: &Args, mut recording: Recording) -> Result<u8, Failure> {
-    args.loudness.start_log();
     check(args)?;
     super::check(args)?;
     recording.has_releases(args.releases)?;

@@ -17,6 +17,7 @@ use super::{
     filters::Filters,
     options::{By, KernelOptions, Loudness},
     place::{Place, failure},
+    rights::shed,
     session::{Session, account_line, announce, interim, tell_astray},
     words,
 };
@@ -27,6 +28,7 @@ use crate::{
         self, Consumer as _, Gatherer, Intake, Shown, Until, conclude::Watched, host::ThisHost,
         survey::Survey,
     },
+    privileges::Needs,
     serve::{Address, Board, Bound, Server},
     stock::Wanted,
 };
@@ -116,6 +118,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
         command_cpu_ns: None,
     };
     let (board, questions) = Board::new();
+    shed(&armed, &Needs::default());
     let server = Server::start(&bound, &board).map_err(|error| Failure::new(error.to_string()))?;
     let mut live =
         Live::new(gatherer, &stock, watched, (Arc::clone(&board), questions), args.top.into(), args.history);

@@ -9,6 +9,8 @@ use std::{
 use ratatui::crossterm::event::{Event, KeyEvent, read};
 use tokio::signal::unix::{SignalKind, signal};
 
+use crate::privileges::renounce;
+
 /// What comes from the terminal.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Input {
@@ -46,6 +48,7 @@ pub(super) fn listen(sender: &Sender<Input>) -> io::Result<()> {
 /// Reads keys on a thread of its own, which ends with the process.
 fn keys(sender: Sender<Input>) -> io::Result<JoinHandle<()>> {
     thread::Builder::new().name("keys".into()).spawn(move || {
+        renounce();
         loop {
             let input = match read() {
                 Ok(Event::Key(key)) => Input::Key(key),

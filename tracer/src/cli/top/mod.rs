@@ -32,6 +32,7 @@ use super::{
     picture::speaks_utf8,
     place::{Place, failure},
     reading::Reading,
+    rights::shed,
     session::{Session, account_line, announce, tell_astray},
     words,
 };
@@ -46,6 +47,7 @@ use crate::{
         host::ThisHost,
         survey::Survey,
     },
+    privileges::Needs,
     stock::Wanted,
     tui::{Commanded, Look, Ui},
 };
@@ -116,7 +118,7 @@ pub(super) struct Args {
 
 /// Runs it, and tells the exit status.
 pub(super) fn run(args: &Args) -> ExitCode {
-    command::run_for(&args.command, || match args.reading.open()? {
+    command::run_for(&args.command, || match args.reading.open(None)? {
         Some(recording) => recorded::show(args, recording),
         None => show(args),
     })
@@ -167,6 +169,7 @@ fn show(args: &Args) -> Result<u8, Failure> {
     let started = runtime
         .block_on(async { command.start(&args.command, gatherer.intake(), log.as_ref().map(Log::file)) });
     let mut load = started?;
+    shed(&armed, &Needs { has_command: load.is_some(), ..Needs::default() });
     let target = load.as_ref().and_then(Load::target);
     let commanded = watched.command.as_ref().zip(log.as_ref()).map(|(command, log)| Commanded {
         name: command.name.clone(),

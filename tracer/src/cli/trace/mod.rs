@@ -13,6 +13,7 @@ use super::{
     options::{Color, Format, KernelOptions, Loudness, format},
     place::{Place, failure},
     reading::Reading,
+    rights::shed,
     session::{Session, announce, interim, tell_astray},
     words,
 };
@@ -22,6 +23,7 @@ use crate::{
     kernel::{Armed, Backend, Settings, facts},
     output::{Columns, CsvOutput, Field, JsonOutput, TextOutput, TraceOutput},
     pipeline::{self, Consumer as _, Culprits, Intake, Observer, Outlet as _, Shown, Until},
+    privileges::Needs,
 };
 
 /// Options of `trace`.
@@ -89,7 +91,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
         .map(Field::parse_list)
         .transpose()
         .map_err(|error| Failure::usage(error.to_string()))?;
-    let recordings = args.reading.open_all()?;
+    let recordings = args.reading.open_all(args.write.as_deref())?;
     if !recordings.is_empty() {
         return recorded::tell(args, fields.as_deref(), recordings);
     }
@@ -117,6 +119,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
         place.flush(&mut text).map_err(|error| place.failure(&error))?;
     }
     announce(args.ready_file.as_deref())?;
+    shed(&armed, &Needs::default());
     let ended = runtime
         .block_on(pipeline::run(
             &mut armed,

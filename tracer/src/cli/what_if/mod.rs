@@ -14,6 +14,7 @@ use super::{
     Failure,
     exit::{json, say},
     options::{Color, Format, Loudness, format},
+    rights::confine,
     words,
 };
 use crate::{
@@ -98,6 +99,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
         return Err(Failure::usage("what is to be different?")
             .hint("give --range, --reserve, --tw-reuse or --time-wait"));
     }
+    confine(None);
     let (run, has_releases) = gathered(args)?;
     let no_port = run.spaces.values().any(|settings| change.of(settings).effective() == 0);
     if no_port {
