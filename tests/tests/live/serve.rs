@@ -208,7 +208,12 @@ fn clients(live: &Live) -> Result<()> {
         let path = if number % 8 == 0 { "/report" } else { "/metrics" };
         (0..5).filter(|_| get(&socket, path, "*/*").is_ok_and(|(status, _)| status == 200)).count()
     };
+    // Those who want all of the past, again and again.
+    let greedy = || (0..3).filter(|_| get(&socket, "/report.json?last=1h", "*/*").is_ok()).count();
     let (done, answered) = thread::scope(|scope| -> Result<_> {
+        for _ in 0..4 {
+            scope.spawn(greedy);
+        }
         let crowd: Vec<_> = (0..200).map(|number| scope.spawn(move || loud(number))).collect();
         let done = client.must_take(Task::connect(SERVICE.parse()?).resetting().times(20_000))?;
         let answered: usize = crowd.into_iter().map(|one| one.join().unwrap_or(0)).sum();

@@ -126,6 +126,11 @@ impl Bound {
         (0..=u16::MAX).zip(counts).filter(|(_, count)| **count != 0).map(|(port, _)| port)
     }
 
+    /// Lets go of what only events to come would want.
+    pub(super) fn rest(&mut self) {
+        self.sockets.clear();
+    }
+
     pub(super) fn merge(&mut self, other: &Self) {
         self.sockets.merge(&other.sockets, |mine, more| Socket {
             connected: more.connected || mine.is_some_and(|mine| mine.connected),

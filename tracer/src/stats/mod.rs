@@ -181,6 +181,17 @@ impl Stats {
         self.refusals.merge(&other.refusals);
     }
 
+    /// Makes it small, when nothing is to be taken any more but only to be merged: so many rows of processes and of
+    /// destinations stay, with the bound on what they missed. All other numbers are as they were.
+    pub fn condense(&mut self, rows: usize) {
+        self.settle();
+        self.processes.condense(rows);
+        self.destinations.condense(rows);
+        self.scopes.rest();
+        self.reuse.rest();
+        self.bound.rest();
+    }
+
     /// What the stream holds.
     #[must_use]
     pub const fn settings(&self) -> &Settings {

@@ -69,6 +69,11 @@ impl<V: Copy + Default> Recent<V> {
         Some(way.value)
     }
 
+    /// Empties it, and keeps the count of what was forgotten.
+    pub(super) fn clear(&mut self) {
+        self.sets = Vec::new();
+    }
+
     /// Values that were written over by those of other keys.
     pub(super) const fn forgotten(&self) -> u64 {
         self.forgotten

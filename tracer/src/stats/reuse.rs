@@ -150,6 +150,11 @@ impl Reuse {
         self.closed.merge(&other.closed, |mine, more| mine.unwrap_or(0).max(more));
     }
 
+    /// Lets go of what only events to come would want.
+    pub(super) fn rest(&mut self) {
+        self.closed.clear();
+    }
+
     pub(super) fn report(&self, at: MonoNs) -> ReuseReport {
         let window_ns = at.since(self.start);
         let told = |shares: [Within; 2]| {

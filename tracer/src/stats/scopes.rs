@@ -30,6 +30,8 @@ pub struct Scope {
     /// Successful allocations: the next one's index.
     given: u64,
     ports: Vec<Known>,
+    /// The same at rest, where that is empty: ports of which something is known, in their order.
+    at_rest: Vec<(u16, Known)>,
     /// By port: when it was last closed, 0 for never; empty where no release was seen.
     closed: Vec<u64>,
     out_of_range: u64,
@@ -84,6 +86,7 @@ impl Scope {
             protocol,
             given: 0,
             ports: vec![Known::default(); PORTS],
+            at_rest: Vec::new(),
             closed: Vec::new(),
             out_of_range: 0,
         }
@@ -113,15 +116,43 @@ impl Scope {
         self.out_of_range
     }
 
+    fn known(&self, port: u16) -> Option<&Known> {
+        self.ports.get(usize::from(port)).or_else(|| {
+            let place = self.at_rest.binary_search_by_key(&port, |(port, _)| *port).ok()?;
+            self.at_rest.get(place).map(|(_, known)| known)
+        })
+    }
+
+    /// Makes it small: few ports are in use in most namespaces. Nothing is given or closed any more.
+    fn rest(&mut self) {
+        self.closed = Vec::new();
+        let ports = std::mem::take(&mut self.ports);
+        let used = (0..=u16::MAX).zip(ports).map(|(port, known)| (port, Known { last: 0, ..known }));
+        self.at_rest.extend(used.filter(|(_, known)| *known != Known::default()));
+        self.at_rest.shrink_to_fit();
+    }
+
+    /// Makes it what it was before it rested.
+    fn wake(&mut self) {
+        if self.ports.is_empty() {
+            self.ports = vec![Known::default(); PORTS];
+            for (port, known) in std::mem::take(&mut self.at_rest) {
+                if let Some(place) = self.ports.get_mut(usize::from(port)) {
+                    *place = known;
+                }
+            }
+        }
+    }
+
     /// How often a port was given.
     #[must_use]
     pub fn uses(&self, port: u16) -> u32 {
-        self.ports.get(usize::from(port)).map_or(0, |known| known.uses)
+        self.known(port).map_or(0, |known| known.uses)
     }
 
     /// How often a port was the first choice of a destination in an epoch of 10 s.
     pub(super) fn firsts(&self, port: u16) -> u32 {
-        self.ports.get(usize::from(port)).map_or(0, |known| known.firsts)
+        self.known(port).map_or(0, |known| known.firsts)
     }
 
     /// Takes a successful allocation of a port.
@@ -153,7 +184,7 @@ impl Scope {
 
     /// The process that was last given a port, if it was for this peer, or, of port 0, without one on this address.
     pub(super) fn owner(&self, port: u16, (addr, remote): (IpAddr, u16)) -> Option<ProcessKey> {
-        let [pid, start, for_peer] = self.ports.get(usize::from(port))?.owner;
+        let [pid, start, for_peer] = self.known(port)?.owner;
         let key = ProcessKey { pid: Pid(pid), start: (start != 0).then_some(StartTime(start)) };
         (pid != 0 && for_peer == peer(addr, remote)).then_some(key)
     }
@@ -170,9 +201,12 @@ impl Scope {
     fn merge(&mut self, other: &Self) {
         self.given += other.given;
         self.out_of_range += other.out_of_range;
-        for (mine, more) in self.ports.iter_mut().zip(&other.ports) {
-            // The parts count their indices apart: no distance reaches over the cut.
-            mine.last = 0;
+        self.wake();
+        // The parts count their indices apart: no distance reaches over the cut.
+        self.ports.iter_mut().for_each(|mine| mine.last = 0);
+        let awake = (0..=u16::MAX).zip(&other.ports);
+        for (port, more) in awake.chain(other.at_rest.iter().map(|(port, known)| (*port, known))) {
+            let Some(mine) = self.ports.get_mut(usize::from(port)) else { continue };
             mine.uses = mine.uses.saturating_add(more.uses);
             mine.firsts = mine.firsts.saturating_add(more.firsts);
             if more.owner != [0; 3] {
@@ -229,6 +263,11 @@ impl Scopes {
         }
     }
 
+    /// Makes them small, until they are merged.
+    pub(super) fn rest(&mut self) {
+        self.list.iter_mut().for_each(Scope::rest);
+    }
+
     pub(super) fn iter(&self) -> impl Iterator<Item = &Scope> {
         self.list.iter()
     }
@@ -246,6 +285,7 @@ impl Scopes {
                 mine.merge(scope);
             } else if self.list.len() < MOST_SCOPES {
                 let mut scope = scope.clone();
+                scope.wake();
                 scope.ports.iter_mut().for_each(|known| known.last = 0);
                 self.list.push(scope);
             } else {

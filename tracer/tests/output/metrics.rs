@@ -1,6 +1,9 @@
 //! What `serve` tells who scrapes it.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use portscope::output::{
     metrics::{Exposition, ProgramCount, RangeGauge, SearchBuckets, Served, SiteCount, Snapshot, exposition},
@@ -96,5 +99,34 @@ fn who_asks_for_openmetrics_gets_it() {
     assert_eq!(Exposition::accepted(prometheus), Exposition::OpenMetrics);
     for accept in ["", "*/*", "text/plain"] {
         assert_eq!(Exposition::accepted(accept), Exposition::Classic);
+    }
+}
+
+#[test]
+fn no_series_is_told_twice_and_counters_that_are_alike_add_up() {
+    let mut snapshot = snapshot();
+    snapshot.most = 10;
+    // Cut, they are alike; one is called what the rest is called.
+    let long = "y".repeat(200);
+    snapshot.programs = vec![
+        program(&format!("{long}1"), "", "", 30),
+        program(&format!("{long}2"), "", "", 12),
+        program("other", "", "", 6),
+    ];
+    (snapshot.others, snapshot.gone) = ((591, 0), (3, 0));
+    snapshot.report.findings = [fixed::finding("one"), fixed::finding("another")].into();
+    for form in [Exposition::OpenMetrics, Exposition::Classic] {
+        let told = exposition(Arc::new(snapshot.clone()), Served::default(), form).unwrap();
+        let pairs: Vec<(&str, f64)> = told
+            .lines()
+            .filter(|line| !line.starts_with('#'))
+            .map(|line| line.rsplit_once(' ').unwrap())
+            .map(|(series, value)| (series, value.parse().unwrap()))
+            .collect();
+        let series: BTreeSet<&str> = pairs.iter().map(|(series, _)| *series).collect();
+        assert_eq!(series.len(), pairs.len(), "{told}");
+        let programs = pairs.iter().filter(|(series, _)| series.starts_with("portscope_program_allocations"));
+        let counts: Vec<f64> = programs.map(|(_, count)| *count).collect();
+        assert_eq!(counts, [42.0, 597.0], "{told}");
     }
 }

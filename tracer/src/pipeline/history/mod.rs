@@ -24,6 +24,9 @@ use crate::{
 /// Parts of one length, before the two oldest of them become one.
 const MOST_ALIKE: usize = 6;
 
+/// Processes, and destinations, of a part that keep a row: there are some forty parts.
+const ROWS: usize = 2_048;
+
 /// Parts, the oldest first.
 #[derive(Debug)]
 pub struct History {
@@ -39,8 +42,9 @@ impl History {
     }
 
     /// Takes in a part that is over.
-    pub fn push(&mut self, part: Part) {
+    pub fn push(&mut self, mut part: Part) {
         let end = part.end;
+        part.stats.condense(ROWS);
         self.parts.push_back((0, Arc::new(part)));
         let mut doublings = 0;
         while self.alike(doublings) > MOST_ALIKE && self.join(doublings) {
@@ -60,7 +64,9 @@ impl History {
         let Some(at) = self.parts.iter().position(|(age, _)| *age == doublings) else { return false };
         let Some((_, later)) = self.parts.remove(at + 1) else { return false };
         let Some((age, part)) = self.parts.get_mut(at) else { return false };
-        absorb(Arc::make_mut(part), Arc::unwrap_or_clone(later));
+        let part = Arc::make_mut(part);
+        absorb(part, Arc::unwrap_or_clone(later));
+        part.stats.condense(ROWS);
         *age += 1;
         true
     }

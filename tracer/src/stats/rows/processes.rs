@@ -138,6 +138,12 @@ impl ProcessRows {
         table.count(key, lost.count, make, |entry| entry.row.absorb(lost));
     }
 
+    /// Keeps so many rows.
+    pub(in crate::stats) fn condense(&mut self, rows: usize) {
+        self.table.condense(rows);
+        self.identities = Identities::default();
+    }
+
     pub(in crate::stats) fn merge(&mut self, other: Self) {
         self.table.merge(other.table, |mine, more| mine.join(&more));
     }

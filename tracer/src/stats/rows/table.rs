@@ -9,6 +9,9 @@ use super::Row;
 /// Rows that keep a histogram and a bitmap.
 const MOST_DETAILED: usize = 64;
 
+/// The same of a table that was condensed.
+const MOST_CONDENSED: usize = 16;
+
 /// Allocations from which on a row may take the detail of one that has less than half as many.
 const WORTH_DETAIL: u64 = 32;
 
@@ -228,7 +231,17 @@ impl<K: Copy + Eq + Hash, X> Table<K, X> {
         }
         self.floor = mine + theirs;
         self.shrink();
-        self.choose_detailed();
+        self.choose_detailed(MOST_DETAILED);
+    }
+
+    /// Keeps so many rows of the highest counts, few of them with detail, now and after each merge.
+    pub(super) fn condense(&mut self, capacity: usize) {
+        self.capacity = capacity.clamp(1, self.capacity);
+        self.shrink();
+        self.choose_detailed(MOST_CONDENSED);
+        self.entries.shrink_to_fit();
+        self.counts.shrink_to_fit();
+        self.places.shrink_to_fit();
     }
 
     /// Keeps the highest counts, as many as there is room for.
@@ -248,7 +261,7 @@ impl<K: Copy + Eq + Hash, X> Table<K, X> {
         self.places = self.entries.iter().enumerate().map(|(place, entry)| (entry.key, place)).collect();
     }
 
-    fn choose_detailed(&mut self) {
+    fn choose_detailed(&mut self, most: usize) {
         let mut detailed: Vec<(u64, usize)> = self
             .entries
             .iter()
@@ -257,7 +270,7 @@ impl<K: Copy + Eq + Hash, X> Table<K, X> {
             .map(|(place, entry)| (entry.row.allocations(), place))
             .collect();
         detailed.sort_unstable_by_key(|(allocations, place)| (std::cmp::Reverse(*allocations), *place));
-        for (_, place) in detailed.iter().skip(MOST_DETAILED) {
+        for (_, place) in detailed.iter().skip(most) {
             if let Some(entry) = self.entries.get_mut(*place) {
                 entry.row.withdraw_detail();
             }
@@ -266,7 +279,7 @@ impl<K: Copy + Eq + Hash, X> Table<K, X> {
         for entry in self.entries.iter_mut().filter(|entry| !entry.row.has_detail()) {
             entry.row.withdraw_detail();
         }
-        self.detailed = detailed.into_iter().take(MOST_DETAILED).map(|(_, place)| place).collect();
+        self.detailed = detailed.into_iter().take(most).map(|(_, place)| place).collect();
     }
 }
 

@@ -123,6 +123,17 @@ proptest! {
         let whole = fed(settings(), &records);
         let sum = merged(&parts);
         prop_assert_eq!(difference(&digest(&sum, false), &digest(&whole, false)), []);
+        // So do parts that were made small, and one of them tells what it told.
+        let condensed = |stats: &Stats| {
+            let mut stats = stats.clone();
+            stats.condense(64);
+            stats
+        };
+        prop_assert_eq!(difference(&digest(&condensed(&whole), true), &digest(&whole, true)), []);
+        let mut resting = parts.iter().map(|part| condensed(&fed(settings(), part)));
+        let mut sum = resting.next().unwrap();
+        resting.for_each(|part| sum.merge(part));
+        prop_assert_eq!(difference(&digest(&sum, false), &digest(&whole, false)), []);
         for (one, other) in sum.destinations().iter().zip(whole.destinations()) {
             prop_assert!(one.row.churn_peak() <= other.row.churn_peak() || one.key != other.key);
         }
