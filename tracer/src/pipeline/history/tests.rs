@@ -29,7 +29,7 @@ fn part(number: u64, asked: u64) -> Part {
         accounting: Accounting { emitted: number, ..Accounting::default() },
         stock: Arc::default(),
         stats,
-        peaks: super::super::look::Peaks::default(),
+        peaks: Peaks::default(),
     }
 }
 
