@@ -64,7 +64,7 @@ impl Pseudo {
     /// When it cannot be started.
     pub fn start_session(&self, program: &str, args: &[&str]) -> Result<Child> {
         let mut command = Command::new("setsid");
-        command.args(["--ctty", program]).args(args);
+        command.args(["-c", program]).args(args);
         self.spawn(command)
     }
 

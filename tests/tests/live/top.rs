@@ -251,11 +251,14 @@ fn job_control(_live: &Live) -> Result<()> {
 
 fn command_beside(live: &Live) -> Result<()> {
     let workload = portscope_tests::program::workload()?;
+    let (log, seen) = (live.scratch().file("log"), live.scratch().file("seen"));
+    // It ends when the screen has shown what it did, or after a minute.
     let script = format!(
-        "echo to-the-log; echo errors-too >&2; cat; '{}' connects --count 30 >/dev/null; sleep 2; exit 3",
-        workload.display()
+        "echo to-the-log; echo errors-too >&2; cat; '{}' connects --count 30 >/dev/null; \
+         n=0; while [ $n -lt 600 ] && [ ! -e '{}' ]; do n=$((n+1)); sleep 0.1; done; exit 3",
+        workload.display(),
+        seen.display()
     );
-    let log = live.scratch().file("log");
     let log_word = log.to_string_lossy().into_owned();
     let mut terminal = Pseudo::open(160, 40)?;
     let usual = terminal.modes()?;
@@ -263,6 +266,7 @@ fn command_beside(live: &Live) -> Result<()> {
     let mut top = terminal.start(&[&ARGS[..], &args].concat())?;
     terminal.wait_for(&format!("output in {log_word}"))?;
     terminal.wait_for("30 in ")?;
+    std::fs::write(&seen, "")?;
     ensure!(ended(&mut top, &mut terminal)? == Some(3), "{}", terminal.said());
     let said = terminal.said();
     ensure!(

@@ -7,6 +7,7 @@ mod cases;
 mod diff;
 mod golden;
 mod map;
+mod metrics;
 mod names;
 mod page;
 #[cfg(feature = "parquet")]

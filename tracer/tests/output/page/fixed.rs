@@ -49,7 +49,7 @@ fn line(label: &str, text: &str) -> LineRecord {
     LineRecord { label: label.to_owned(), text: text.to_owned() }
 }
 
-pub(super) fn finding(reason: &str) -> FindingRecord {
+pub(in super::super) fn finding(reason: &str) -> FindingRecord {
     let set = |range: &str| format!("sysctl -w net.ipv4.ip_local_port_range=\"{range}\"");
     FindingRecord {
         id: "PS001".to_owned(),
@@ -90,7 +90,7 @@ pub(super) fn pool(port: u16, barred: u32) -> PoolRecord {
     }
 }
 
-pub(super) fn report() -> Report {
+pub(in super::super) fn report() -> Report {
     let plain = crate::report::report("EXHAUSTED", Some("PS001"), vec![pool(6379, 1_000), pool(5432, 12)]);
     let mut header = plain.header.clone();
     header.netns[0].range = Some([40_000, 40_999]);

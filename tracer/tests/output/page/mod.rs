@@ -1,6 +1,6 @@
 //! The page of a report: its text against a committed file, hostile names, and how large it may become.
 
-mod fixed;
+pub(super) mod fixed;
 
 use portscope::{
     event::PortRange,

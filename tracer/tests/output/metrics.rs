@@ -1,0 +1,100 @@
+//! What `serve` tells who scrapes it.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use portscope::output::{
+    metrics::{Exposition, ProgramCount, RangeGauge, SearchBuckets, Served, SiteCount, Snapshot, exposition},
+    records::{Accounting, SelfCost},
+};
+use serde_json::json;
+
+use crate::{golden::assert_file, page::fixed};
+
+fn site(site: &'static str, is_chosen: bool, error: Option<&'static str>, count: u64) -> SiteCount {
+    SiteCount { site, is_chosen, proto: "tcp", error, count }
+}
+
+fn program(name: &str, unit: &str, container: &str, allocations: u64) -> ProgramCount {
+    ProgramCount {
+        name: name.to_owned(),
+        unit: unit.to_owned(),
+        container: container.to_owned(),
+        allocations,
+        failures: allocations / 3,
+    }
+}
+
+fn snapshot() -> Snapshot {
+    let mut report = fixed::report();
+    report.header.kernel = "6.1.0 \"odd\"\n".to_owned();
+    let mut finding = fixed::finding("full");
+    for (key, value) in [
+        ("netns", json!(4_026_531_840_u32)),
+        ("pool", json!("127.0.0.1 > 10.0.9.2:6379")),
+        ("holders", json!([{"exe": "/usr/bin/worker", "comm": "worker"}])),
+        ("victims", json!([{"exe": null, "comm": "a\u{1b}[31m\"b\\c\n"}])),
+    ] {
+        finding.evidence.insert(key.to_owned(), value);
+    }
+    report.findings = vec![finding];
+    Snapshot {
+        report,
+        most: 1,
+        findings: vec!["PS001".to_owned(), "PS002".to_owned()],
+        namespaces: BTreeMap::from([(4_026_531_840, "host".to_owned())]),
+        ranges: vec![RangeGauge { netns: "host".to_owned(), low: 40_000, high: 40_999, effective: 900 }],
+        sites: vec![
+            site("connect", true, None, 1_600),
+            site("connect", true, Some("EADDRNOTAVAIL"), 500),
+            site("bind", false, Some("EADDRINUSE"), 2),
+        ],
+        programs: vec![
+            program("worker", "worker.service", "", 1_500),
+            program(&"x".repeat(200), "", "0123456789ab", 9),
+        ],
+        others: (591, 0),
+        gone: (0, 0),
+        searches: SearchBuckets { counts: vec![(1e-6, 10), (0.001, 20), (1.0, 0)], longer: 3, sum_s: 3.5 },
+        accounting: Accounting { seen: 2_110, emitted: 2_100, filtered: 8, lost: 2, missed: Some(0) },
+        at_s: 1_795_000_000.25,
+        cost: SelfCost { cpu_s: 1.5, rss_bytes: 30 << 20, kernel_ns_per_event: None },
+        process: Some((24 << 20, 61)),
+    }
+}
+
+#[test]
+fn the_text_is_as_it_was() {
+    let served = Served { answered: 7, rejected: 1 };
+    for (form, file) in
+        [(Exposition::OpenMetrics, "metrics.txt"), (Exposition::Classic, "metrics-classic.txt")]
+    {
+        let told = exposition(Arc::new(snapshot()), served, form).unwrap();
+        assert_file(&format!("tests/output/golden/{file}"), &told);
+    }
+}
+
+#[test]
+fn no_label_is_a_local_port_or_a_process_and_every_family_says_what_it_is() {
+    let told = exposition(Arc::new(snapshot()), Served::default(), Exposition::OpenMetrics).unwrap();
+    for line in told.lines().filter(|line| !line.starts_with('#')) {
+        for word in ["pid=", "lport=", "tid="] {
+            assert!(!line.contains(word), "{line}");
+        }
+        let family = line.split(['{', ' ']).next().unwrap();
+        let is_of = |help: &str| {
+            let name = help.strip_prefix("# HELP ").and_then(|rest| rest.split(' ').next());
+            name.is_some_and(|name| family.starts_with(name))
+        };
+        assert!(told.lines().any(is_of), "{family} has no help");
+    }
+    assert!(!told.contains('\u{1b}'), "an escape sequence");
+}
+
+#[test]
+fn who_asks_for_openmetrics_gets_it() {
+    let prometheus = "application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5,*/*;q=0.1";
+    assert_eq!(Exposition::accepted(prometheus), Exposition::OpenMetrics);
+    for accept in ["", "*/*", "text/plain"] {
+        assert_eq!(Exposition::accepted(accept), Exposition::Classic);
+    }
+}
