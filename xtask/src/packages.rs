@@ -41,6 +41,9 @@ pub(crate) const DIST: &[Need] = &[
 /// What opens the pages of reports.
 pub(crate) const BROWSER: &[Need] = &[Need { package: "chromium", file: "/usr/bin/chromium" }];
 
+/// What fires the alerts.
+pub(crate) const PROMETHEUS: &[Need] = &[Need { package: "prometheus", file: "/usr/bin/prometheus" }];
+
 /// What makes the Python that reads exported tables.
 pub(crate) const PYTHON: &[Need] = &[
     Need { package: "python3", file: "/usr/bin/python3" },

@@ -54,6 +54,8 @@ pub enum Need {
     IoUring,
     /// Chromium, to open a page.
     Browser,
+    /// Prometheus, to fire alerts.
+    Prometheus,
     /// Python with pyarrow, pandas and DuckDB, to read tables.
     Python,
 }
@@ -77,6 +79,7 @@ impl fmt::Display for Need {
             Self::BoundShown => f.write_str("bound sockets in sock_diag"),
             Self::IoUring => f.write_str("io_uring"),
             Self::Browser => f.write_str("chromium"),
+            Self::Prometheus => f.write_str("prometheus"),
             Self::Python => f.write_str("python with pyarrow, pandas and duckdb"),
         }
     }

@@ -54,7 +54,10 @@ impl Row {
         use Promise::{Met, Open, Unmet};
         match (self, need) {
             (Self::Host, _)
-            | (_, Need::Tools | Need::Veth | Need::Conntrack | Need::Browser | Need::Python) => Open,
+            | (
+                _,
+                Need::Tools | Need::Veth | Need::Conntrack | Need::Browser | Need::Prometheus | Need::Python,
+            ) => Open,
             (_, Need::RefusedBackend)
             | (Self::V5_10, Need::Mptcp | Need::LocalPortRange)
             | (Self::V5_10 | Self::V6_1, Need::BoundShown)

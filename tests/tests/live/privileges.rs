@@ -112,11 +112,11 @@ fn missing(live: &Live) -> Result<()> {
         (CapabilitySet::SYS_PTRACE, "CAP_SYS_PTRACE"),
         (CapabilitySet::DAC_READ_SEARCH, "CAP_DAC_READ_SEARCH"),
     ] {
-        let line = format!("without {name}: ");
-        ensure!(!nothing.stderr.contains(&line), "{name} is there: {}", nothing.stderr);
+        let told = format!("without {name}: ");
+        ensure!(!nothing.stderr.contains(&told), "{name} is there: {}", nothing.stderr);
         let ended = without(live, &[right])?;
         succeeds(&ended)?;
-        ensure!(ended.stderr.lines().filter(|said| said.contains(&line)).count() == 1, "{}", ended.stderr);
+        ensure!(ended.stderr.lines().filter(|said| said.contains(&told)).count() == 1, "{}", ended.stderr);
     }
     Ok(())
 }

@@ -133,6 +133,18 @@ mod tests {
             format!("/kubepods/besteffort/podb5/{ID}"),
             format!("/system.slice/containerd.service/kubepods-pod1.slice:cri-containerd:{ID}"),
             format!("/docker/{}/docker/{ID}", ID.replace('0', "f")),
+            // systemd in the container, cgroups below it, a kubelet in a container, users' own containers.
+            format!("{pod}/cri-containerd-{ID}.scope/init.scope"),
+            format!("{pod}/crio-{ID}.scope/container/app.slice"),
+            format!("/kubelet.slice{pod}/cri-containerd-{ID}.scope"),
+            format!("/system.slice/docker-{}.scope{pod}/cri-containerd-{ID}.scope", ID.replace('0', "f")),
+            format!("/kubepods/burstable/pod3c2fa1f5-4f0f-4c43-9d0c-1f1f6f1e2b3a/{ID}"),
+            format!("/kubepods/podb5/crio-{ID}"),
+            format!("/k8s.io/{ID}"),
+            format!("/libpod_parent/libpod-{ID}"),
+            format!("/user.slice/user-1000.slice/user@1000.service/user.slice/libpod-{ID}.scope/container"),
+            format!("/user.slice/user-1000.slice/user@1000.service/user.slice/docker-{ID}.scope"),
+            format!("/../../{pod}/cri-containerd-{ID}.scope"),
         ];
         for path in table {
             assert_eq!(container_of(&path), Some(ID), "{path}");

@@ -105,9 +105,13 @@ fn on_this_kernel(summary: &mut Summary, set: &LiveSet, object: Option<&Path>) -
     }
     let version = process::stdout(Command::new("uname").arg("-r"))?.trim().to_owned();
     println!("live tests on this kernel, {version}");
-    if let Err(error) = packages::ensure(packages::BROWSER, "opening the page of a report") {
-        // The test that opens it skips itself, and says so.
-        println!("{error:#}");
+    for (needs, what) in
+        [(packages::BROWSER, "opening the page of a report"), (packages::PROMETHEUS, "firing alerts")]
+    {
+        // The tests that need them skip themselves, and say so.
+        if let Err(error) = packages::ensure(needs, what) {
+            println!("{error:#}");
+        }
     }
     let scratch = tree::target("live");
     tree::folder(&scratch)?;

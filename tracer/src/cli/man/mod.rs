@@ -85,7 +85,9 @@ fn page(command: &Command) -> String {
     section(&mut own, "EXIT STATUS", &statuses());
     if !examples(command.get_name()).is_empty() {
         own.control("SH", ["EXAMPLES"]);
-        examples(command.get_name()).iter().for_each(|one| example(&mut own, one));
+        for one in examples(command.get_name()) {
+            example(&mut own, one);
+        }
     }
     see_also(&mut own, command);
     drop(own.to_writer(&mut text));
