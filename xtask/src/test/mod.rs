@@ -27,7 +27,7 @@ use crate::{
 };
 
 /// Seconds until a test executable on this kernel is killed.
-const HOST_PATIENCE: u64 = 600;
+const HOST_PATIENCE: u64 = 900;
 
 /// Arguments of `test`.
 #[derive(Args)]
