@@ -311,7 +311,7 @@ const JSON: &str = "application/json";
 /// An answer with this text, which is made if nobody has asked for it before.
 fn once(text: &Text, media_type: &'static str, make: impl FnOnce() -> Result<String, String>) -> Answer {
     match text.get_or_init(|| make().map(Bytes::from)) {
-        Ok(made) => typed(StatusCode::OK, media_type, made.clone()),
+        Ok(body) => typed(StatusCode::OK, media_type, body.clone()),
         Err(told) => self::text(StatusCode::INTERNAL_SERVER_ERROR, &format!("it cannot be told: {told}\n")),
     }
 }

@@ -7,6 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use rustix::time::{ClockId, Timespec, clock_gettime};
 use sd_notify::NotifyState;
 
 use crate::{
@@ -35,6 +36,8 @@ const REST: u32 = 3;
 struct Drawn {
     ledger: Ledger,
     stock: Option<Arc<Stock>>,
+    /// CPU time that it took: on a busy host that is far from how long it took.
+    cost: Duration,
 }
 
 /// Gathers, and tells.
@@ -119,7 +122,7 @@ impl Live {
                     None
                 }
             };
-            Drawn { ledger, stock }
+            Drawn { ledger, stock, cost: thread_time() }
         };
         match thread::Builder::new().name("figures".into()).spawn(draw) {
             Ok(drawn) => self.draft = Some((drawn, Instant::now())),
@@ -138,10 +141,10 @@ impl Live {
     /// Takes figures that are done.
     fn end_draft(&mut self) {
         let Some((draft, began)) = self.draft.take_if(|(draft, _)| draft.is_finished()) else { return };
-        let took = began.elapsed();
-        self.next = began + EVERY.max(took * (PAUSE + 1));
+        self.next = began + EVERY;
         match draft.join() {
-            Ok(Drawn { ledger, stock }) => {
+            Ok(Drawn { ledger, stock, cost }) => {
+                self.next = began + EVERY.max(cost * (PAUSE + 1));
                 self.ledger = Some(ledger);
                 if let Some(stock) = stock {
                     self.sliding.looked(&stock);
@@ -191,6 +194,12 @@ impl Live {
             notify(&[NotifyState::Watchdog]);
         }
     }
+}
+
+/// CPU time of this thread.
+fn thread_time() -> Duration {
+    let Timespec { tv_sec, tv_nsec } = clock_gettime(ClockId::ThreadCPUTime);
+    Duration::new(u64::try_from(tv_sec).unwrap_or(0), u32::try_from(tv_nsec).unwrap_or(0))
 }
 
 /// Tells systemd, if it asked.

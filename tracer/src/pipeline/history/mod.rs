@@ -88,18 +88,18 @@ impl History {
         accounting: &Accounting,
         tallies: &[Tally],
     ) -> Stretch {
-        let (now, begun, stock) = sliding.begun();
+        let (now, accounts, stock) = sliding.begun();
         let parts = if now > from { self.since(from) } else { Vec::new() };
-        let (begin, begun, before) = match parts.first() {
+        let (start, accounts, before) = match parts.first() {
             Some(part) => (part.begin, &part.accounting, &part.stock),
-            None => (now, begun, stock),
+            None => (now, accounts, stock),
         };
         Stretch {
-            begun: begun.clone(),
+            begun: accounts.clone(),
             before: Arc::clone(before),
             parts,
             current: (sliding.current(gatherer, tallies), gatherer.peaks().clone()),
-            series: gatherer.course_since(begin, at),
+            series: gatherer.course_since(start, at),
             accounting: since(accounting, &Accounting::default()),
             at,
         }
