@@ -169,12 +169,11 @@ fn admit<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
             ended = &mut connection => Some(ended),
             () = sleep(LIFE) => None,
         };
-        let ended = match ended {
-            Some(ended) => ended,
-            None => {
-                connection.as_mut().graceful_shutdown();
-                timeout(PATIENCE, connection).await.unwrap_or(Ok(()))
-            }
+        let ended = if let Some(ended) = ended {
+            ended
+        } else {
+            connection.as_mut().graceful_shutdown();
+            timeout(PATIENCE, connection).await.unwrap_or(Ok(()))
         };
         if let Err(error) = ended {
             log::debug!("a connection broke: {error}");

@@ -29,7 +29,7 @@ fn program(name: &str, unit: &str, container: &str, allocations: u64) -> Program
 
 fn snapshot() -> Snapshot {
     let mut report = fixed::report();
-    report.header.kernel = "6.1.0 \"odd\"\n".to_owned();
+    "6.1.0 \"odd\"\n".clone_into(&mut report.header.kernel);
     let mut finding = fixed::finding("full");
     for (key, value) in [
         ("netns", json!(4_026_531_840_u32)),

@@ -10,8 +10,8 @@ const EXAMPLE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/dist/portscope.toml"
 struct Written(PathBuf);
 
 impl Written {
-    fn of(test: &str, text: &str) -> Self {
-        let path = std::env::temp_dir().join(format!("portscope-{}-config-{test}.toml", std::process::id()));
+    fn of(name: &str, text: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("portscope-{}-config-{name}.toml", std::process::id()));
         fs::write(&path, text).unwrap();
         Self(path)
     }
@@ -23,8 +23,8 @@ impl Drop for Written {
     }
 }
 
-fn with(test: &str, text: &str, words: &[&str]) -> Result<Vec<String>, String> {
-    let file = Written::of(test, text);
+fn with(name: &str, text: &str, words: &[&str]) -> Result<Vec<String>, String> {
+    let file = Written::of(name, text);
     let words: Vec<OsString> = words.iter().map(OsString::from).collect();
     match with_file(&words, "serve", &file.0) {
         Ok(words) => Ok(words.into_iter().map(|word| word.into_string().unwrap()).collect()),

@@ -25,7 +25,7 @@ use crate::{
 /// Where `serve` listens for this, unless something else is said.
 pub(super) const SERVER: &str = "unix:/run/portscope/portscope.sock";
 /// A report takes no longer.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 /// Larger answers are not read: a page is below 1 MiB.
 const MOST_BYTES: u64 = 16 << 20;
 /// Lines of the head of an answer.

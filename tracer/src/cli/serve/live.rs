@@ -104,7 +104,9 @@ impl Live {
         let sites = self.choices.counts(self.gatherer.intake(), &tallies);
         let watched = Watched { before, ..self.watched.clone() };
         let ended_stats: Vec<Stats> = ended.iter().map(Part::stats).cloned().collect();
-        ended.into_iter().for_each(|part| self.history.push(part));
+        for part in ended {
+            self.history.push(part);
+        }
         let (board, most) = (Arc::clone(&self.board), self.most);
         let draw = move || {
             let mut ledger = ledger;

@@ -158,7 +158,7 @@ fn listen(args: &Args) -> Result<Vec<Bound>, Failure> {
     if !args.listen.is_empty() {
         return args.listen.iter().map(at).collect();
     }
-    let [tcp, unix] = LISTEN.map(|word| word.parse::<Address>());
+    let [tcp, unix] = LISTEN.map(str::parse::<Address>);
     let [tcp, unix] = [tcp.map_err(Failure::new)?, unix.map_err(Failure::new)?];
     let mut bound = vec![at(&tcp)?];
     let folder = match &unix {

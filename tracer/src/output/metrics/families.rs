@@ -316,12 +316,11 @@ fn each_once<V>(all: impl IntoIterator<Item = (Labels, V)>, add: impl Fn(&mut V,
     let mut places: HashMap<Labels, usize> = HashMap::new();
     let mut told: Vec<(Labels, V)> = Vec::new();
     for (labels, value) in all {
-        match places.get(&labels).and_then(|place| told.get_mut(*place)) {
-            Some((_, known)) => add(known, value),
-            None => {
-                places.insert(labels.clone(), told.len());
-                told.push((labels, value));
-            }
+        if let Some((_, known)) = places.get(&labels).and_then(|place| told.get_mut(*place)) {
+            add(known, value);
+        } else {
+            places.insert(labels.clone(), told.len());
+            told.push((labels, value));
         }
     }
     told
