@@ -16,6 +16,10 @@ per_backend! {
     a_connection_that_this_end_closed_first_is_released_by_time_wait,
 }
 
+per_backend! {
+    no_release_is_told_when_another_socket_comes_to_the_address_of_one_that_waits,
+}
+
 /// Runs a workload to its end; each port that it was given must be given back in this state.
 fn released(live: &Live, args: &[&str], state: &str) -> Result<()> {
     let workload = Workload::ready(args)?;
@@ -84,4 +88,23 @@ fn a_connection_that_the_other_end_closed_first_is_released_at_once(live: &Live)
 fn a_connection_that_this_end_closed_first_is_released_by_time_wait(live: &Live) -> Result<()> {
     let args = ["--netns", "own", "connects", "--count", "20", "--each", "--close-first"];
     released(live, &args, "time_wait")
+}
+
+fn no_release_is_told_when_another_socket_comes_to_the_address_of_one_that_waits(live: &Live) -> Result<()> {
+    // The other ends are closed at once after, and sockets of both ends lie at few addresses.
+    let args = ["connects", "--count", "300", "--each", "--close-first"];
+    let workload = Workload::ready(&args)?;
+    let pid = workload.hello().pid;
+    let tracer = live.tracer(&["--releases"])?;
+    let given = workload.go()?.only(|done| done.is_allocation() && done.ok);
+    let capture = tracer.stop()?;
+    let sockets: HashSet<_> = capture.of(pid).into_iter().filter_map(|event| event.text("socket")).collect();
+    ensure!(sockets.len() >= given.len(), "{} sockets of {}", sockets.len(), given.len());
+    let early = capture.events.iter().find(|event| {
+        event.kind() == "release"
+            && event.text("state") == Some("closed")
+            && event.text("socket").is_some_and(|socket| sockets.contains(socket))
+    });
+    ensure!(early.is_none(), "its TIME_WAIT has just begun: {}", early.map(Event::brief).unwrap_or_default());
+    Ok(())
 }

@@ -31,6 +31,13 @@ pub(crate) fn hand_over(sock: u64, time_wait: u64) {
     unsafe { (*record).state = HANDED_OVER };
 }
 
+/// Forgets a port whose holder is gone and whose release nobody will see: another socket may come to its address.
+#[inline(always)]
+pub(crate) fn forget(holder: u64) {
+    // Without it nothing is there to forget.
+    let _gone = LIVE.remove(holder);
+}
+
 #[inline(always)]
 fn keep(holder: u64, record: &Record) {
     if LIVE.insert(holder, record, 0).is_err() {

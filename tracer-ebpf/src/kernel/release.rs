@@ -56,6 +56,14 @@ pub(crate) fn closes_at_state(sock: u64, fields: &impl Fields) {
     }
 }
 
+/// A TIME_WAIT takes over the port of a socket, and its end will not be seen.
+#[inline(always)]
+pub(crate) fn vanishes(sock: u64) {
+    if tuned!(RELEASES) {
+        live::forget(sock);
+    }
+}
+
 /// A socket that is not TCP is closed by its user.
 #[inline(always)]
 pub(crate) fn closes_datagram(sock: u64, fields: &impl Fields) {

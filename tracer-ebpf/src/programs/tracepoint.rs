@@ -57,7 +57,9 @@ fn set_state(turn: Turn, ctx: &RawTracePointContext) -> i32 {
                 pending::refused(socket.0 as u64);
             }
             // From these two a TIME_WAIT has taken the port over, and nothing here sees it end.
-            if old != state::FIN_WAIT2 && old != state::CLOSING {
+            if old == state::FIN_WAIT2 || old == state::CLOSING {
+                release::vanishes(socket.0 as u64);
+            } else {
                 release::closes_at_state(socket.0 as u64, &socket);
             }
         }
