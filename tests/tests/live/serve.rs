@@ -1,4 +1,5 @@
 //! `serve`: what it tells is held against the workload's own numbers; clients of all kinds do it no harm.
+#![expect(clippy::float_cmp, reason = "counts and whole shares, which a float holds exactly")]
 
 use std::{
     collections::BTreeMap,
@@ -208,7 +209,7 @@ fn clients(live: &Live) -> Result<()> {
     }
 
     let loud = |number: usize| -> usize {
-        let path = if number % 8 == 0 { "/report" } else { "/metrics" };
+        let path = if number.is_multiple_of(8) { "/report" } else { "/metrics" };
         (0..5).filter(|_| get(&socket, path, "*/*").is_ok_and(|(status, _)| status == 200)).count()
     };
     // Those who want all of the past, again and again.
