@@ -33,6 +33,7 @@ alone! {
     clients_of_all_kinds_do_no_harm => clients,
     programs_and_the_others_are_all_there_is => programs,
     a_socket_that_was_left_behind_is_replaced_and_others_are_not => sockets,
+    a_recording_is_served_as_it_was_at_its_end => recorded,
     a_configuration_file_holds_unless_the_command_line_says_otherwise => configured,
 }
 
@@ -296,6 +297,40 @@ fn sockets(live: &Live) -> Result<()> {
     portscope(live.scratch(), &["report", "--last", "1m", "--server", &nowhere])?
         .must_fail(1, &["cannot ask", "portscope serve", "report -d"])?;
     portscope(live.scratch(), &["report", "--last", "1m", "-d", "1s"])?.must_fail(2, &["--last"])
+}
+
+fn recorded(live: &Live) -> Result<()> {
+    let space = Space::with_range("40000-40063")?;
+    let (mut server, mut client) = (space.actor("server")?, space.actor("client")?);
+    server.serve(SERVICE.parse()?, Manner::CloseLast)?;
+    let (netns, file) = (space.id().to_string(), live.scratch().file("ports.arrow"));
+    let recorder = Tracer::record(live.scratch(), &file, &["-N", &netns])?;
+    let done = client.take(Task::connect(SERVICE.parse()?).until_failed(7, 100))?;
+    ensure!(done.given() == 64, "{:?}", done.failed);
+    recorder.stop_plainly()?;
+    drop(client);
+    drop(server);
+    drop(space);
+
+    let socket = live.scratch().file("socket");
+    let listen = format!("unix:{}", socket.display());
+    let name = file.to_str().context("a path that is no text")?;
+    let tracer = Tracer::serve(live.scratch(), &["-r", name, "--listen", &listen])?;
+    let told = metrics(&socket)?;
+    ensure!(sum(&told, "portscope_allocations_total", &["errno=\"\""]) == 64.0, "{told:#?}");
+    ensure!(sum(&told, "portscope_allocations_total", &["EADDRNOTAVAIL"]) == 7.0, "{told:#?}");
+    ensure!(sum(&told, "portscope_program_allocations_total", &[]) == 71.0, "{told:#?}");
+    ensure!(sum(&told, "portscope_pool_held_ports", &["rport=\"7000\""]) == 64.0, "{told:#?}");
+    ensure!(sum(&told, "portscope_finding", &["PS001", "holder=\"client-"]) == 1.0, "{told:#?}");
+    let (status, page) = get(&socket, "/report", "*/*")?;
+    ensure!(status == 200 && page.contains("EXHAUSTED"), "{status}");
+    ensure!(get(&socket, "/healthz", "*/*")?.0 == 200, "not healthy");
+    let (status, text) = get(&socket, "/report?last=1m", "*/*")?;
+    ensure!(status == 503 && text.contains("recording"), "{status}: {text}");
+    let (status, said) = tracer.stop_plainly()?;
+    ensure!(status == Some(0) && !socket.exists(), "{status:?}: {said}");
+    portscope(live.scratch(), &["serve", "-r", name, "--listen", &listen, "--backend", "fentry"])?
+        .must_fail(2, &["--backend", "-r"])
 }
 
 fn configured(live: &Live) -> Result<()> {

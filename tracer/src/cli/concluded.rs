@@ -1,4 +1,4 @@
-//! What a recording means: for `report -r`, and for `diff`.
+//! What a recording means: for `report -r`, `serve -r` and `diff`.
 
 use std::sync::Arc;
 
@@ -8,12 +8,16 @@ use super::{
 };
 use crate::{
     enrich::{Clock, Processes, Rfc3339},
+    event::MonoNs,
+    kernel::counts::Counts,
+    output::metrics::SiteCount,
     pipeline::{
-        Between, Gatherer, Intake, Scene, Shown, Sieve, Spaces,
+        Accounts, Between, Choices, Consumer, Gathered, Gatherer, Intake, Player, Scene, Shown, Sieve,
+        Spaces,
         conclude::{Conclusion, Watched, conclude},
         replay, window_at,
     },
-    recording::SceneNote,
+    recording::{Note, SceneNote},
 };
 
 /// What is asked about a recording.
@@ -29,12 +33,61 @@ pub(super) struct Question<'a> {
     pub(super) is_quiet: bool,
 }
 
+/// What it means, and that on which it rests.
+pub(super) struct Concluded {
+    pub(super) conclusion: Conclusion,
+    pub(super) gathered: Gathered,
+    /// Choices by site, protocol and result.
+    pub(super) sites: Vec<SiteCount>,
+    /// The clock of the host.
+    pub(super) clock: Clock,
+}
+
+/// Counts what a recording holds.
+struct Counting {
+    gatherer: Gatherer,
+    choices: Choices,
+}
+
+impl Consumer for Counting {
+    fn begin_batch(&mut self) {
+        self.gatherer.begin_batch();
+    }
+
+    fn take(&mut self, record: &[u8], out: &mut Vec<u8>) {
+        self.choices.note(record);
+        self.gatherer.take(record, out);
+    }
+
+    fn end_batch(&mut self) {
+        self.gatherer.end_batch();
+    }
+
+    fn is_full(&self) -> bool {
+        self.gatherer.is_full()
+    }
+
+    fn accounts(&self, counts: &Counts) -> Accounts {
+        self.gatherer.accounts(counts)
+    }
+}
+
+impl Player for Counting {
+    fn told(&mut self, note: Note) {
+        self.gatherer.told(note);
+    }
+
+    fn reached(&mut self, at: MonoNs) {
+        self.gatherer.reached(at);
+    }
+}
+
 /// Replays it, and draws the conclusion.
 pub(super) fn concluded(
     recording: &mut Recording,
     question: &Question<'_>,
     place: &mut Place,
-) -> Result<Conclusion, Failure> {
+) -> Result<Concluded, Failure> {
     let &Question { between, filters, by, is_quiet } = question;
     let opening = recording.opening().clone();
     let sieve = filters.in_recording(false, &opening.header)?.map(Sieve::new);
@@ -43,9 +96,11 @@ pub(super) fn concluded(
     let spaces = Spaces::told(opening.facts.range_takes_every_port);
     let intake = Intake::new(Processes::told(), spaces, shown);
     let start = between.from.map_or(opening.facts.start, |from| from.max(opening.facts.start));
-    let mut gatherer = Gatherer::of_recording(intake, window_at(start, true, between.releases));
-    let mut told = replay(&mut recording.chain, &between, &mut gatherer, place)
+    let gatherer = Gatherer::of_recording(intake, window_at(start, true, between.releases));
+    let mut counting = Counting { gatherer, choices: Choices::default() };
+    let mut told = replay(&mut recording.chain, &between, &mut counting, place)
         .map_err(|error| recording.failure(place, error))?;
+    let Counting { mut gatherer, choices } = counting;
     recording.tell_cut(is_quiet);
     let (tallies, unjudged) = told.tallies(sieve.as_ref());
     recording.tell_unjudged(unjudged);
@@ -69,11 +124,12 @@ pub(super) fn concluded(
         command: end.command,
         command_cpu_ns: end.command_cpu_ns,
     };
-    let all = gatherer.into_gathered(told.at, accounts.accounting(), &tallies);
+    let sites = choices.counts(gatherer.intake(), &tallies);
+    let gathered = gatherer.into_gathered(told.at, accounts.accounting(), &tallies);
     let host = Scene::new(after, told.clock, told.account.cost);
-    let conclusion = conclude(&all, watched, &host)?;
+    let conclusion = conclude(&gathered, watched, &host)?;
     tell_astray(accounts.astray);
-    Ok(conclusion)
+    Ok(Concluded { conclusion, gathered, sites, clock: told.clock })
 }
 
 /// Sockets are recorded now and then: says so where those that a report rests on are not of its end.

@@ -112,6 +112,6 @@ fn recorded(path: &Path, file: String, args: &Args) -> Result<Reading, Failure> 
         by: args.by,
         is_quiet: args.loudness.quiet,
     };
-    let report = concluded(&mut recording, &question, &mut Place::Stdout)?.report;
+    let report = concluded(&mut recording, &question, &mut Place::Stdout)?.conclusion.report;
     Ok(Reading { file, documents: 1, report })
 }

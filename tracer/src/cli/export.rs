@@ -77,7 +77,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     }
     let mut output = output(args.to)?;
     let reading = Reading::of(&args.file, args.from, args.until);
-    match reading.open(Some(&args.write))? {
+    match reading.open([args.write.as_path()])? {
         Some(recording) => export(args, &reading, recording, output.as_mut()),
         None => Ok(()),
     }

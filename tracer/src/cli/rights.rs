@@ -24,9 +24,9 @@ pub(super) fn shed(armed: &Armed, needs: &Needs<'_>) {
     }
 }
 
-/// Keeps a command that reads recordings or reports from doing anything but writing to `output`.
-pub(super) fn confine(output: Option<&Path>) {
-    let outputs: Vec<_> = output.into_iter().filter(|path| *path != Path::new("-")).collect();
+/// Keeps a command that reads recordings or reports from doing anything but writing to these files.
+pub(super) fn confine<'a>(outputs: impl IntoIterator<Item = &'a Path>) {
+    let outputs: Vec<_> = outputs.into_iter().filter(|path| *path != Path::new("-")).collect();
     match privileges::confine(&outputs) {
         Ok(Sandbox::Full) => log::info!("confined by Landlock"),
         Ok(Sandbox::Partial) => log::info!("confined by Landlock, as far as this kernel has it"),

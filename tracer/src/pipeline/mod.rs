@@ -197,6 +197,14 @@ impl Signals {
             interim: listen(SignalKind::user_defined1())?,
         })
     }
+
+    /// Waits until it is asked to end.
+    pub async fn asked(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+    }
 }
 
 /// Reads the ring until the duration is over, the limit of events is reached, or a signal comes. Then stops

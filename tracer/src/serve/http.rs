@@ -260,7 +260,10 @@ async fn report(request: &Request<Incoming>, board: &Board, is_page: bool) -> An
     };
     let (reply, answer) = oneshot::channel();
     if !board.ask(Question { last, reply }) {
-        return text(StatusCode::SERVICE_UNAVAILABLE, "it is about to end\n");
+        return text(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "there is no other report than /report: it tells a recording, or is about to end\n",
+        );
     }
     match timeout(ANSWER, answer).await {
         Ok(Ok(Ok(conclusion))) => {

@@ -108,10 +108,13 @@ impl Reading {
         Self { read: vec![file.to_owned()], from, to }
     }
 
-    /// Opens what is to be read; none where nothing is. From then on nothing is written but to `output`. What was recorded
+    /// Opens what is to be read; none where nothing is. From then on nothing is written but to these files. What was recorded
     /// of different hosts, or before and after a boot, is not of the same pools.
-    pub(super) fn open(&self, output: Option<&Path>) -> Result<Option<Recording>, Failure> {
-        let mut all = self.open_all(output)?.into_iter();
+    pub(super) fn open<'a>(
+        &self,
+        outputs: impl IntoIterator<Item = &'a Path>,
+    ) -> Result<Option<Recording>, Failure> {
+        let mut all = self.open_all(outputs)?.into_iter();
         let Some(first) = all.next() else { return Ok(None) };
         if let Some(other) = all.next() {
             return Err(Failure::usage(format!(
@@ -127,9 +130,12 @@ impl Reading {
     }
 
     /// The same of any hosts: a recording for each boot of each.
-    pub(super) fn open_all(&self, output: Option<&Path>) -> Result<Vec<Recording>, Failure> {
+    pub(super) fn open_all<'a>(
+        &self,
+        outputs: impl IntoIterator<Item = &'a Path>,
+    ) -> Result<Vec<Recording>, Failure> {
         if !self.read.is_empty() {
-            confine(output);
+            confine(outputs);
         }
         files::open(&self.read)
     }

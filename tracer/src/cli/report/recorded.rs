@@ -23,7 +23,7 @@ pub(super) fn tell(args: &Args, mut recording: Recording) -> Result<u8, Failure>
         is_quiet: args.loudness.quiet,
     };
     let mut place = place(args)?;
-    let mut conclusion = concluded(&mut recording, &question, &mut place)?;
+    let mut conclusion = concluded(&mut recording, &question, &mut place)?.conclusion;
     write(args, &teller(args), &mut conclusion, &mut place, Vec::new())?;
     Ok(args.fail.status(&conclusion.findings).unwrap_or(0))
 }

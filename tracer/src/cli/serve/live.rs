@@ -11,7 +11,7 @@ use rustix::time::{ClockId, Timespec, clock_gettime};
 use sd_notify::NotifyState;
 
 use crate::{
-    enrich::{Clock, monotonic_now},
+    enrich::{Clock, UtcNs, monotonic_now},
     event::MonoNs,
     kernel::{Armed, KernelError, counts::Counts},
     pipeline::{
@@ -114,7 +114,8 @@ impl Live {
             // Namespaces are entered here, never on the thread that reads the ring.
             let stock = match conclude(&gathered, watched, &ThisHost::new(Path::new("/proc"))) {
                 Ok(conclusion) => {
-                    let snapshot = figures(&conclusion, told, sites, accounting, since_1970(at), most);
+                    let snapshot =
+                        figures(&conclusion, told, sites, accounting, seconds(Clock::sample().utc(at)), most);
                     let stock = Arc::clone(&conclusion.stock);
                     board.publish(snapshot, conclusion);
                     Some(stock)
@@ -211,9 +212,10 @@ pub(super) fn notify(states: &[NotifyState<'_>]) {
     }
 }
 
+/// Since 1970.
 #[expect(clippy::cast_precision_loss, clippy::as_conversions, reason = "a metric is a float")]
-fn since_1970(at: MonoNs) -> f64 {
-    Clock::sample().utc(at).0 as f64 / 1e9
+pub(super) fn seconds(utc: UtcNs) -> f64 {
+    utc.0 as f64 / 1e9
 }
 
 impl Consumer for Live {

@@ -1,6 +1,7 @@
 //! `portscope serve`: gather without an end, and tell it over HTTP.
 
 mod live;
+mod recorded;
 
 use std::{
     path::{Path, PathBuf},
@@ -17,6 +18,7 @@ use super::{
     filters::Filters,
     options::{By, KernelOptions, Loudness},
     place::{Place, failure},
+    reading::Reading,
     rights::shed,
     session::{Session, account_line, announce, interim, tell_astray},
     words,
@@ -70,6 +72,8 @@ pub(super) struct Args {
     #[arg(long)]
     releases: bool,
     #[command(flatten)]
+    reading: Reading,
+    #[command(flatten)]
     loudness: Loudness,
     #[command(flatten)]
     filters: Filters,
@@ -85,6 +89,21 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     args.loudness.start_log();
     // Before the hooks, which take a while: who cannot listen need not trace.
     let bound = listen(args)?;
+    // Their sockets are removed at the end.
+    match args.reading.open(bound.iter().filter_map(socket))? {
+        Some(recording) => recorded::serve(args, recording, &bound),
+        None => gather(args, &bound),
+    }
+}
+
+fn socket(bound: &Bound) -> Option<&Path> {
+    match bound.address() {
+        Address::Unix(path) => Some(path),
+        Address::Tcp(_) => None,
+    }
+}
+
+fn gather(args: &Args, bound: &[Bound]) -> Result<(), Failure> {
     let mut place = Place::Stdout;
     let before = Survey::bare(&ThisHost::new(Path::new("/proc")), &Wanted::default())?;
     let cgroup2 = facts::cgroup2_mount()?;
@@ -119,15 +138,10 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     };
     let (board, questions) = Board::new();
     shed(&armed, &Needs::default());
-    let server = Server::start(&bound, &board).map_err(|error| Failure::new(error.to_string()))?;
+    let server = Server::start(bound, &board).map_err(|error| Failure::new(error.to_string()))?;
     let mut live =
         Live::new(gatherer, &stock, watched, (Arc::clone(&board), questions), args.top.into(), args.history);
-    if !args.loudness.quiet {
-        let places: Vec<String> = bound.iter().map(|one| one.address().to_string()).collect();
-        complain(&format!("listening on {}", places.join(", ")));
-    }
-    announce(args.ready_file.as_deref())?;
-    notify(&[NotifyState::Ready]);
+    tell_ready(args, bound)?;
     let ended = runtime.block_on(pipeline::run(
         &mut armed,
         &mut live,
@@ -147,6 +161,17 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     if !args.loudness.quiet {
         complain(&account_line(&accounts));
     }
+    Ok(())
+}
+
+/// Says where it listens, to whoever waits for that.
+fn tell_ready(args: &Args, bound: &[Bound]) -> Result<(), Failure> {
+    if !args.loudness.quiet {
+        let places: Vec<String> = bound.iter().map(|one| one.address().to_string()).collect();
+        complain(&format!("listening on {}", places.join(", ")));
+    }
+    announce(args.ready_file.as_deref())?;
+    notify(&[NotifyState::Ready]);
     Ok(())
 }
 
