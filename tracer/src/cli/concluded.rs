@@ -125,11 +125,11 @@ pub(super) fn concluded(
         command_cpu_ns: end.command_cpu_ns,
     };
     let sites = choices.counts(gatherer.intake(), &tallies);
-    let gathered = gatherer.into_gathered(told.at, accounts.accounting(), &tallies);
+    let all = gatherer.into_gathered(told.at, accounts.accounting(), &tallies);
     let host = Scene::new(after, told.clock, told.account.cost);
-    let conclusion = conclude(&gathered, watched, &host)?;
+    let conclusion = conclude(&all, watched, &host)?;
     tell_astray(accounts.astray);
-    Ok(Concluded { conclusion, gathered, sites, clock: told.clock })
+    Ok(Concluded { conclusion, gathered: all, sites, clock: told.clock })
 }
 
 /// Sockets are recorded now and then: says so where those that a report rests on are not of its end.
