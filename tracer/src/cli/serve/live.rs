@@ -26,8 +26,8 @@ use crate::{
 
 /// Figures are no older than this, unless they take long.
 const EVERY: Duration = Duration::from_secs(1);
-/// At most 1 ÷ 40 of a CPU goes into them.
-const PAUSE: u32 = 39;
+/// At most 1 ÷ 100 of a CPU goes into them.
+const PAUSE: u32 = 99;
 /// After an answer comes a rest of so many times its length: whoever asks again and again gets a quarter of a CPU.
 const REST: u32 = 3;
 

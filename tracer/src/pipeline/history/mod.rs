@@ -25,7 +25,7 @@ use crate::{
 const MOST_ALIKE: usize = 6;
 
 /// Processes, and destinations, of a part that keep a row: there are some forty parts.
-const ROWS: usize = 2_048;
+const ROWS: usize = 1_024;
 
 /// Parts, the oldest first.
 #[derive(Debug)]
