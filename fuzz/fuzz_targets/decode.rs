@@ -34,7 +34,7 @@ fuzz_target!(|bytes: &[u8]| {
         let read: Result<serde_json::Value, _> = serde_json::from_str(line);
         assert!(read.is_ok(), "{line}");
     }
-    for text in [told(&mut CsvOutput::new()), told(&mut TextOutput::new(columns))] {
+    for text in [told(&mut CsvOutput::new().for_terminal(true)), told(&mut TextOutput::new(columns))] {
         let harmful = text.chars().find(|char| char.is_control() && *char != '\n');
         assert_eq!(harmful, None, "{text:?}");
     }

@@ -15,12 +15,14 @@ use portscope_tests::{alone, deadline};
 use serde_json::Value;
 
 alone! {
-    an_exhaustion_fires_an_alert_that_names_pool_and_programs => fires,
+    an_exhaustion_fires_an_alert_that_names_pool_and_programs_and_goes_with_it => fires,
 }
 
 const RULES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../tracer/dist/prometheus/alerts.yaml");
 const SERVICE: &str = "127.0.0.1:7000";
 const PATIENCE: Duration = Duration::from_secs(40);
+/// Findings are of the last minute, at most.
+const GONE: Duration = Duration::from_secs(100);
 
 /// A Prometheus that ends with the test.
 struct Prometheus {
@@ -115,6 +117,14 @@ fn fires(live: &Live) -> Result<()> {
     ensure!(text("holder").starts_with("client-") && text("severity") == "critical", "{alert}");
     let summary = alert["annotations"]["summary"].as_str().unwrap_or_default();
     ensure!(summary.contains(&text("victim")) && summary.contains("127.0.0.1:7000"), "{summary}");
+    // Its sockets go, and with them the pool; a minute later nobody was refused in the last minute.
+    drop((client, server));
+    deadline::until("the end of the alert", GONE, || {
+        // No answer is no end.
+        let answer = get(&prometheus.address, "/api/v1/query?query=up%3D%3D1").ok();
+        let answers = answer.is_some_and(|up| up["status"] == "success");
+        Ok((answers && firing().is_none()).then_some(()))
+    })?;
     let (status, said) = tracer.stop_plainly()?;
     ensure!(status == Some(0), "exit status {status:?}: {said}");
     Ok(())

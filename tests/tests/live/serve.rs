@@ -143,6 +143,7 @@ fn an_exhaustion_is_told_with_its_pool_and_its_program_and_goes_away(live: &Live
         "{}",
         report["totals"]
     );
+    same_figures(&told, &report, &pool)?;
     let same = ["report", "--last", "1m", "--server", &listen, "--fail-on", "critical"];
     let text = portscope(live.scratch(), &same)?;
     ensure!(text.status == Some(3) && text.stdout.starts_with("EXHAUSTED "), "{}", text.stdout);
@@ -160,6 +161,40 @@ fn an_exhaustion_is_told_with_its_pool_and_its_program_and_goes_away(live: &Live
     ensure!(status == Some(0) && said.contains("seen "), "{status:?}: {said}");
     ensure!(!socket.exists(), "the socket is left behind");
     Ok(())
+}
+
+/// A scrape and a report on the same events tell the same.
+fn same_figures(told: &BTreeMap<String, f64>, report: &Value, pool: &[&str]) -> Result<()> {
+    let number = |value: &Value| value.as_f64().with_context(|| format!("{value} in {report}"));
+    let same = |name: &str, labels: &[&str], value: &Value| {
+        let scraped = sum(told, name, labels);
+        ensure!((scraped - number(value)?).abs() < 1e-9, "{name}: {scraped} is not {value}");
+        Ok(())
+    };
+    let totals = &report["totals"];
+    same("portscope_allocations_total", &[], &totals["allocations"])?;
+    same("portscope_allocations_total", &["result=\"failed\""], &totals["failures"])?;
+    same("portscope_program_allocations_total", &[], &totals["allocations"])?;
+    same("portscope_program_failures_total", &[], &totals["failures"])?;
+    for (errno, count) in totals["by_error"].as_object().context("by_error")? {
+        same("portscope_allocations_total", &[&format!("errno=\"{errno}\"")], count)?;
+    }
+    for (site, count) in totals["by_site"].as_object().context("by_site")? {
+        same("portscope_allocations_total", &[&format!("site=\"{site}\"")], count)?;
+    }
+    let found = number(&totals["allocations"])? - number(&totals["failures"])?;
+    same("portscope_search_seconds_count", &[], &Value::from(found))?;
+    let spent = number(&report["search"]["found_ns"]["sum"])? / 1e9;
+    ensure!((sum(told, "portscope_search_seconds_sum", &[]) - spent).abs() < 1e-9, "{told:#?}");
+    let is_it = |one: &&Value| one["remote_port"] == 7000 && one["local_addr"] == "127.0.0.1";
+    let pools = report["pools"].as_array().context("pools")?;
+    let one = pools.iter().find(is_it).context("the pool")?;
+    same("portscope_pool_held_ports", pool, &one["barred"])?;
+    same("portscope_pool_size_ports", pool, &one["effective"])?;
+    same("portscope_pool_recent_failures", pool, &one["failures"])?;
+    let accounts = &report["accounting"];
+    same("portscope_events_lost_total", &[], &accounts["lost"])?;
+    same("portscope_events_seen_total", &[], &accounts["seen"])
 }
 
 fn clients(live: &Live) -> Result<()> {

@@ -75,7 +75,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
         return Err(Failure::usage("Parquet is nothing to read on a terminal")
             .hint("give it a file: -w ports.parquet"));
     }
-    let mut output = output(args.to)?;
+    let mut output = output(args)?;
     let reading = Reading::of(&args.file, args.from, args.until);
     match reading.open([args.write.as_path()])? {
         Some(recording) => export(args, &reading, recording, output.as_mut()),
@@ -126,9 +126,12 @@ fn export(
     Ok(())
 }
 
-fn output(format: Format) -> Result<Box<dyn TraceOutput>, Failure> {
-    match format {
-        Format::Csv => Ok(Box::new(CsvOutput::new())),
+fn output(args: &Args) -> Result<Box<dyn TraceOutput>, Failure> {
+    match args.to {
+        Format::Csv => {
+            let is_terminal = args.write == Path::new("-") && io::stdout().is_terminal();
+            Ok(Box::new(CsvOutput::new().for_terminal(is_terminal)))
+        }
         Format::Jsonl => Ok(Box::new(JsonOutput::new())),
         Format::Parquet => parquet(),
     }

@@ -1,9 +1,10 @@
-//! CSV (RFC 4180, lines ended by a line feed): one header row, one row an event, null as nothing.
+//! CSV (RFC 4180, lines ended by a line feed): one header row, one row an event, null as nothing. A reader gets every name
+//! back as it was; a terminal gets none that it would obey.
 
 use std::borrow::Cow;
 
 use super::{
-    Field, Observation, OutputError, TraceOutput, plain,
+    Field, Observation, OutputError, TraceOutput, escape, plain,
     records::{Footer, Header},
     value::Value,
 };
@@ -14,6 +15,7 @@ use crate::enrich::Rfc3339;
 pub struct CsvOutput {
     clock: Rfc3339,
     fields: Vec<Field>,
+    for_terminal: bool,
 }
 
 impl CsvOutput {
@@ -26,7 +28,13 @@ impl CsvOutput {
     /// These fields, in this order.
     #[must_use]
     pub fn with_fields(fields: Vec<Field>) -> Self {
-        Self { clock: Rfc3339::default(), fields }
+        Self { clock: Rfc3339::default(), fields, for_terminal: false }
+    }
+
+    /// Names as on the screen, if this is one.
+    #[must_use]
+    pub fn for_terminal(self, for_terminal: bool) -> Self {
+        Self { for_terminal, ..self }
     }
 }
 
@@ -43,8 +51,11 @@ impl TraceOutput for CsvOutput {
     }
 
     fn event(&mut self, seen: &Observation<'_>, out: &mut Vec<u8>) {
-        let clock = &mut self.clock;
-        row(out, &self.fields, |field, out| cell(clock, Value::of(field, seen), out));
+        let Self { clock, fields, for_terminal } = self;
+        row(out, fields, |field, out| match Value::of(field, seen) {
+            Value::Text(text) if *for_terminal => out.extend_from_slice(quoted(&escape(&text)).as_bytes()),
+            value => cell(clock, value, out),
+        });
     }
 
     fn footer(&mut self, _: &Footer, _: &mut Vec<u8>) -> Result<(), OutputError> {

@@ -72,6 +72,14 @@ proptest! {
     }
 
     #[test]
+    fn csv_on_a_terminal_is_one_line_without_controls(case in any_case()) {
+        let row = written(&mut CsvOutput::new().for_terminal(true), &case);
+        let line = row.strip_suffix('\n').unwrap();
+        prop_assert!(!line.chars().any(char::is_control), "{line:?}");
+        prop_assert_eq!(cells(&row).unwrap().len(), Field::ALL.len());
+    }
+
+    #[test]
     fn text_is_one_line_without_controls(case in any_case(), netns in any::<bool>(), every in any::<bool>()) {
         let fields = every.then(|| Field::ALL.to_vec());
         let columns = Columns { time: TimeColumn::utc(), netns, color: false, fields };

@@ -3,6 +3,7 @@
 mod recorded;
 
 use std::{
+    io::{self, IsTerminal as _},
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -159,8 +160,11 @@ fn output(
     match (args.output, fields) {
         (Format::Json, Some(fields)) => Box::new(JsonOutput::with_fields(fields)),
         (Format::Json, None) => Box::new(JsonOutput::new()),
-        (Format::Csv, Some(fields)) => Box::new(CsvOutput::with_fields(fields)),
-        (Format::Csv, None) => Box::new(CsvOutput::new()),
+        (Format::Csv, fields) => {
+            let output = fields.map_or_else(CsvOutput::new, CsvOutput::with_fields);
+            let is_terminal = args.write.is_none() && io::stdout().is_terminal();
+            Box::new(output.for_terminal(is_terminal))
+        }
         (Format::Text | Format::Html, fields) => {
             let time = if args.relative {
                 TimeColumn::since(start)
