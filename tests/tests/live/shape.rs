@@ -46,6 +46,7 @@ const ALLOCATION: [&str; 34] = [
     "cgroup_id",
     "unit",
     "container",
+    "pod",
     "kernel_socket",
     "local_addr",
     "local_port",
