@@ -26,7 +26,7 @@ const HEADER: [&str; 11] = [
     "netns",
     "filters",
 ];
-const ALLOCATION: [&str; 34] = [
+const ALLOCATION: [&str; 35] = [
     "type",
     "ts",
     "mono_us",
