@@ -15,7 +15,8 @@ per_backend! {
 
 const ID: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
 const POD: &str = "3c2fa1f5-4f0f-4c43-9d0c-1f1f6f1e2b3a";
-const CONNECTS: [&str; 5] = ["--netns", "own", "connects", "--count", "5"];
+/// It lives for as long as its cgroup has to be read.
+const CONNECTS: [&str; 7] = ["--netns", "own", "connects", "--count", "5", "--every-ms", "400"];
 
 /// Cgroups below one of our own, gone with it.
 struct Cgroups(PathBuf);
