@@ -32,7 +32,7 @@ fn stats(criterion: &mut Criterion) {
         group.bench_function(format!("take, {processes} to {destinations}"), |bencher| {
             let events = || -> Vec<(Event, Search)> {
                 round += 1;
-                let events = of(round).filter_map(|index| crowd.event(index));
+                let events = of(round).filter_map(|index| decode(crowd.record(index).as_bytes()).ok());
                 events.map(|event| (event, Search::of(&event, &rules))).collect()
             };
             let take = |events: Vec<(Event, Search)>| {

@@ -17,9 +17,10 @@ use std::{env, fs, hint::black_box, path::Path};
 use crowd::Crowd;
 use portscope::{
     enrich::Processes,
-    event::{MonoNs, Reserved, Search, SearchRules},
+    event::{MonoNs, Reserved, Search, SearchRules, decode},
     stats::{By, Settings, Stats},
 };
+use zerocopy::IntoBytes as _;
 
 fn main() {
     let numbers: Vec<u32> = env::args().skip(1).filter_map(|argument| argument.parse().ok()).collect();
@@ -32,7 +33,7 @@ fn main() {
     let mut known = Processes::new(Path::new("/nowhere"));
     let mut stats = Stats::new(Settings::new(MonoNs(81_895_158_000_000)));
     let before = resident_kib();
-    for event in (0..events).filter_map(|index| crowd.event(index)) {
+    for event in (0..events).filter_map(|index| decode(crowd.record(index).as_bytes()).ok()) {
         let search = Search::of(&event, &rules);
         let process = known.of(&event);
         if with_stats {

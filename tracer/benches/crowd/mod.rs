@@ -1,8 +1,6 @@
 //! Records of many processes that connect to many destinations.
 
-use portscope::event::{Event, decode};
 use tracer_ebpf::abi::{Record, flags, kind, present};
-use zerocopy::IntoBytes as _;
 
 /// How many there are of what.
 #[derive(Clone, Copy)]
@@ -54,10 +52,5 @@ impl Crowd {
             start: 7_000 + pid,
             ..Record::default()
         }
-    }
-
-    /// The event of such a record.
-    pub(crate) fn event(self, index: u32) -> Option<Event> {
-        decode(self.record(index).as_bytes()).ok()
     }
 }

@@ -150,3 +150,21 @@ pub fn main() -> ExitCode {
     };
     exit::status(done)
 }
+
+/// Any words as those of a command line: nothing is run. And any text as a configuration file.
+#[cfg(fuzzing)]
+pub mod fuzzing {
+    use std::ffi::OsString;
+
+    use clap::Parser as _;
+
+    pub use super::config::read_any;
+
+    /// Reads words; what is wrong with them is told.
+    pub fn read_words(words: &[OsString]) {
+        if let Err(error) = super::Cli::try_parse_from(words) {
+            let told = error.render().to_string();
+            assert!(!told.is_empty());
+        }
+    }
+}

@@ -1,6 +1,6 @@
 //! The ports of `ip_local_reserved_ports`, counted in constant time.
 
-use std::iter;
+use std::{iter, sync::Arc};
 
 const WORDS: usize = 1024;
 const EVEN: u64 = 0x5555_5555_5555_5555;
@@ -8,13 +8,14 @@ const ODD: u64 = !EVEN;
 
 /// A set of ports that automatic choice leaves out, with prefix sums for each parity.
 ///
-/// 12 KiB, so that counting the reserved ports of a stretch takes two look-ups however long it is.
-#[derive(Clone, PartialEq, Eq)]
+/// 12 KiB that copies share, so that counting the reserved ports of a stretch takes two look-ups however long it is; none
+/// where no port is reserved, as in most namespaces.
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct Reserved {
-    /// Bit `p % 64` of word `p / 64` is port `p`.
-    bits: Box<[u64]>,
+    /// Bit `p % 64` of word `p / 64` is port `p`; words that are not there are 0.
+    bits: Arc<[u64]>,
     /// Reserved ports of even and of odd number before word `i`; one more entry than words.
-    before: Box<[(u16, u16)]>,
+    before: Arc<[(u16, u16)]>,
     total: u32,
 }
 
@@ -31,7 +32,11 @@ impl Reserved {
     /// A set of these ports.
     #[must_use]
     pub fn from_ports(ports: impl IntoIterator<Item = u16>) -> Self {
-        let mut bits = vec![0_u64; WORDS].into_boxed_slice();
+        let mut ports = ports.into_iter().peekable();
+        if ports.peek().is_none() {
+            return Self::default();
+        }
+        let mut bits = vec![0_u64; WORDS];
         for port in ports {
             if let Some(word) = bits.get_mut(usize::from(port >> 6)) {
                 *word |= 1_u64.wrapping_shl(u32::from(port & 63));
@@ -46,7 +51,7 @@ impl Reserved {
                 sum
             }))
             .collect();
-        Self { bits, before, total: u32::from(sum.0).saturating_add(u32::from(sum.1)) }
+        Self { bits: bits.into(), before, total: u32::from(sum.0).saturating_add(u32::from(sum.1)) }
     }
 
     /// Whether there is none.
@@ -125,13 +130,6 @@ impl Reserved {
     }
 }
 
-impl Default for Reserved {
-    /// No port at all.
-    fn default() -> Self {
-        Self::from_ports([])
-    }
-}
-
 impl std::fmt::Debug for Reserved {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         out.debug_tuple("Reserved").field(&self.stretches().collect::<Vec<_>>()).finish()
@@ -151,6 +149,13 @@ mod tests {
         assert_eq!(all.count(0, u16::MAX, Stride::Every), 65_536);
         assert_eq!(all.count(1, u16::MAX, Stride::Second), 32_768);
         assert_eq!(all.stretches().collect::<Vec<_>>(), [(0, u16::MAX)]);
+    }
+
+    #[test]
+    fn a_set_without_ports_takes_no_memory() {
+        let none = Reserved::from_ports([]);
+        assert_eq!((none.bits.len(), none.before.len(), &none), (0, 0, &Reserved::default()));
+        assert!(!none.contains(7) && none.is_empty() && none.stretches().next().is_none());
     }
 
     #[test]

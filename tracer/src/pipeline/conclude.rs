@@ -74,9 +74,9 @@ pub fn conclude_and<T>(
     host: &dyn Host,
     see: impl FnOnce(&Survey, &[Refusal]) -> T,
 ) -> Result<(Conclusion, T), StockError> {
-    let Gathered { stats, since_start, peaks, series, accounting, at } = gathered;
+    let Gathered { stats, before, peaks, series, accounting, at } = gathered;
     let span = Span { start: stats.settings().start, at: *at };
-    let mut known = Flowed { stats, before: since_start.as_deref(), peaks, makers: FxHashMap::default() };
+    let mut known = Flowed { stats, before: before.as_deref(), peaks, makers: FxHashMap::default() };
     let mut survey = Survey::take(host, &Wanted::default(), &mut known)?;
     let mut refusals = refusals(stats);
     survey.add_unlisted(&refusals, host, &mut known)?;

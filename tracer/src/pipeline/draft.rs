@@ -103,9 +103,9 @@ impl Intervals {
         let accounting = accounts.accounting();
         let lost = risen(&tallies, &self.tallies);
         self.tallies = tallies;
-        let since_start = gatherer.stats().clone();
+        let all = gatherer.stats().copy();
         let (mut stats, peaks) =
-            gatherer.begin_interval(at).unwrap_or_else(|| (since_start.clone(), Peaks::default()));
+            gatherer.begin_interval(at).unwrap_or_else(|| (all.clone(), Peaks::default()));
         absorb(&mut stats, &lost);
         self.number = self.number.saturating_add(1);
         let cpu_before = std::mem::replace(&mut self.command_cpu_ns, watched.command_cpu_ns);
@@ -117,7 +117,7 @@ impl Intervals {
         };
         let part = Gathered {
             stats,
-            since_start: Some(Arc::new(since_start)),
+            before: Some(Arc::new(all)),
             peaks,
             series: gatherer.series().clone(),
             accounting: since(&accounting, &self.accounting),

@@ -28,8 +28,8 @@ use crate::{
 pub struct Gathered {
     /// The counts of the window.
     pub stats: Stats,
-    /// Those before it, which know who made a connection before the window; none where it began with the start.
-    pub since_start: Option<Arc<Stats>>,
+    /// Those before it, which know who made a connection before the window; none where it knows that itself.
+    pub before: Option<Arc<Stats>>,
     /// How full pools were at most.
     pub peaks: Peaks,
     /// The course of the run so far, from its start.
@@ -140,17 +140,16 @@ impl Gatherer {
     pub fn so_far(&self, accounts: &Accounts, tallies: &[Tally]) -> Gathered {
         let accounting = since(&accounts.accounting(), &Accounting::default());
         let at = monotonic_now();
-        let (mut stats, peaks, mut series) = (self.stats.clone(), self.peaks.clone(), self.series.clone());
+        let (mut stats, peaks, mut series) = (self.stats.copy(), self.peaks.clone(), self.series.clone());
         series.end(at, counted(&stats));
         absorb(&mut stats, tallies);
-        Gathered { stats, since_start: None, peaks, series, accounting, at }
+        Gathered { stats, before: None, peaks, series, accounting, at }
     }
 
     /// Counts from here on in a new part: what was counted before, to be merged by whoever wants more than a part.
     pub(super) fn begin_part(&mut self, at: MonoNs) -> (Stats, Peaks) {
-        let settings = Settings { start: at, ..*self.stats.settings() };
         self.past = self.running();
-        (std::mem::replace(&mut self.stats, Stats::new(settings)), std::mem::take(&mut self.peaks))
+        (self.stats.end_part(at), std::mem::take(&mut self.peaks))
     }
 
     /// How full pools were at most.
@@ -185,7 +184,7 @@ impl Gatherer {
         let Self { mut stats, peaks, mut series, .. } = self;
         series.end(at, counted(&stats));
         absorb(&mut stats, tallies);
-        Gathered { stats, since_start: None, peaks, series, accounting, at }
+        Gathered { stats, before: None, peaks, series, accounting, at }
     }
 }
 

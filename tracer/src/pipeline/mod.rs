@@ -58,7 +58,7 @@ pub use recorder::Recorder;
 pub use replay::{Between, Player, Replay, ReplayError, Replayed, replay};
 pub use scene::{Scene, capture};
 pub use sieve::Sieve;
-pub use sliding::{Part, Sliding, Windowed};
+pub use sliding::{Cut, Part, Sliding, Windowed};
 pub use spaces::{Learned, Spaces};
 pub use summary::per_process;
 use tokio::{

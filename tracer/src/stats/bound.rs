@@ -1,15 +1,16 @@
 //! bind() before connect() without `IP_BIND_ADDRESS_NO_PORT`: ports that nobody else can share.
 
-use rustc_hash::FxHashMap;
+use std::collections::hash_map::Entry;
+
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::recent::Recent;
 use crate::event::{Event, Kind, NetnsId, Options, Port, Protocol, Site, SocketId};
 
 /// Sockets with a port from bind(0) that are watched.
 const SOCKETS: usize = 32_768;
-/// Namespaces whose bound ports are kept.
-const MOST_NETNS: usize = 16;
-const PORTS: usize = 65_536;
+/// Bound ports that are kept, of all namespaces together.
+const MOST_BOUND: usize = 262_144;
 
 /// A socket whose bind(0) was given a port.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -34,8 +35,16 @@ pub(super) enum Step {
 #[derive(Clone, Debug)]
 pub(super) struct Bound {
     sockets: Recent<Socket>,
-    /// By namespace and port: sockets bound to it, as far as the flow tells.
-    binders: FxHashMap<NetnsId, Vec<u16>>,
+    /// Sockets that are bound to a port, as far as the flow tells.
+    binders: FxHashMap<(NetnsId, u16), Binders>,
+}
+
+/// Sockets that are bound to one port.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Binders {
+    count: u32,
+    /// One of them came in this part of the stream.
+    fresh: bool,
 }
 
 impl Bound {
@@ -52,7 +61,7 @@ impl Bound {
 
     /// As [`Self::give`], of an event that differs in port and socket.
     pub(super) fn give_like(&mut self, event: &Event, port: Port, socket: Option<SocketId>) {
-        self.count_port(event.netns(), port, u16::saturating_add);
+        self.bind(event.netns(), port);
         let may_connect = event.kind() == Kind::Allocation(Site::Bind);
         if let Some(socket) = socket.filter(|_| may_connect) {
             self.sockets.put(key(socket), Socket { port: port.get(), connected: false });
@@ -77,7 +86,9 @@ impl Bound {
                 None
             }
             Kind::Explicit(_) if !event.failed() => {
-                self.count(event, u16::saturating_add);
+                if let (Some(port), Protocol::Tcp) = (event.local_port(), event.protocol()) {
+                    self.bind(event.netns(), port);
+                }
                 None
             }
             _ => None,
@@ -87,48 +98,71 @@ impl Bound {
     /// Takes a release of TCP.
     pub(super) fn release(&mut self, event: &Event) -> Option<Step> {
         // Its record is that of its allocation: one without a peer was a bind or a listen.
-        if event.remote_port().is_none() {
-            self.count(event, u16::saturating_sub);
+        if event.remote_port().is_none()
+            && let (Some(netns), Some(port)) = (event.netns(), event.local_port())
+        {
+            self.unbind((netns, port.get()));
         }
         let socket = self.sockets.remove(key(event.socket()?))?;
         socket.connected.then_some(Step::GivesBack)
     }
 
-    fn count(&mut self, event: &Event, change: fn(u16, u16) -> u16) {
-        if let (Some(port), Protocol::Tcp) = (event.local_port(), event.protocol()) {
-            self.count_port(event.netns(), port, change);
+    fn bind(&mut self, netns: Option<NetnsId>, port: Port) {
+        let Some(netns) = netns else { return };
+        let is_full = self.binders.len() >= MOST_BOUND;
+        match self.binders.entry((netns, port.get())) {
+            Entry::Occupied(binders) => {
+                let binders = binders.into_mut();
+                *binders = Binders { count: binders.count.saturating_add(1), fresh: true };
+            }
+            Entry::Vacant(_) if is_full => {}
+            Entry::Vacant(place) => _ = place.insert(Binders { count: 1, fresh: true }),
         }
     }
 
-    fn count_port(&mut self, netns: Option<NetnsId>, port: Port, change: fn(u16, u16) -> u16) {
-        let Some(netns) = netns else { return };
-        if self.binders.len() >= MOST_NETNS && !self.binders.contains_key(&netns) {
-            return;
-        }
-        let ports = self.binders.entry(netns).or_insert_with(|| vec![0; PORTS]);
-        if let Some(binders) = ports.get_mut(usize::from(port.get())) {
-            *binders = change(*binders, 1);
+    fn unbind(&mut self, port: (NetnsId, u16)) {
+        if let Entry::Occupied(mut binders) = self.binders.entry(port) {
+            match binders.get().count.checked_sub(1) {
+                None | Some(0) => _ = binders.remove(),
+                Some(count) => binders.get_mut().count = count,
+            }
         }
     }
 
     /// Whether the flow knows a socket that is bound to this TCP port: a lower bound, since those bound before
     /// the start are not known; without releases those of the past are among them.
     pub(super) fn is_bound(&self, netns: NetnsId, port: u16) -> bool {
-        self.binders
-            .get(&netns)
-            .and_then(|ports| ports.get(usize::from(port)))
-            .is_some_and(|count| *count != 0)
+        self.binders.contains_key(&(netns, port))
     }
 
     /// The ports that are so bound, ascending.
     pub(super) fn ports(&self, netns: NetnsId) -> impl Iterator<Item = u16> + '_ {
-        let counts = self.binders.get(&netns).into_iter().flatten();
-        (0..=u16::MAX).zip(counts).filter(|(_, count)| **count != 0).map(|(port, _)| port)
+        let mut ports: Vec<u16> =
+            self.binders.keys().filter(|(of, _)| *of == netns).map(|(_, port)| *port).collect();
+        ports.sort_unstable();
+        ports.into_iter()
     }
 
     /// Lets go of what only events to come would want.
     pub(super) fn rest(&mut self) {
-        self.sockets.clear();
+        self.sockets = self.sockets.emptied();
+    }
+
+    /// As it is, without that.
+    pub(super) fn copy(&self) -> Self {
+        Self { sockets: self.sockets.emptied(), binders: self.binders.clone() }
+    }
+
+    /// Ends a part: the next one knows what is bound. Where releases are not recorded a port counts as free again that
+    /// was given in the part, in ways that `given` tells, and that nobody bound in it: a search passes by bound ports.
+    pub(super) fn end_part(&mut self, given: Option<&FxHashSet<(NetnsId, u16)>>) {
+        if let Some(given) = given {
+            self.binders.retain(|port, binders| binders.fresh || !given.contains(port));
+        }
+        if self.binders.len() >= MOST_BOUND {
+            self.binders.retain(|_, binders| binders.fresh);
+        }
+        self.binders.values_mut().for_each(|binders| binders.fresh = false);
     }
 
     pub(super) fn merge(&mut self, other: &Self) {
@@ -136,12 +170,10 @@ impl Bound {
             connected: more.connected || mine.is_some_and(|mine| mine.connected),
             ..more
         });
-        for (netns, ports) in &other.binders {
-            if let Some(mine) = self.binders.get_mut(netns) {
-                mine.iter_mut().zip(ports).for_each(|(sum, part)| *sum = sum.saturating_add(*part));
-            } else if self.binders.len() < MOST_NETNS {
-                self.binders.insert(*netns, ports.clone());
-            }
+        for (port, more) in &other.binders {
+            let mine = self.binders.entry(*port).or_default();
+            mine.count = mine.count.saturating_add(more.count);
+            mine.fresh |= more.fresh;
         }
     }
 }

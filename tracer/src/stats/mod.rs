@@ -181,6 +181,61 @@ impl Stats {
         self.refusals.merge(&other.refusals);
     }
 
+    /// Ends a part of the stream at `at`: what was counted in it, to be merged with what came before and after. Counting
+    /// goes on, with all that hangs on the order of events: whose ports are, when each was given and closed, what is
+    /// bound.
+    pub fn end_part(&mut self, at: MonoNs) -> Self {
+        self.settle();
+        let (scopes, reuse) = (self.scopes.end_part(), self.reuse.end_part());
+        let given = (!self.settings.releases).then(|| scopes.given().collect());
+        self.bound.end_part(given.as_ref());
+        let processes = self.processes.end_part(self.scopes.owners());
+        let fresh = Self::new(Settings { start: at, ..self.settings });
+        Self {
+            settings: std::mem::replace(&mut self.settings, fresh.settings),
+            totals: std::mem::replace(&mut self.totals, fresh.totals),
+            churn: std::mem::replace(&mut self.churn, fresh.churn),
+            freed: std::mem::replace(&mut self.freed, fresh.freed),
+            holds: std::mem::replace(&mut self.holds, fresh.holds),
+            searches: std::mem::replace(&mut self.searches, fresh.searches),
+            expected: std::mem::replace(&mut self.expected, fresh.expected),
+            processes,
+            destinations: std::mem::replace(
+                &mut self.destinations,
+                Destinations::of_part(self.settings.rows, at),
+            ),
+            scopes,
+            reuse,
+            bound: fresh.bound,
+            bound_connects: std::mem::take(&mut self.bound_connects),
+            refusals: std::mem::replace(&mut self.refusals, fresh.refusals),
+            runs: std::mem::replace(&mut self.runs, fresh.runs),
+        }
+    }
+
+    /// What was counted so far, without what only events to come would want.
+    #[must_use]
+    pub fn copy(&self) -> Self {
+        debug_assert!(self.runs.is_empty(), "numbers are read before they are settled");
+        Self {
+            settings: self.settings,
+            totals: self.totals.clone(),
+            churn: self.churn.clone(),
+            freed: self.freed.clone(),
+            holds: self.holds.clone(),
+            searches: self.searches.clone(),
+            expected: self.expected,
+            processes: self.processes.copy(),
+            destinations: self.destinations.clone(),
+            scopes: self.scopes.copy(),
+            reuse: self.reuse.copy(),
+            bound: self.bound.copy(),
+            bound_connects: self.bound_connects,
+            refusals: self.refusals.clone(),
+            runs: Runs::new(),
+        }
+    }
+
     /// Makes it small, when nothing is to be taken any more but only to be merged: so many rows of processes and of
     /// destinations stay, with the bound on what they missed. All other numbers are as they were.
     pub fn condense(&mut self, rows: usize) {

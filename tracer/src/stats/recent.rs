@@ -69,9 +69,14 @@ impl<V: Copy + Default> Recent<V> {
         Some(way.value)
     }
 
-    /// Empties it, and keeps the count of what was forgotten.
-    pub(super) fn clear(&mut self) {
-        self.sets = Vec::new();
+    /// The same count of what was forgotten, and nothing else.
+    pub(super) fn emptied(&self) -> Self {
+        Self { forgotten: self.forgotten, ..Self::new(self.capacity) }
+    }
+
+    /// Counts anew what is forgotten.
+    pub(super) fn forget_count(&mut self) {
+        self.forgotten = 0;
     }
 
     /// Values that were written over by those of other keys.

@@ -58,9 +58,11 @@ pub struct ReuseReport {
     pub forgotten: u64,
 }
 
-/// Distances and intervals; those between two events of one part only, after a merge.
+/// Distances and intervals; those between two events of one part only, after a merge of parts that were not cut from
+/// one stream.
 #[derive(Clone, Debug)]
 pub(super) struct Reuse {
+    /// Since when closes are known.
     start: MonoNs,
     releases: bool,
     distances: Histogram<u64>,
@@ -152,7 +154,27 @@ impl Reuse {
 
     /// Lets go of what only events to come would want.
     pub(super) fn rest(&mut self) {
-        self.closed.clear();
+        self.closed = self.closed.emptied();
+    }
+
+    /// As it is, without that.
+    pub(super) fn copy(&self) -> Self {
+        Self {
+            distances: self.distances.clone(),
+            intervals_ms: self.intervals_ms.clone(),
+            closed: self.closed.emptied(),
+            ..*self
+        }
+    }
+
+    /// Ends a part: what was counted in it. The next one knows what was closed, and since when.
+    pub(super) fn end_part(&mut self) -> Self {
+        let next = Self { releases: self.releases, ..Self::new(self.start, false) };
+        let ended = std::mem::replace(self, next);
+        let closed = ended.closed.emptied();
+        self.closed = ended.closed;
+        self.closed.forget_count();
+        Self { closed, ..ended }
     }
 
     pub(super) fn report(&self, at: MonoNs) -> ReuseReport {

@@ -22,16 +22,24 @@ struct Known {
     owner: [u32; 3],
 }
 
-/// The ports of one namespace and protocol. 1.5 MiB of addresses, of which the pages of the range are used.
+/// Uses, and first choices of an epoch.
+type Uses = [u32; 2];
+
+/// The ports of one namespace and protocol. 1.5 MiB while it is counted, as much as is known of its ports at rest.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Scope {
     netns: Option<NetnsId>,
     protocol: Protocol,
-    /// Successful allocations: the next one's index.
+    /// Successful allocations.
     given: u64,
+    /// Those of all parts so far: the next one's index.
+    index: u64,
+    /// By port; empty at rest.
     ports: Vec<Known>,
-    /// The same at rest, where that is empty: ports of which something is known, in their order.
-    at_rest: Vec<(u16, Known)>,
+    /// At rest: the ports that were given, ascending.
+    uses: Vec<(u16, Uses)>,
+    /// At rest: whose ports are, as [`Owner`]s, ascending.
+    owners: Vec<(u16, [u32; 3])>,
     /// By port: when it was last closed, 0 for never; empty where no release was seen.
     closed: Vec<u64>,
     out_of_range: u64,
@@ -80,13 +88,19 @@ impl Owner {
 
 impl Scope {
     fn new(netns: Option<NetnsId>, protocol: Protocol) -> Self {
-        // Zeroed pages come from the kernel one by one, as they are touched.
+        let ports = vec![Known::default(); PORTS];
+        Self { ports, ..Self::resting(netns, protocol) }
+    }
+
+    const fn resting(netns: Option<NetnsId>, protocol: Protocol) -> Self {
         Self {
             netns,
             protocol,
             given: 0,
-            ports: vec![Known::default(); PORTS],
-            at_rest: Vec::new(),
+            index: 0,
+            ports: Vec::new(),
+            uses: Vec::new(),
+            owners: Vec::new(),
             closed: Vec::new(),
             out_of_range: 0,
         }
@@ -116,51 +130,99 @@ impl Scope {
         self.out_of_range
     }
 
-    fn known(&self, port: u16) -> Option<&Known> {
-        self.ports.get(usize::from(port)).or_else(|| {
-            let place = self.at_rest.binary_search_by_key(&port, |(port, _)| *port).ok()?;
-            self.at_rest.get(place).map(|(_, known)| known)
-        })
+    /// The ports that were given, ascending.
+    fn used(&self) -> impl Iterator<Item = (u16, Uses)> + '_ {
+        let awake = (0..=u16::MAX).zip(&self.ports).map(|(port, known)| (port, [known.uses, known.firsts]));
+        awake.filter(|(_, uses)| *uses != [0, 0]).chain(self.uses.iter().copied())
     }
 
-    /// Makes it small: few ports are in use in most namespaces. Nothing is given or closed any more.
+    /// Whose ports are, ascending.
+    fn owned(&self) -> impl Iterator<Item = (u16, [u32; 3])> + '_ {
+        let awake = (0..=u16::MAX).zip(&self.ports).map(|(port, known)| (port, known.owner));
+        awake.filter(|(_, owner)| *owner != [0; 3]).chain(self.owners.iter().copied())
+    }
+
+    /// What was counted, and whose ports are: few ports are in use in most namespaces.
+    fn copy(&self) -> Self {
+        Self {
+            given: self.given,
+            uses: self.used().collect(),
+            owners: self.owned().collect(),
+            out_of_range: self.out_of_range,
+            ..Self::resting(self.netns, self.protocol)
+        }
+    }
+
+    /// Ends a part: what was counted in it. The next one knows when each port was last given and closed, and to whom.
+    fn end_part(&mut self) -> Self {
+        self.wake();
+        let used = self.used().collect();
+        for known in &mut self.ports {
+            (known.uses, known.firsts) = (0, 0);
+        }
+        Self {
+            given: std::mem::take(&mut self.given),
+            uses: used,
+            out_of_range: std::mem::take(&mut self.out_of_range),
+            ..Self::resting(self.netns, self.protocol)
+        }
+    }
+
+    /// Lets go of all that only events to come would want, and of whose ports are.
     fn rest(&mut self) {
-        self.closed = Vec::new();
-        let ports = std::mem::take(&mut self.ports);
-        let used = (0..=u16::MAX).zip(ports).map(|(port, known)| (port, Known { last: 0, ..known }));
-        self.at_rest.extend(used.filter(|(_, known)| *known != Known::default()));
-        self.at_rest.shrink_to_fit();
+        *self = Self { owners: Vec::new(), ..self.copy() };
     }
 
     /// Makes it what it was before it rested.
+    #[cold]
+    #[inline(never)]
     fn wake(&mut self) {
-        if self.ports.is_empty() {
-            self.ports = vec![Known::default(); PORTS];
-            for (port, known) in std::mem::take(&mut self.at_rest) {
-                if let Some(place) = self.ports.get_mut(usize::from(port)) {
-                    *place = known;
-                }
+        if !self.ports.is_empty() {
+            return;
+        }
+        self.ports = vec![Known::default(); PORTS];
+        for (port, [uses, firsts]) in std::mem::take(&mut self.uses) {
+            if let Some(known) = self.ports.get_mut(usize::from(port)) {
+                (known.uses, known.firsts) = (uses, firsts);
             }
+        }
+        for (port, owner) in std::mem::take(&mut self.owners) {
+            if let Some(known) = self.ports.get_mut(usize::from(port)) {
+                known.owner = owner;
+            }
+        }
+    }
+
+    fn uses_of(&self, port: u16) -> Uses {
+        match self.ports.get(usize::from(port)) {
+            Some(known) => [known.uses, known.firsts],
+            None => found(&self.uses, port).unwrap_or_default(),
         }
     }
 
     /// How often a port was given.
     #[must_use]
     pub fn uses(&self, port: u16) -> u32 {
-        self.known(port).map_or(0, |known| known.uses)
+        let [uses, _] = self.uses_of(port);
+        uses
     }
 
     /// How often a port was the first choice of a destination in an epoch of 10 s.
     pub(super) fn firsts(&self, port: u16) -> u32 {
-        self.known(port).map_or(0, |known| known.firsts)
+        let [_, firsts] = self.uses_of(port);
+        firsts
     }
 
     /// Takes a successful allocation of a port.
     #[inline]
     pub(super) fn give(&mut self, port: u16, trail: &Trail) -> Again {
         self.given += 1;
+        self.index += 1;
         self.out_of_range += u64::from(trail.range.is_some_and(|range| !range.contains(port)));
         let place = usize::from(port);
+        if self.ports.is_empty() {
+            self.wake();
+        }
         let closed =
             if self.closed.is_empty() { None } else { self.closed.get(place).copied().filter(|at| *at != 0) };
         let Some(known) = self.ports.get_mut(place) else { return Again::default() };
@@ -168,7 +230,7 @@ impl Scope {
             known.owner = owner.0;
         }
         // Wraps after 4 billion allocations; a distance is right as long as it is shorter than that.
-        let index = u32::try_from(self.given & u64::from(u32::MAX)).unwrap_or(0).max(1);
+        let index = u32::try_from(self.index & u64::from(u32::MAX)).unwrap_or(0).max(1);
         let distance = (known.last != 0).then(|| index.wrapping_sub(known.last));
         known.last = index;
         known.uses = known.uses.saturating_add(1);
@@ -184,7 +246,10 @@ impl Scope {
 
     /// The process that was last given a port, if it was for this peer, or, of port 0, without one on this address.
     pub(super) fn owner(&self, port: u16, (addr, remote): (IpAddr, u16)) -> Option<ProcessKey> {
-        let [pid, start, for_peer] = self.known(port)?.owner;
+        let [pid, start, for_peer] = match self.ports.get(usize::from(port)) {
+            Some(known) => known.owner,
+            None => found(&self.owners, port)?,
+        };
         let key = ProcessKey { pid: Pid(pid), start: (start != 0).then_some(StartTime(start)) };
         (pid != 0 && for_peer == peer(addr, remote)).then_some(key)
     }
@@ -201,23 +266,47 @@ impl Scope {
     fn merge(&mut self, other: &Self) {
         self.given += other.given;
         self.out_of_range += other.out_of_range;
-        self.wake();
-        // The parts count their indices apart: no distance reaches over the cut.
-        self.ports.iter_mut().for_each(|mine| mine.last = 0);
-        let awake = (0..=u16::MAX).zip(&other.ports);
-        for (port, more) in awake.chain(other.at_rest.iter().map(|(port, known)| (*port, known))) {
-            let Some(mine) = self.ports.get_mut(usize::from(port)) else { continue };
-            mine.uses = mine.uses.saturating_add(more.uses);
-            mine.firsts = mine.firsts.saturating_add(more.firsts);
-            if more.owner != [0; 3] {
-                mine.owner = more.owner;
-            }
-        }
+        let both = |[uses, firsts]: Uses, more: Uses| {
+            let [more_uses, more_firsts] = more;
+            [uses.saturating_add(more_uses), firsts.saturating_add(more_firsts)]
+        };
+        self.uses = joined(self.used(), other.used(), both);
+        self.owners = joined(self.owned(), other.owned(), |_, later| later);
+        // Indices of another part are not comparable: no distance reaches over the cut.
+        (self.ports, self.index) = (Vec::new(), 0);
         if self.closed.is_empty() {
             self.closed.clone_from(&other.closed);
         } else {
             self.closed.iter_mut().zip(&other.closed).for_each(|(mine, more)| *mine = (*mine).max(*more));
         }
+    }
+}
+
+fn found<T: Copy>(ports: &[(u16, T)], port: u16) -> Option<T> {
+    let place = ports.binary_search_by_key(&port, |(port, _)| *port).ok()?;
+    ports.get(place).map(|(_, found)| *found)
+}
+
+/// Both, ascending, where both are; a port that is in both is there once.
+fn joined<T: Copy>(
+    one: impl Iterator<Item = (u16, T)>,
+    other: impl Iterator<Item = (u16, T)>,
+    both: impl Fn(T, T) -> T,
+) -> Vec<(u16, T)> {
+    let (mut one, mut other) = (one.peekable(), other.peekable());
+    let mut all = Vec::new();
+    loop {
+        let next = match (one.peek(), other.peek()) {
+            (Some((mine, _)), Some((more, _))) if mine == more => {
+                let (mine, more) = (one.next(), other.next());
+                mine.zip(more).map(|((port, mine), (_, more))| (port, both(mine, more)))
+            }
+            (Some((mine, _)), Some((more, _))) if mine < more => one.next(),
+            (Some(_), None) => one.next(),
+            (_, Some(_)) => other.next(),
+            (None, None) => return all,
+        };
+        all.extend(next);
     }
 }
 
@@ -268,6 +357,41 @@ impl Scopes {
         self.list.iter_mut().for_each(Scope::rest);
     }
 
+    /// As they are, without what only events to come would want.
+    pub(super) fn copy(&self) -> Self {
+        Self { list: self.list.iter().map(Scope::copy).collect(), last: 0, left_out: self.left_out }
+    }
+
+    /// Ends a part: what was counted in it. Of those in which nothing was given only as many go on as leave half of the
+    /// places to others.
+    pub(super) fn end_part(&mut self) -> Self {
+        let list: Vec<Scope> = self.list.iter_mut().map(Scope::end_part).collect();
+        let mut idle = list.iter().map(|ended| ended.given == 0).collect::<Vec<_>>().into_iter();
+        let mut surplus = self.list.len().saturating_sub(MOST_SCOPES / 2);
+        self.list.retain(|_| {
+            let goes = idle.next() == Some(true) && surplus != 0;
+            surplus -= usize::from(goes);
+            !goes
+        });
+        self.last = 0;
+        Self { list, last: 0, left_out: std::mem::take(&mut self.left_out) }
+    }
+
+    /// The ports of TCP that were given.
+    pub(super) fn given(&self) -> impl Iterator<Item = (NetnsId, u16)> + '_ {
+        let tcp = self.list.iter().filter(|scope| scope.protocol == Protocol::Tcp);
+        tcp.filter_map(|scope| Some((scope.netns?, scope)))
+            .flat_map(|(netns, scope)| scope.used().map(move |(port, _)| (netns, port)))
+    }
+
+    /// Processes that were given a port that nobody was given since.
+    pub(super) fn owners(&self) -> impl Iterator<Item = ProcessKey> + '_ {
+        self.list.iter().flat_map(Scope::owned).map(|(_, [pid, start, _])| ProcessKey {
+            pid: Pid(pid),
+            start: (start != 0).then_some(StartTime(start)),
+        })
+    }
+
     pub(super) fn iter(&self) -> impl Iterator<Item = &Scope> {
         self.list.iter()
     }
@@ -284,10 +408,7 @@ impl Scopes {
             if let Some(mine) = self.list.iter_mut().find(same) {
                 mine.merge(scope);
             } else if self.list.len() < MOST_SCOPES {
-                let mut scope = scope.clone();
-                scope.wake();
-                scope.ports.iter_mut().for_each(|known| known.last = 0);
-                self.list.push(scope);
+                self.list.push(Scope { closed: scope.closed.clone(), ..scope.copy() });
             } else {
                 self.left_out += scope.given;
             }

@@ -27,7 +27,11 @@ pub(super) fn with_file(words: &[OsString], section: &str, path: &Path) -> Resul
         return Err(Failure::usage(format!("{name} is larger than 1 MiB: it is no configuration file")));
     }
     let text = fs::read_to_string(path).map_err(failed)?;
-    let file = File { name, text: &text };
+    with_text(words, section, &File { name, text: &text })
+}
+
+/// The same of a file that was read.
+fn with_text(words: &[OsString], section: &str, file: &File<'_>) -> Result<Vec<OsString>, Failure> {
     let all = Cli::command();
     let Some(command) = all.find_subcommand(section) else { return Ok(words.to_vec()) };
     let given = all.clone().try_get_matches_from(words).map_err(|error| file.plain(&error.to_string()))?;
@@ -161,6 +165,20 @@ fn check(command: &Command, words: &[String]) -> Result<(), String> {
             Err(told.strip_prefix("error: ").unwrap_or(told).to_owned())
         }
         _ => Ok(()),
+    }
+}
+
+/// Any text as such a file: nothing is run.
+#[cfg(fuzzing)]
+pub fn read_any(text: &str) {
+    for section in SECTIONS {
+        let words = ["portscope", section].map(OsString::from);
+        let read = with_text(&words, section, &File { name: "portscope.toml".to_owned(), text });
+        // What a file may say, the command line may.
+        if let Ok(words) = read {
+            let read = <Cli as clap::Parser>::try_parse_from(words);
+            assert!(read.is_ok(), "{read:?}");
+        }
     }
 }
 

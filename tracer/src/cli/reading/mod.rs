@@ -35,11 +35,11 @@ pub(super) struct Reading {
     /// (-r A -r B), or a directory of them, are read in the order of their times
     #[arg(short, long, alias = "input", value_name = "FILE")]
     read: Vec<PathBuf>,
-    /// Of a recording, begin here: 2026-11-22T03:12:00Z, a time of day (03:12), or +90s from its start
-    #[arg(long, value_name = "WHEN", requires = "read", value_parser = when)]
+    /// Of a recording, begin here: 2026-11-22T03:12:00Z, a time of day (03:12), +90s from its start, or -10m from now
+    #[arg(long, value_name = "WHEN", requires = "read", value_parser = when, allow_hyphen_values = true)]
     from: Option<When>,
     /// Of a recording, end here
-    #[arg(long, value_name = "WHEN", requires = "read", value_parser = when)]
+    #[arg(long, value_name = "WHEN", requires = "read", value_parser = when, allow_hyphen_values = true)]
     to: Option<When>,
 }
 
@@ -52,6 +52,8 @@ pub(super) enum When {
     Daily(Time),
     /// So long after the start.
     After(Duration),
+    /// So long before now.
+    Ago(Duration),
 }
 
 /// Reads a time in a recording.
@@ -59,9 +61,13 @@ pub(super) fn when(word: &str) -> Result<When, String> {
     if let Some(after) = word.strip_prefix('+') {
         return words::duration(after).map(When::After);
     }
+    if let Some(ago) = word.strip_prefix('-') {
+        return words::duration(ago).map(When::Ago);
+    }
     let at = word.parse().map(When::At);
     at.or_else(|_no_moment| word.parse().map(When::Daily)).map_err(|_no_time_of_day| {
-        "give a moment (2026-11-22T03:12:00Z), a time of day (03:12, 03:12:30.5), or the time since the start (+90s)"
+        "give a moment (2026-11-22T03:12:00Z), a time of day (03:12, 03:12:30.5), the time since the start (+90s), or \
+         that before now (-10m)"
             .to_owned()
     })
 }
@@ -87,6 +93,7 @@ impl When {
                 return Some(MonoNs(facts.start.0.saturating_add(u64::try_from(after.as_nanos()).ok()?)));
             }
             Self::At(at) => at.as_nanosecond(),
+            Self::Ago(ago) => Timestamp::now().checked_sub(ago).ok()?.as_nanosecond(),
             Self::Daily(time) => {
                 let start = i128::from(facts.start.0) + i128::from(facts.clock_offset_ns);
                 let earliest = Timestamp::from_nanosecond(start).ok()?.checked_sub(1.hour()).ok()?;
@@ -163,6 +170,15 @@ impl Reading {
             return Err(Failure::usage(format!("{end} is before --from: nothing lies between them")));
         }
         Ok(Between { from, to, ..Between::default() })
+    }
+
+    /// The same of what was recorded in the time up to now.
+    pub(super) fn last(&self, last: Duration, opening: &Opening) -> Result<Between, Failure> {
+        if self.from.is_some() || self.to.is_some() {
+            return Err(Failure::usage("--last and --from or --to exclude each other"));
+        }
+        let Self { read, .. } = self;
+        Self { read: read.clone(), from: Some(When::Ago(last)), to: None }.between(opening, false)
     }
 
     /// Complains about an option that makes no sense with a recording.
@@ -294,7 +310,8 @@ mod tests {
         assert!(matches!(when("03:12"), Ok(When::Daily(_))));
         assert!(matches!(when("03:12:30.5"), Ok(When::Daily(_))));
         assert_eq!(when("+90s"), Ok(When::After(Duration::from_secs(90))));
-        for word in ["", "noon", "25:00", "+", "+x", "90s", "2026-11-22"] {
+        assert_eq!(when("-10m"), Ok(When::Ago(Duration::from_mins(10))));
+        for word in ["", "noon", "-", "-x", "25:00", "+", "+x", "90s", "2026-11-22"] {
             assert!(when(word).is_err(), "{word}: {:?}", when(word));
         }
     }

@@ -87,7 +87,8 @@ fn check(args: &Args) -> Result<(), Failure> {
 fn ask(address: &Address, path: &str) -> Result<Vec<u8>, Failure> {
     let failed = |error: std::io::Error| {
         Failure::new(format!("cannot ask {address}: {}", reason(&error))).hint(
-            "is `portscope serve` running? --server tells where it listens; `report -d 60s` gathers anew",
+            "is `portscope serve` running? --server tells where it listens; -r FILE asks what `record` writes; \
+             `report -d 60s` gathers anew",
         )
     };
     let request = format!("GET {path} HTTP/1.1\r\nhost: portscope\r\nconnection: close\r\n\r\n");

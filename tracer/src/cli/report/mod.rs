@@ -74,8 +74,8 @@ pub(super) struct Args {
     #[arg(long)]
     releases: bool,
     /// Ask the `serve` that runs here for a report on this much of the past, and gather nothing; it may begin a little
-    /// earlier
-    #[arg(long, value_name = "TIME", value_parser = words::duration, conflicts_with = "read")]
+    /// earlier. With -r that much of a recording, up to now: `record` need not have ended
+    #[arg(long, value_name = "TIME", value_parser = words::duration)]
     last: Option<Duration>,
     /// Where that one listens
     #[arg(long, value_name = "ADDRESS", default_value = last::SERVER, requires = "last")]
@@ -114,8 +114,8 @@ pub(super) struct Args {
 pub(super) fn run(args: &Args) -> ExitCode {
     args.loudness.start_log();
     command::run_for(&args.command, || match (args.last, args.reading.open(args.write.as_deref())?) {
-        (Some(last), _) => last::tell(args, last),
-        (None, Some(recording)) => recorded::tell(args, recording),
+        (_, Some(recording)) => recorded::tell(args, recording),
+        (Some(last), None) => last::tell(args, last),
         (None, None) => gather(args),
     })
 }

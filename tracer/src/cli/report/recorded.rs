@@ -15,7 +15,10 @@ pub(super) fn tell(args: &Args, mut recording: Recording) -> Result<u8, Failure>
     check(args)?;
     super::check(args)?;
     recording.has_releases(args.releases)?;
-    let between = args.reading.between(recording.opening(), false)?;
+    let between = match args.last {
+        Some(last) => args.reading.last(last, recording.opening())?,
+        None => args.reading.between(recording.opening(), false)?,
+    };
     let question = Question {
         between: Between { explicit: true, releases: args.releases, ..between },
         filters: &args.filters,

@@ -21,20 +21,21 @@ use crate::{
         host::ThisHost,
     },
     serve::{Board, Question},
-    stats::Stats,
     stock::Stock,
 };
 
 /// Figures are no older than this, unless they take long.
 const EVERY: Duration = Duration::from_secs(1);
-/// At most 1 ÷ 40 of a CPU goes into them.
-const PAUSE: u32 = 39;
+/// At most 1 ÷ 100 of a CPU goes into them.
+const PAUSE: u32 = 99;
 /// After an answer comes a rest of so many times its length: whoever asks again and again gets a quarter of a CPU.
 const REST: u32 = 3;
 
 /// What a thread that draws up figures gives back.
 struct Drawn {
     ledger: Ledger,
+    /// Parts that are history now.
+    ended: Vec<Part>,
     stock: Option<Arc<Stock>>,
     /// CPU time that it took: on a busy host that is far from how long it took.
     cost: Duration,
@@ -97,20 +98,17 @@ impl Live {
         let Some(ledger) = self.ledger.take() else { return Ok(()) };
         let (accounts, tallies) = self.gatherer.account(armed)?;
         let at = monotonic_now();
-        let Windowed { gathered, before, accounting } =
-            self.sliding.window_of(at, &mut self.gatherer, &accounts.accounting(), &tallies);
-        let current = self.sliding.current(&self.gatherer, &tallies);
-        let ended = self.sliding.ended();
+        let cut = self.sliding.cut(at, &mut self.gatherer, &accounts.accounting(), &tallies);
+        let mut ended = self.sliding.ended();
         let sites = self.choices.counts(self.gatherer.intake(), &tallies);
-        let watched = Watched { before, ..self.watched.clone() };
-        let ended_stats: Vec<Stats> = ended.iter().map(Part::stats).cloned().collect();
-        for part in ended {
-            self.history.push(part);
-        }
+        let watched = self.watched.clone();
         let (board, most) = (Arc::clone(&self.board), self.most);
         let draw = move || {
             let mut ledger = ledger;
-            let told = ledger.bring_up(&ended_stats, &current, at);
+            let told = ledger.bring_up(ended.iter().map(Part::stats), cut.current(), at);
+            ended.iter_mut().for_each(Part::condense);
+            let Windowed { gathered, before, accounting } = cut.join();
+            let watched = Watched { before, ..watched };
             // Namespaces are entered here, never on the thread that reads the ring.
             let stock = match conclude(&gathered, watched, &ThisHost::new(Path::new("/proc"))) {
                 Ok(conclusion) => {
@@ -125,7 +123,7 @@ impl Live {
                     None
                 }
             };
-            Drawn { ledger, stock, cost: thread_time() }
+            Drawn { ledger, ended, stock, cost: thread_time() }
         };
         match thread::Builder::new().name("figures".into()).spawn(draw) {
             Ok(drawn) => self.draft = Some((drawn, Instant::now())),
@@ -146,7 +144,8 @@ impl Live {
         let Some((draft, began)) = self.draft.take_if(|(draft, _)| draft.is_finished()) else { return };
         self.next = began + EVERY;
         match draft.join() {
-            Ok(Drawn { ledger, stock, cost }) => {
+            Ok(Drawn { ledger, ended, stock, cost }) => {
+                ended.into_iter().for_each(|part| self.history.push(part));
                 self.next = began + EVERY.max(cost * (PAUSE + 1));
                 self.ledger = Some(ledger);
                 if let Some(stock) = stock {
@@ -162,7 +161,8 @@ impl Live {
         if let Some((_, began)) = self.answer.take_if(|(answer, _)| answer.is_finished()) {
             self.next_answer = Instant::now() + began.elapsed() * REST;
         }
-        if self.answer.is_some() || Instant::now() < self.next_answer {
+        // A part that ended may be missing in the history while figures are drawn up.
+        if self.answer.is_some() || self.draft.is_some() || Instant::now() < self.next_answer {
             return Ok(());
         }
         let Ok(Question { last, reply }) = self.questions.try_recv() else { return Ok(()) };

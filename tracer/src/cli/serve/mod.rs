@@ -41,7 +41,7 @@ const LISTEN: [&str; 2] = ["127.0.0.1:19768", "unix:/run/portscope/portscope.soc
 const PATHS: &str = "\
 Paths: /metrics for Prometheus (OpenMetrics), /healthz, /findings (JSON), /report (a page on the last minute; ?last=10m), \
 /report.json, which `portscope report --last 10m` asks for. Figures are at most a second old, older only where they take \
-long: at most 1/40 of a CPU goes into them. No label is a local port or a process id; --top bounds how many programs, \
+long: at most 1/100 of a CPU goes into them. No label is a local port or a process id; --top bounds how many programs, \
 pools and findings are told one by one. It costs the kernel what `report` costs, listens to nothing but GET, and works \
 without a free port.";
 

@@ -63,6 +63,13 @@ impl KernelTypes {
         }
     }
 
+    /// Any bytes as type information; whether they are.
+    #[cfg(fuzzing)]
+    pub fn read_any(bytes: &[u8]) -> bool {
+        let functions = ["__inet_hash_connect", "inet_csk_get_port", "udp_lib_get_port"];
+        Self::parse(Path::new("any"), bytes, &functions).is_ok()
+    }
+
     /// The outer error: it is no type information; the inner one: it is that of another kernel.
     fn parse(path: &Path, bytes: &[u8], functions: &[&str]) -> Result<Result<Self, KernelError>, Malformed> {
         let blob = Blob::parse(bytes)?;

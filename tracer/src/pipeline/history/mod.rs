@@ -25,7 +25,7 @@ use crate::{
 const MOST_ALIKE: usize = 6;
 
 /// Processes, and destinations, of a part that keep a row: there are some forty parts.
-const ROWS: usize = 2_048;
+const ROWS: usize = 1_024;
 
 /// Parts, the oldest first.
 #[derive(Debug)]
@@ -41,10 +41,9 @@ impl History {
         Self { keep, parts: VecDeque::new() }
     }
 
-    /// Takes in a part that is over.
-    pub fn push(&mut self, mut part: Part) {
+    /// Takes in a part that is over and [condensed](Part::condense).
+    pub fn push(&mut self, part: Part) {
         let end = part.end;
-        part.stats.condense(ROWS);
         self.parts.push_back((0, Arc::new(part)));
         let mut doublings = 0;
         while self.alike(doublings) > MOST_ALIKE && self.join(doublings) {
@@ -66,7 +65,7 @@ impl History {
         let Some((age, part)) = self.parts.get_mut(at) else { return false };
         let part = Arc::make_mut(part);
         absorb(part, Arc::unwrap_or_clone(later));
-        part.stats.condense(ROWS);
+        part.condense();
         *age += 1;
         true
     }
@@ -135,7 +134,8 @@ impl Stretch {
     pub fn join(self) -> Windowed {
         let Self { parts, current: (current, now), series, begun, before, accounting, at } = self;
         let (stats, peaks) = match joined(&parts) {
-            Some(Part { mut stats, mut peaks, .. }) => {
+            Some(Part { stats, mut peaks, .. }) => {
+                let mut stats = Arc::unwrap_or_clone(stats);
                 stats.merge(current);
                 peaks.merge(&now);
                 (stats, peaks)
@@ -143,7 +143,7 @@ impl Stretch {
             None => (current, now),
         };
         let accounts = since(&accounting, &begun);
-        let gathered = Gathered { stats, since_start: None, peaks, series, accounting: accounts, at };
+        let gathered = Gathered { stats, before: None, peaks, series, accounting: accounts, at };
         Windowed { gathered, before, accounting }
     }
 }
@@ -158,9 +158,16 @@ fn joined(parts: &[Arc<Part>]) -> Option<Part> {
     Some(all)
 }
 
+impl Part {
+    /// Makes it small: before it becomes history.
+    pub fn condense(&mut self) {
+        Arc::make_mut(&mut self.stats).condense(ROWS);
+    }
+}
+
 /// Adds what came right after it.
 fn absorb(part: &mut Part, later: Part) {
-    part.stats.merge(later.stats);
+    Arc::make_mut(&mut part.stats).merge(Arc::unwrap_or_clone(later.stats));
     part.peaks.merge(&later.peaks);
     part.end = later.end;
 }

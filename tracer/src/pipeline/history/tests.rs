@@ -28,7 +28,7 @@ fn part(number: u64, asked: u64) -> Part {
         end: after(number * 30 + 30),
         accounting: Accounting { emitted: number, ..Accounting::default() },
         stock: Arc::default(),
-        stats,
+        stats: stats.into(),
         peaks: Peaks::default(),
     }
 }

@@ -146,7 +146,12 @@ impl Ledger {
     }
 
     /// Takes in the parts that ended since the last time, and the one that is being counted, as they are at `at`.
-    pub fn bring_up(&mut self, ended: &[Stats], current: &Stats, at: MonoNs) -> Told {
+    pub fn bring_up<'a>(
+        &mut self,
+        ended: impl IntoIterator<Item = &'a Stats>,
+        current: &Stats,
+        at: MonoNs,
+    ) -> Told {
         for stats in ended {
             let asked = asked(stats);
             self.count(&asked, at);

@@ -108,7 +108,7 @@ proptest! {
             total += count;
             time += seconds;
             let ended = (what == 0).then(|| std::mem::replace(&mut current, stats()));
-            let told = ledger.bring_up(ended.as_slice(), &current, after(time));
+            let told = ledger.bring_up(&ended, &current, after(time));
             prop_assert_eq!(all(&told), total);
             prop_assert!(told.programs.len() <= most);
             if let Some(before) = &before {

@@ -35,11 +35,10 @@ struct Start {
 /// The parts that are over.
 #[derive(Debug)]
 pub struct Sliding {
-    /// All parts before the last one that ended.
-    past: Option<Arc<Stats>>,
-    past_peaks: Peaks,
+    /// All parts before the last one that ended; none where nobody will ask for the whole.
+    past: Option<(Stats, Peaks)>,
     /// The last one that ended, and where it began.
-    last: Option<(Start, Stats, Peaks)>,
+    last: Option<(Start, Arc<Stats>, Peaks)>,
     /// The one that is being counted.
     now: Start,
     /// Lost events that are in parts that are over.
@@ -61,14 +60,14 @@ pub struct Part {
     pub(super) accounting: Accounting,
     /// The host at its beginning.
     pub(super) stock: Arc<Stock>,
-    pub(super) stats: Stats,
+    pub(super) stats: Arc<Stats>,
     pub(super) peaks: Peaks,
 }
 
 impl Part {
     /// What was counted in it.
     #[must_use]
-    pub const fn stats(&self) -> &Stats {
+    pub fn stats(&self) -> &Stats {
         &self.stats
     }
 }
@@ -84,6 +83,51 @@ pub struct Windowed {
     pub accounting: Accounting,
 }
 
+/// What a window is made of: to be joined by whoever has time.
+#[derive(Debug)]
+pub struct Cut {
+    current: Stats,
+    peaks: Peaks,
+    last: Option<(Arc<Stats>, Peaks)>,
+    start: Start,
+    accounting: Accounting,
+    at: MonoNs,
+}
+
+impl Cut {
+    /// The part that is being counted, as it was then.
+    #[must_use]
+    pub const fn current(&self) -> &Stats {
+        &self.current
+    }
+
+    /// The window.
+    #[must_use]
+    pub fn join(self) -> Windowed {
+        let Self { current, peaks: mut all_peaks, last, start, accounting, at } = self;
+        let stats = match last {
+            None => current,
+            Some((last, peaks)) => {
+                // What came later is merged into what came before it.
+                let mut stats = Arc::unwrap_or_clone(last);
+                stats.merge(current);
+                all_peaks.merge(&peaks);
+                stats
+            }
+        };
+        let gathered = Gathered {
+            stats,
+            before: None,
+            peaks: all_peaks,
+            // The screen has rates of its own.
+            series: Series::new(start.at),
+            accounting: since(&accounting, &start.accounting),
+            at,
+        };
+        Windowed { gathered, before: start.stock, accounting }
+    }
+}
+
 impl Sliding {
     /// Begins where a gatherer does, with the host as it is then.
     #[must_use]
@@ -92,7 +136,6 @@ impl Sliding {
         let now = Start { at, accounting: Accounting::default(), stock: Arc::clone(stock) };
         Self {
             past: None,
-            past_peaks: Peaks::default(),
             last: None,
             now,
             tallies: Vec::new(),
@@ -101,7 +144,7 @@ impl Sliding {
         }
     }
 
-    /// Keeps each part that ends for [`Self::ended`].
+    /// Keeps each part that ends for [`Self::ended`], and not their sum.
     #[must_use]
     pub fn keeping_parts(self) -> Self {
         Self { ended: Some(Vec::new()), ..self }
@@ -120,7 +163,7 @@ impl Sliding {
     /// The part that is being counted, as it is now.
     #[must_use]
     pub fn current(&self, gatherer: &Gatherer, tallies: &[Tally]) -> Stats {
-        let mut stats = gatherer.stats().clone();
+        let mut stats = gatherer.stats().copy();
         absorb(&mut stats, &risen(tallies, &self.tallies));
         stats
     }
@@ -148,32 +191,30 @@ impl Sliding {
         accounting: &Accounting,
         tallies: &[Tally],
     ) -> Windowed {
+        self.cut(at, gatherer, accounting, tallies).join()
+    }
+
+    /// What that window is made of; a part that is long enough ends.
+    pub fn cut(
+        &mut self,
+        at: MonoNs,
+        gatherer: &mut Gatherer,
+        accounting: &Accounting,
+        tallies: &[Tally],
+    ) -> Cut {
         let accounting = since(accounting, &Accounting::default());
         if Duration::from_nanos(at.since(self.now.at)) >= PART {
             self.turn(gatherer, at, &accounting, tallies);
         }
-        let mut stats = self.current(gatherer, tallies);
-        let mut peaks = gatherer.peaks().clone();
-        let start = match &self.last {
-            None => &self.now,
-            Some((start, last, last_peaks)) => {
-                // What came later is merged into what came before it.
-                let later = std::mem::replace(&mut stats, last.clone());
-                stats.merge(later);
-                peaks.merge(last_peaks);
-                start
-            }
-        };
-        let window = Gathered {
-            stats,
-            since_start: self.past.clone(),
-            peaks,
-            // The screen has rates of its own.
-            series: Series::new(start.at),
-            accounting: since(&accounting, &start.accounting),
+        let last = self.last.as_ref();
+        Cut {
+            current: self.current(gatherer, tallies),
+            peaks: gatherer.peaks().clone(),
+            start: last.map_or(&self.now, |(start, ..)| start).clone(),
+            last: last.map(|(_, stats, peaks)| (Arc::clone(stats), peaks.clone())),
+            accounting,
             at,
-        };
-        Windowed { gathered: window, before: Arc::clone(&start.stock), accounting }
+        }
     }
 
     /// Ends a part.
@@ -183,16 +224,21 @@ impl Sliding {
         self.tallies = tallies.to_vec();
         let next = Start { at, accounting: accounting.clone(), stock: Arc::clone(&self.stock) };
         let start = std::mem::replace(&mut self.now, next);
+        let stats = Arc::new(stats);
         if let Some(ended) = &mut self.ended {
             let Start { at: begin, accounting, stock } = start.clone();
-            let (stats, peaks) = (stats.clone(), peaks.clone());
+            let (stats, peaks) = (Arc::clone(&stats), peaks.clone());
             ended.push(Part { begin, end: at, accounting, stock, stats, peaks });
         }
-        if let Some((_, stats, peaks)) = self.last.replace((start, stats, peaks)) {
-            self.past_peaks.merge(&peaks);
+        let before = self.last.replace((start, stats, peaks));
+        if let (Some((_, stats, peaks)), None) = (before, &self.ended) {
+            let stats = Arc::unwrap_or_clone(stats);
             match &mut self.past {
-                None => self.past = Some(Arc::new(stats)),
-                Some(past) => Arc::make_mut(past).merge(stats),
+                None => self.past = Some((stats, peaks)),
+                Some((past, past_peaks)) => {
+                    past.merge(stats);
+                    past_peaks.merge(&peaks);
+                }
             }
         }
     }
@@ -218,9 +264,8 @@ impl Sliding {
     ) -> Gathered {
         let unseen = risen(tallies, &self.tallies);
         let mut all = gatherer.into_gathered(at, accounting, &unseen);
-        let last = self.last.map(|(_, stats, peaks)| (stats, peaks));
-        let past = self.past.map(|past| (Arc::unwrap_or_clone(past), self.past_peaks));
-        for (before, peaks) in [last, past].into_iter().flatten() {
+        let last = self.last.map(|(_, stats, peaks)| (Arc::unwrap_or_clone(stats), peaks));
+        for (before, peaks) in [last, self.past].into_iter().flatten() {
             let later = std::mem::replace(&mut all.stats, before);
             all.stats.merge(later);
             all.peaks.merge(&peaks);

@@ -4,8 +4,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::{Row, table::Table};
 use crate::{
-    event::{Event, NetnsId, Port, Protocol, Site},
-    stats::runs::Part,
+    event::{Event, MonoNs, NetnsId, Port, Protocol, Site},
+    stats::{ratio::SECOND_NS, runs::Part},
 };
 
 /// How long the kernel's offset of a destination holds: `secure_ipv4_port_ephemeral` changes with it.
@@ -99,13 +99,22 @@ type Epoch = u32;
 #[derive(Clone, Debug)]
 pub(in crate::stats) struct Destinations {
     table: Table<DestinationKey, Epoch>,
+    /// The epoch in which the part began, plus 1; 0 for the first part.
+    begun: Epoch,
     /// Allocations that named no destination.
     without: u64,
 }
 
 impl Destinations {
     pub(in crate::stats) fn new(capacity: usize) -> Self {
-        Self { table: Table::new(capacity), without: 0 }
+        Self { table: Table::new(capacity), begun: 0, without: 0 }
+    }
+
+    /// Those of a part that begins at `at`.
+    pub(in crate::stats) fn of_part(capacity: usize, at: MonoNs) -> Self {
+        let epoch = at.0 / SECOND_NS / EPOCH_S;
+        let begun = u32::try_from(epoch).unwrap_or(u32::MAX).saturating_add(1);
+        Self { begun, ..Self::new(capacity) }
     }
 
     /// Takes allocations; whether the first of them is the first connect to its destination in an epoch of 10 s.
@@ -119,8 +128,8 @@ impl Destinations {
             return false;
         };
         let epoch = u32::try_from(part.second / EPOCH_S).unwrap_or(u32::MAX).saturating_add(1);
-        // A destination that comes back into a full table may have had its first choice before.
-        let begin = if self.table.floor() == 0 { 0 } else { epoch };
+        // A destination that comes back into a full table, or of an earlier part, may have had its first choice before.
+        let begin = if self.table.floor() == 0 && self.begun < epoch { 0 } else { epoch };
         let connects = part.site == Site::Connect;
         let mut first = false;
         self.table.count(

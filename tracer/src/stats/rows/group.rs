@@ -121,6 +121,7 @@ fn sum(rows: &[(ProcessKey, &ProcessEntry)], identity: impl Fn(&Identity) -> Ide
         bound_connects: 0,
         bound_held: 0,
     };
+    let mut still_held = 0;
     for (key, entry) in rows {
         let (connects, held) = entry.extra.bound();
         group.processes += 1;
@@ -128,8 +129,9 @@ fn sum(rows: &[(ProcessKey, &ProcessEntry)], identity: impl Fn(&Identity) -> Ide
         group.row.merge(&entry.row, true);
         group.missed_at_most += entry.missed;
         group.bound_connects += connects;
-        group.bound_held += held;
+        still_held += held;
     }
+    group.bound_held = u64::try_from(still_held).unwrap_or(0);
     if let [(_, only)] = rows {
         group.identity = identity(&only.extra.identity);
     } else {

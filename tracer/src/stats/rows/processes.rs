@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use rustc_hash::FxHashMap;
+
 use super::{
     By, Entry, Group, Identity, Row,
     group::{grouped, programs},
@@ -26,7 +28,11 @@ pub struct ProcessKey {
 impl ProcessKey {
     #[inline]
     fn of(event: &Event) -> u64 {
-        u64::from(event.pid().0) << 32 | u64::from(event.start().map_or(0, |start| start.0))
+        Self { pid: event.pid(), start: event.start() }.pack()
+    }
+
+    fn pack(self) -> u64 {
+        u64::from(self.pid.0) << 32 | u64::from(self.start.map_or(0, |start| start.0))
     }
 
     fn unpack(key: u64) -> Self {
@@ -41,7 +47,8 @@ impl ProcessKey {
 pub(in crate::stats) struct Asker {
     pub(super) identity: Arc<Identity>,
     bound_connects: u64,
-    bound_held: u64,
+    /// Of these, those that hold their port; below 0 where they had connected in an earlier part.
+    bound_held: i64,
 }
 
 /// One process, or several that are shown as one.
@@ -52,7 +59,7 @@ impl Asker {
         Self { identity, bound_connects: 0, bound_held: 0 }
     }
 
-    pub(super) const fn bound(&self) -> (u64, u64) {
+    pub(super) const fn bound(&self) -> (u64, i64) {
         (self.bound_connects, self.bound_held)
     }
 
@@ -67,12 +74,15 @@ impl Asker {
 pub(in crate::stats) struct ProcessRows {
     table: Table<u64, Asker>,
     identities: Identities,
+    /// Processes of earlier parts that still matter.
+    earlier: Arc<FxHashMap<u64, Arc<Identity>>>,
     most: usize,
 }
 
 impl ProcessRows {
     pub(in crate::stats) fn new(capacity: usize) -> Self {
-        Self { table: Table::new(capacity), identities: Identities::default(), most: capacity.max(1) }
+        let (table, identities, earlier) = (Table::new(capacity), Identities::default(), Arc::default());
+        Self { table, identities, earlier, most: capacity.max(1) }
     }
 
     pub(in crate::stats) fn allocate(&mut self, part: &Part<'_>) {
@@ -84,7 +94,7 @@ impl ProcessRows {
     }
 
     fn count(&mut self, event: &Event, process: &Process, weight: u64, then: impl FnOnce(&mut Row)) {
-        let Self { table, identities, most } = self;
+        let Self { table, identities, most, .. } = self;
         // Distinct names never outnumber twice the rows: those of no row are dropped first.
         let most = most.saturating_mul(2);
         let key = ProcessKey::of(event);
@@ -105,7 +115,7 @@ impl ProcessRows {
     }
 
     pub(in crate::stats) fn release(&mut self, event: &Event, process: &Process) {
-        let Self { table, identities, most } = self;
+        let Self { table, identities, most, .. } = self;
         let make = || Asker::new(identities.of(process, most.saturating_mul(2)));
         if let Some(entry) = table.find_or_make(ProcessKey::of(event), make) {
             entry.row.release(event);
@@ -113,7 +123,7 @@ impl ProcessRows {
     }
 
     pub(in crate::stats) fn bound(&mut self, event: &Event, process: &Process, step: Step) {
-        let Self { table, identities, most } = self;
+        let Self { table, identities, most, .. } = self;
         let make = || Asker::new(identities.of(process, most.saturating_mul(2)));
         let Some(entry) = table.find_or_make(ProcessKey::of(event), make) else { return };
         match step {
@@ -121,7 +131,7 @@ impl ProcessRows {
                 entry.extra.bound_connects += 1;
                 entry.extra.bound_held += 1;
             }
-            Step::GivesBack => entry.extra.bound_held = entry.extra.bound_held.saturating_sub(1),
+            Step::GivesBack => entry.extra.bound_held -= 1,
         }
     }
 
@@ -132,27 +142,55 @@ impl ProcessRows {
         let of_pid = |entry: &&ProcessEntry| ProcessKey::unpack(entry.key).pid == pid;
         let latest = self.table.entries().iter().filter(of_pid).max_by_key(|entry| entry.row.last());
         let key = latest.map_or(u64::from(pid.0) << 32, |entry| entry.key);
-        let Self { table, identities, most } = self;
+        let Self { table, identities, most, .. } = self;
         let named = Process::new(lost.comm.as_deref(), None, None);
         let make = || Asker::new(identities.of(&named, *most));
         table.count(key, lost.count, make, |entry| entry.row.absorb(lost));
     }
 
+    /// Ends a part: what was counted in it. The next one knows what those are called that `still` tells.
+    pub(in crate::stats) fn end_part(&mut self, still: impl Iterator<Item = ProcessKey>) -> Self {
+        let next = Self { identities: std::mem::take(&mut self.identities), ..Self::new(self.most) };
+        let ended = std::mem::replace(self, next);
+        let called: FxHashMap<u64, &Arc<Identity>> =
+            ended.table.entries().iter().map(|entry| (entry.key, &entry.extra.identity)).collect();
+        let of = |key: &u64| called.get(key).copied().or_else(|| ended.earlier.get(key)).map(Arc::clone);
+        let still = still.map(ProcessKey::pack).filter_map(|key| Some((key, of(&key)?)));
+        self.earlier = Arc::new(still.collect());
+        Self { earlier: Arc::default(), ..ended }
+    }
+
+    /// As it is, without what only events to come would want.
+    pub(in crate::stats) fn copy(&self) -> Self {
+        Self {
+            table: self.table.clone(),
+            identities: Identities::default(),
+            earlier: Arc::clone(&self.earlier),
+            most: self.most,
+        }
+    }
+
     /// Keeps so many rows.
     pub(in crate::stats) fn condense(&mut self, rows: usize) {
         self.table.condense(rows);
-        self.identities = Identities::default();
+        (self.identities, self.earlier) = (Identities::default(), Arc::default());
     }
 
     pub(in crate::stats) fn merge(&mut self, other: Self) {
         self.table.merge(other.table, |mine, more| mine.join(&more));
+        if self.earlier.is_empty() {
+            self.earlier = other.earlier;
+        } else if !other.earlier.is_empty() {
+            let later = other.earlier.iter().map(|(key, identity)| (*key, Arc::clone(identity)));
+            Arc::make_mut(&mut self.earlier).extend(later);
+        }
     }
 
-    /// What a process is called that has a row.
+    /// What a process is called that has a row, or that was given a port in an earlier part.
     pub(in crate::stats) fn identity(&self, key: ProcessKey) -> Option<&Identity> {
-        let packed = u64::from(key.pid.0) << 32 | u64::from(key.start.map_or(0, |start| start.0));
-        let entry = self.table.entries().iter().find(|entry| entry.key == packed)?;
-        Some(&entry.extra.identity)
+        let packed = key.pack();
+        let entry = self.table.entries().iter().find(|entry| entry.key == packed);
+        entry.map(|entry| &entry.extra.identity).or_else(|| self.earlier.get(&packed)).map(AsRef::as_ref)
     }
 
     pub(in crate::stats) const fn floor(&self) -> u64 {

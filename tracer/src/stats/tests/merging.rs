@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// A stream in order of time: connects that succeed and fail, binds, failed checks, releases.
-fn stream(most: usize) -> impl Strategy<Value = Vec<Record>> {
+pub(super) fn stream(most: usize) -> impl Strategy<Value = Vec<Record>> {
     let one = (0_u64..400, 1_u32..12, 0_u8..9, 0_u16..300, 0_u8..10);
     proptest::collection::vec(one, 1..most).prop_map(|list| {
         let mut ms = 0;
@@ -49,7 +49,7 @@ fn row(row: &Row, peaks: bool) -> String {
 }
 
 /// All that must not hang on how the stream was split; `peaks` of the rows only where no second was.
-fn digest(stats: &Stats, peaks: bool) -> Vec<String> {
+pub(super) fn digest(stats: &Stats, peaks: bool) -> Vec<String> {
     let mut all = vec![
         format!("{:?}", stats.totals()),
         format!("{:?} {:?} {:?}", stats.churn(), stats.freed(), stats.holds()),
@@ -85,7 +85,7 @@ fn digest(stats: &Stats, peaks: bool) -> Vec<String> {
 }
 
 /// The lines that differ.
-fn difference(one: &[String], other: &[String]) -> Vec<(String, String)> {
+pub(super) fn difference(one: &[String], other: &[String]) -> Vec<(String, String)> {
     let pairs = one.iter().cloned().zip(other.iter().cloned());
     let mut lines: Vec<_> = pairs.filter(|(one, other)| one != other).collect();
     if one.len() != other.len() {

@@ -3,4 +3,5 @@
 mod bounds;
 mod merging;
 mod order;
+mod parts;
 mod sample;
