@@ -84,10 +84,15 @@ fn a_process_is_told_with_its_container_and_its_pod(live: &Live) -> Result<()> {
     let waiting: Vec<_> =
         places().into_iter().map(|place| Ok((cgroups.waiting(&place.0)?, place))).collect::<Result<_>>()?;
     let tracer = live.tracer(&[])?;
-    let mut done = Vec::new();
-    for (workload, place) in waiting {
-        done.push((workload.hello().pid, place));
-        workload.go()?;
+    let done: Vec<_> =
+        waiting.iter().map(|(workload, place)| (workload.hello().pid, place.clone())).collect();
+    let ended: Vec<_> = thread::scope(|scope| {
+        let running: Vec<_> =
+            waiting.into_iter().map(|(workload, _)| scope.spawn(|| workload.go())).collect();
+        running.into_iter().map(thread::ScopedJoinHandle::join).collect()
+    });
+    for one in ended {
+        one.ok().context("a thread panicked")??;
     }
     let capture = tracer.stop()?;
     for (pid, (path, container, pod)) in done {

@@ -134,14 +134,7 @@ impl Sliding {
     pub fn begin(gatherer: &Gatherer, stock: &Arc<Stock>) -> Self {
         let at = gatherer.stats().settings().start;
         let now = Start { at, accounting: Accounting::default(), stock: Arc::clone(stock) };
-        Self {
-            past: None,
-            last: None,
-            now,
-            tallies: Vec::new(),
-            stock: Arc::clone(stock),
-            ended: None,
-        }
+        Self { past: None, last: None, now, tallies: Vec::new(), stock: Arc::clone(stock), ended: None }
     }
 
     /// Keeps each part that ends for [`Self::ended`], and not their sum.

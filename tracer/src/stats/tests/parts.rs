@@ -6,7 +6,7 @@ use tracer_ebpf::abi::Record;
 
 use super::{
     merging::{difference, digest, stream},
-    sample::{NETNS, at, bind, connect, feed, fed, release, settings},
+    sample::{NETNS, at, bind, connect, fed, feed, release, settings},
 };
 use crate::{
     event::{MonoNs, NetnsId, Protocol},
@@ -43,8 +43,11 @@ fn order(stats: &Stats) -> Vec<String> {
     let owners: Vec<_> = (32_768..33_200).flat_map(|port| (0..9).map(move |to| (port, to))).collect();
     let owners: Vec<_> = owners.into_iter().filter_map(|(port, to)| owner(port, to)).collect();
     let names: Vec<_> = owners.iter().map(|key| stats.identity(*key)).collect();
-    let held: Vec<_> =
-        stats.processes(crate::stats::By::Pid).iter().map(|group| (group.process, group.bound_held)).collect();
+    let held: Vec<_> = stats
+        .processes(crate::stats::By::Pid)
+        .iter()
+        .map(|group| (group.process, group.bound_held))
+        .collect();
     vec![
         format!("{:?}", stats.reuse(MonoNs(u64::MAX))),
         format!("{:?} {:?}", stats.bound_connects(), stats.bound_ports(netns()).collect::<Vec<_>>()),
