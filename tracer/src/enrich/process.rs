@@ -173,3 +173,32 @@ fn member(key: &str, value: Option<&str>) -> Box<str> {
     }
     String::from_utf8_lossy(&json).into()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_written_is_read_again() {
+        let full = [Some("/kubepods/x"), Some("a.scope"), Some("c0"), Some("p0")];
+        for left_out in 0..16_u8 {
+            let mut names = full;
+            for (at, name) in names.iter_mut().enumerate() {
+                if left_out >> at & 1 == 1 {
+                    *name = None;
+                }
+            }
+            let [path, unit, container, pod] = names;
+            let cgroup = (left_out != 15).then(|| Arc::new(Cgroup::new(path, unit, container, pod)));
+            let process = Process::new(Some("app"), None, cgroup);
+            let text = serde_json::to_string(&process).unwrap();
+            assert_eq!(serde_json::from_str::<Process>(&text).unwrap(), process, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_was_written_before_pods_were_told_is_read() {
+        let process: Process = serde_json::from_str(r#"{"comm":"app","container":"c0"}"#).unwrap();
+        assert_eq!((process.container(), process.pod()), (Some("c0"), None));
+    }
+}

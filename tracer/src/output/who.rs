@@ -234,6 +234,14 @@ won't help   reserving alone (frees nothing now)
     }
 
     #[test]
+    fn a_holder_in_a_pod_is_told_with_its_container_and_its_pod() {
+        let mut owner = holder("app");
+        owner.container = Some("0123456789abcdef".repeat(4));
+        owner.pod = Some("3c2fa1f5-4f0f-4c43-9d0c-1f1f6f1e2b3a".into());
+        assert_eq!(place(&owner), ", 0123456789ab, pod 3c2fa1f5-4f0f-4c43-9d0c-1f1f6f1e2b3a");
+    }
+
+    #[test]
     fn a_free_port_is_told_with_what_was_not_seen() {
         let expected = "\
 OK  50051 is free: no socket has it, in 2 namespaces
