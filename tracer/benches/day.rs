@@ -88,7 +88,9 @@ fn main() {
             black_box(cut.join());
             spent.windows += began.elapsed();
             let began = Instant::now();
-            ended.into_iter().for_each(|part| history.push(part));
+            for part in ended {
+                history.push(part);
+            }
             spent.parts += began.elapsed();
             spent.count += 1;
         }

@@ -6,14 +6,14 @@ use super::{
     accounts::{Cells, kind, outcome, protocol},
     conclude::Conclusion,
     intake::Intake,
-    ledger::{EDGES_NS, Program, Told},
+    ledger::{Program, Spread, Spreads, Told},
 };
 use crate::{
     event::{Errno, Kind, Outcome},
     findings::catalogue,
     kernel::counts::{CELLS, Tally, cell_at, cell_of, is_event},
     output::{
-        metrics::{ProgramCount, RangeGauge, SearchBuckets, SiteCount, Snapshot},
+        metrics::{Buckets, ProgramCount, RangeGauge, SiteCount, Snapshot},
         records::Accounting,
     },
 };
@@ -104,7 +104,7 @@ pub fn figures(
     let count = |(Program { name, unit, container, pod }, count): (Program, super::series::Count)| {
         ProgramCount { name, unit, container, pod, allocations: count.allocations, failures: count.failures }
     };
-    let edges = EDGES_NS.iter().map(|edge| seconds(*edge));
+    let Spreads { searches, distances, intervals } = told.spreads;
     Snapshot {
         report: conclusion.report.clone(),
         most,
@@ -115,11 +115,9 @@ pub fn figures(
         programs: told.programs.into_iter().map(count).collect(),
         others: (told.others.allocations, told.others.failures),
         gone: (told.gone.allocations, told.gone.failures),
-        searches: SearchBuckets {
-            counts: edges.zip(told.times.counts).collect(),
-            longer: told.times.counts.last().copied().unwrap_or(0),
-            sum_s: seconds(told.times.sum_ns),
-        },
+        searches: buckets(&searches, 1e9),
+        distances: buckets(&distances, 1.0),
+        intervals: buckets(&intervals, 1e3),
         accounting,
         at_s,
         cost: conclusion.report.cost.clone(),
@@ -136,7 +134,17 @@ fn own(folder: &Path) -> Option<(u64, u64)> {
     Some((pages * page, u64::try_from(descriptors).ok()?))
 }
 
+/// In a unit that is so many of those that were counted.
+fn buckets(spread: &Spread, unit: f64) -> Buckets {
+    let in_unit = |number: u64| real(number) / unit;
+    Buckets {
+        counts: spread.buckets().map(|(edge, count)| (in_unit(edge), count)).collect(),
+        above: spread.above(),
+        sum: in_unit(spread.sum()),
+    }
+}
+
 #[expect(clippy::cast_precision_loss, clippy::as_conversions, reason = "a metric is a float")]
-fn seconds(ns: u64) -> f64 {
-    ns as f64 / 1e9
+fn real(number: u64) -> f64 {
+    number as f64
 }

@@ -49,7 +49,7 @@ pub use frame::{FrameFacts, footer, header, hook_state};
 pub use gather::{Gathered, Gatherer, window, window_at};
 pub use history::{History, Stretch};
 pub use intake::{Arrival, Intake, Shown};
-pub use ledger::{EDGES_NS, Ledger, Program, Times, Told};
+pub use ledger::{Ledger, Program, Spread, Spreads, Told};
 pub use look::{Moment, Peaks};
 pub use merge::{Member, MergeError, merge};
 pub use observer::Observer;

@@ -184,6 +184,7 @@ impl Stats {
     /// Ends a part of the stream at `at`: what was counted in it, to be merged with what came before and after. Counting
     /// goes on, with all that hangs on the order of events: whose ports are, when each was given and closed, what is
     /// bound.
+    #[must_use]
     pub fn end_part(&mut self, at: MonoNs) -> Self {
         self.settle();
         let (scopes, reuse) = (self.scopes.end_part(), self.reuse.end_part());
@@ -222,7 +223,7 @@ impl Stats {
             totals: self.totals.clone(),
             churn: self.churn.clone(),
             freed: self.freed.clone(),
-            holds: self.holds.clone(),
+            holds: self.holds,
             searches: self.searches.clone(),
             expected: self.expected,
             processes: self.processes.copy(),
@@ -373,6 +374,19 @@ impl Stats {
     #[must_use]
     pub fn reuse(&self, at: MonoNs) -> ReuseReport {
         self.reuse.report(at)
+    }
+
+    /// Allocations from one of a port to the next of that port: the highest of each group, ascending, and how many there
+    /// are; the numbers of a group are within 1 % of each other.
+    #[must_use]
+    pub fn reuse_distances(&self) -> Vec<(u64, u64)> {
+        self.reuse.distances()
+    }
+
+    /// The same of the milliseconds from the close of a 4-tuple to its next use; nothing where no release is recorded.
+    #[must_use]
+    pub fn reuse_intervals_ms(&self) -> Vec<(u64, u64)> {
+        self.reuse.intervals_ms()
     }
 
     /// Sockets that were bound to port 0 and then connected without `IP_BIND_ADDRESS_NO_PORT`; none where

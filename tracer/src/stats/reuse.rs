@@ -177,6 +177,14 @@ impl Reuse {
         Self { closed, ..ended }
     }
 
+    pub(super) fn distances(&self) -> Vec<(u64, u64)> {
+        self.distances.iter().collect()
+    }
+
+    pub(super) fn intervals_ms(&self) -> Vec<(u64, u64)> {
+        self.intervals_ms.iter().collect()
+    }
+
     pub(super) fn report(&self, at: MonoNs) -> ReuseReport {
         let window_ns = at.since(self.start);
         let told = |shares: [Within; 2]| {

@@ -6,7 +6,7 @@ use std::{
 };
 
 use portscope::output::{
-    metrics::{Exposition, ProgramCount, RangeGauge, SearchBuckets, Served, SiteCount, Snapshot, exposition},
+    metrics::{Buckets, Exposition, ProgramCount, RangeGauge, Served, SiteCount, Snapshot, exposition},
     records::{Accounting, SelfCost},
 };
 use serde_json::json;
@@ -62,7 +62,9 @@ fn snapshot() -> Snapshot {
         ],
         others: (591, 0),
         gone: (0, 0),
-        searches: SearchBuckets { counts: vec![(1e-6, 10), (0.001, 20), (1.0, 0)], longer: 3, sum_s: 3.5 },
+        searches: Buckets { counts: vec![(1e-6, 10), (0.001, 20), (1.0, 0)], above: 3, sum: 3.5 },
+        distances: Buckets { counts: vec![(1.0, 0), (1_000.0, 4)], above: 30, sum: 130_000.0 },
+        intervals: Buckets { counts: vec![(60.0, 2), (120.0, 1)], above: 0, sum: 200.5 },
         accounting: Accounting { seen: 2_110, emitted: 2_100, filtered: 8, lost: 2, missed: Some(0) },
         at_s: 1_795_000_000.25,
         cost: SelfCost { cpu_s: 1.5, rss_bytes: 30 << 20, kernel_ns_per_event: None },
@@ -96,6 +98,42 @@ fn no_label_is_a_local_port_or_a_process_and_every_family_says_what_it_is() {
         assert!(told.lines().any(is_of), "{family} has no help");
     }
     assert!(!told.contains('\u{1b}'), "an escape sequence");
+}
+
+#[test]
+fn the_last_bucket_of_a_histogram_has_all() {
+    let told = exposition(Arc::new(snapshot()), Served::default(), Exposition::OpenMetrics).unwrap();
+    for (family, all) in
+        [("search_seconds", 33), ("reuse_distance_allocations", 34), ("reuse_interval_seconds", 3)]
+    {
+        for line in [
+            format!("portscope_{family}_bucket{{le=\"+Inf\"}} {all}"),
+            format!("portscope_{family}_count {all}"),
+        ] {
+            assert!(told.lines().any(|one| one == line), "{line} in {told}");
+        }
+    }
+}
+
+#[test]
+fn what_is_not_told_one_by_one_is_told_as_other() {
+    let held = |most: usize| -> f64 {
+        let told =
+            exposition(Arc::new(Snapshot { most, ..snapshot() }), Served::default(), Exposition::OpenMetrics);
+        let told = told.unwrap();
+        let lines = told.lines().filter(|line| line.starts_with("portscope_pool_held_ports{"));
+        lines.map(|line| line.rsplit(' ').next().unwrap().parse::<f64>().unwrap()).sum()
+    };
+    let all: u32 = snapshot()
+        .report
+        .pools
+        .iter()
+        .filter(|pool| pool.held_after_s.is_none())
+        .map(|pool| pool.barred)
+        .sum();
+    for most in [1, 2, 100] {
+        assert!((held(most) - f64::from(all)).abs() < 1e-9, "{most}: {} of {all}", held(most));
+    }
 }
 
 #[test]

@@ -145,7 +145,9 @@ impl Live {
         self.next = began + EVERY;
         match draft.join() {
             Ok(Drawn { ledger, ended, stock, cost }) => {
-                ended.into_iter().for_each(|part| self.history.push(part));
+                for part in ended {
+                    self.history.push(part);
+                }
                 self.next = began + EVERY.max(cost * (PAUSE + 1));
                 self.ledger = Some(ledger);
                 if let Some(stock) = stock {

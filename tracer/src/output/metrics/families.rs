@@ -11,7 +11,7 @@ use prometheus_client::{
 
 use super::{
     super::records::{FindingRecord, PoolRecord},
-    RangeGauge, Served, Snapshot,
+    Buckets, RangeGauge, Served, Snapshot,
     labels::{self, Labels},
 };
 
@@ -71,6 +71,15 @@ impl<'a> Family<'a> {
         metric.encode_counter::<NoLabelSet, u64, u64>(&count, None)
     }
 
+    fn histogram(&self, encoder: &mut DescriptorEncoder<'_>, buckets: &Buckets) -> Done {
+        let Buckets { counts, above, sum } = buckets;
+        let all = counts.iter().map(|(_, count)| count).sum::<u64>() + above;
+        let unit = self.unit.as_ref();
+        let mut metric = encoder.encode_descriptor(self.name, self.help, unit, MetricType::Histogram)?;
+        let buckets: Vec<(f64, u64)> = counts.iter().copied().chain([(f64::INFINITY, *above)]).collect();
+        metric.encode_histogram::<NoLabelSet>(*sum, all, &buckets, None)
+    }
+
     fn gauge<V: EncodeGaugeValue>(&self, encoder: &mut DescriptorEncoder<'_>, value: Option<V>) -> Done {
         let Some(value) = value else { return Ok(()) };
         let unit = self.unit.as_ref();
@@ -83,7 +92,7 @@ impl Collector for Families {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Done {
         let encoder = &mut encoder;
         self.choices(encoder)?;
-        self.searches(encoder)?;
+        self.spreads(encoder)?;
         self.pools(encoder)?;
         self.ranges(encoder)?;
         self.findings(encoder)?;
@@ -146,16 +155,25 @@ impl Families {
         Family::new("portscope_program_gone_failures", "Of these, refused ones").counter(encoder, gone.1)
     }
 
-    fn searches(&self, encoder: &mut DescriptorEncoder<'_>) -> Done {
-        let searches = &self.snapshot.searches;
-        let count = searches.counts.iter().map(|(_, count)| count).sum::<u64>() + searches.longer;
-        let mut metric = encoder.encode_descriptor(
+    fn spreads(&self, encoder: &mut DescriptorEncoder<'_>) -> Done {
+        let Snapshot { searches, distances, intervals, .. } = &*self.snapshot;
+        Family::new(
             "portscope_search",
             "Wall time of searches that found a port; upper bounds on the backend tracepoint",
-            Some(&Unit::Seconds),
-            MetricType::Histogram,
-        )?;
-        metric.encode_histogram::<NoLabelSet>(searches.sum_s, count, &searches.counts, None)
+        )
+        .in_unit(Unit::Seconds)
+        .histogram(encoder, searches)?;
+        Family::new(
+            "portscope_reuse_distance_allocations",
+            "Allocations of a namespace and protocol from one of a port to the next of that port",
+        )
+        .histogram(encoder, distances)?;
+        Family::new(
+            "portscope_reuse_interval",
+            "Time from the close of a 4-tuple to its next use; needs --releases",
+        )
+        .in_unit(Unit::Seconds)
+        .histogram(encoder, intervals)
     }
 
     /// The fullest pools; those of which nothing is left are left out.
@@ -170,11 +188,17 @@ impl Families {
         let each = |of: fn(&PoolRecord) -> Option<f64>| {
             told.iter().filter_map(move |(labels, pool)| Some((labels.clone(), of(pool)?)))
         };
+        // With these the sum is that of all pools of the report, whatever --top is.
+        let others = || there.clone().skip(*most);
+        let and_others = |of: fn(&PoolRecord) -> Option<f64>| {
+            let rest = others().next().map(|_| (labels::other_pools(), others().filter_map(of).sum()));
+            each(of).chain(rest)
+        };
         Family::new(
             "portscope_pool_held_ports",
-            "Ports of the pool that it cannot give out, the fullest pools",
+            "Ports of the pool that it cannot give out, the fullest pools; with `other` those of all",
         )
-        .gauges(encoder, each(|pool| Some(pool.barred.into())))?;
+        .gauges(encoder, and_others(|pool| Some(pool.barred.into())))?;
         Family::new("portscope_pool_size_ports", "Ports of its range that are not reserved")
             .gauges(encoder, each(|pool| Some(pool.effective.into())))?;
         Family::new("portscope_pool_utilization", "Held over size")
@@ -186,8 +210,10 @@ impl Families {
         )
         .in_unit(ratio())
         .gauges(encoder, each(first_half))?;
-        Family::new("portscope_pool_time_wait_ports", "Of the held ports, those in TIME_WAIT")
-            .gauges(encoder, each(|pool| Some(pool.held.get("TIME_WAIT").copied().unwrap_or(0).into())))?;
+        Family::new("portscope_pool_time_wait_ports", "Of the held ports, those in TIME_WAIT").gauges(
+            encoder,
+            and_others(|pool| Some(pool.held.get("TIME_WAIT").copied().unwrap_or(0).into())),
+        )?;
         Family::new(
             "portscope_pool_sustainable_rate",
             "Connections a second that the pool sustains, where known",
@@ -197,13 +223,12 @@ impl Families {
             .in_unit(Unit::Seconds)
             .gauges(encoder, each(|pool| pool.exhausted_in_s.as_ref()?.estimate))?;
         Family::new("portscope_pool_recent_failures", "Refusals of the last minute")
-            .gauges(encoder, each(|pool| pool.failures.map(real)))?;
-        let others = there.clone().count().saturating_sub(*most);
+            .gauges(encoder, and_others(|pool| pool.failures.map(real)))?;
         Family::new(
             "portscope_pools_not_told",
             "Less full pools that the report has and these metrics leave out",
         )
-        .gauge(encoder, Some(real(others as u64)))
+        .gauge(encoder, Some(real(others().count() as u64)))
     }
 
     fn ranges(&self, encoder: &mut DescriptorEncoder<'_>) -> Done {

@@ -34,6 +34,12 @@ pub(super) fn pool(pool: &PoolRecord, netns: &str) -> Labels {
     ]
 }
 
+/// Those of all pools that are not told one by one: no pool has no protocol.
+pub(super) fn other_pools() -> Labels {
+    let empty = |name| (name, String::new());
+    vec![("netns", "other".to_owned()), empty("proto"), empty("laddr"), empty("raddr"), empty("rport")]
+}
+
 /// The first of a list of processes in the evidence of a finding.
 pub(super) fn first(list: Option<&Value>) -> String {
     let name = |key: &str| list?.get(0)?.get(key)?.as_str();

@@ -61,15 +61,15 @@ pub struct RangeGauge {
     pub effective: u32,
 }
 
-/// Search times since the start.
+/// How many numbers there were since the start up to each of some edges.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct SearchBuckets {
-    /// Upper edges in seconds, and the searches up to each that are above the one before.
+pub struct Buckets {
+    /// Upper edges, and the numbers up to each that are above the one before.
     pub counts: Vec<(f64, u64)>,
-    /// Searches that are above the last one.
-    pub longer: u64,
-    /// All together, seconds.
-    pub sum_s: f64,
+    /// Numbers that are above the last one.
+    pub above: u64,
+    /// All together.
+    pub sum: f64,
 }
 
 /// All that is told at one moment.
@@ -93,8 +93,12 @@ pub struct Snapshot {
     pub others: (u64, u64),
     /// Of programs that gave their place away.
     pub gone: (u64, u64),
-    /// Search times since the start.
-    pub searches: SearchBuckets,
+    /// Search times in seconds.
+    pub searches: Buckets,
+    /// Allocations from one of a port to the next of that port.
+    pub distances: Buckets,
+    /// Seconds from the close of a 4-tuple to its next use.
+    pub intervals: Buckets,
     /// The accounts since the start.
     pub accounting: Accounting,
     /// When that was, in seconds since 1970.

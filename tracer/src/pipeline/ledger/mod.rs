@@ -3,10 +3,14 @@
 //! Statistics begin anew with each part of the stream, and tell of as many programs as there are. The ledger adds the
 //! parts up, for a fixed number of programs and one place for all others: their sum is the total, always.
 
+mod spread;
+
 use std::collections::BTreeMap;
 
 use rustc_hash::FxHashMap;
 
+pub use self::spread::Spread;
+use self::spread::{DISTANCE, INTERVAL_MS, SEARCH_NS};
 use super::series::Count;
 use crate::{
     event::MonoNs,
@@ -15,25 +19,6 @@ use crate::{
 
 /// A program that has asked for nothing for so long gives its place to another.
 const IDLE_NS: u64 = 3_600 * 1_000_000_000;
-
-/// Search times are told up to these, in nanoseconds.
-pub const EDGES_NS: [u64; 15] = [
-    1_000,
-    2_500,
-    5_000,
-    10_000,
-    25_000,
-    50_000,
-    100_000,
-    250_000,
-    500_000,
-    1_000_000,
-    2_500_000,
-    5_000_000,
-    10_000_000,
-    100_000_000,
-    1_000_000_000,
-];
 
 /// What distinguishes programs.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -59,32 +44,41 @@ impl From<&Identity> for Program {
     }
 }
 
-/// How long searches took that found a port.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Times {
-    /// Searches up to each of [`EDGES_NS`], and longer ones.
-    pub counts: [u64; EDGES_NS.len() + 1],
-    /// All together, nanoseconds.
-    pub sum_ns: u64,
+/// What never goes back beside programs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Spreads {
+    /// How long searches took that found a port, [`SEARCH_NS`].
+    pub searches: Spread,
+    /// How soon ports were given again, [`DISTANCE`].
+    pub distances: Spread,
+    /// How soon 4-tuples were used again, [`INTERVAL_MS`].
+    pub intervals: Spread,
 }
 
-impl Times {
-    fn of(stats: &Stats) -> Self {
-        let mut times = Self { sum_ns: stats.search().0.found.sum_ns, ..Self::default() };
-        for (longest, count) in stats.search_times() {
-            let at = EDGES_NS.partition_point(|edge| *edge < longest);
-            if let Some(counted) = times.counts.get_mut(at) {
-                *counted = counted.saturating_add(count);
-            }
+impl Default for Spreads {
+    fn default() -> Self {
+        Self {
+            searches: Spread::new(&SEARCH_NS),
+            distances: Spread::new(&DISTANCE),
+            intervals: Spread::new(&INTERVAL_MS),
         }
-        times
+    }
+}
+
+impl Spreads {
+    fn of(stats: &Stats) -> Self {
+        let sum_ns = stats.search().0.found.sum_ns;
+        Self {
+            searches: Spread::of(&SEARCH_NS, &stats.search_times()).with_sum(sum_ns),
+            distances: Spread::of(&DISTANCE, &stats.reuse_distances()),
+            intervals: Spread::of(&INTERVAL_MS, &stats.reuse_intervals_ms()),
+        }
     }
 
     fn add(&mut self, other: &Self) {
-        for (sum, part) in self.counts.iter_mut().zip(other.counts) {
-            *sum = sum.saturating_add(part);
-        }
-        self.sum_ns = self.sum_ns.saturating_add(other.sum_ns);
+        self.searches.add(&other.searches);
+        self.distances.add(&other.distances);
+        self.intervals.add(&other.intervals);
     }
 }
 
@@ -97,8 +91,8 @@ pub struct Told {
     pub others: Count,
     /// Of programs that had a place and gave it away, as it was then.
     pub gone: Count,
-    /// Searches.
-    pub times: Times,
+    /// Searches, and how soon ports come again.
+    pub spreads: Spreads,
 }
 
 /// A program that has a place.
@@ -126,7 +120,7 @@ pub struct Ledger {
     told: Asked,
     /// Everything in parts that are over.
     past: Count,
-    times: Times,
+    spreads: Spreads,
     /// Of programs that had a place and gave it away.
     gone: Count,
 }
@@ -140,7 +134,7 @@ impl Ledger {
             places: BTreeMap::new(),
             told: Asked::default(),
             past: Count::default(),
-            times: Times::default(),
+            spreads: Spreads::default(),
             gone: Count::default(),
         }
     }
@@ -160,7 +154,7 @@ impl Ledger {
             }
             self.told.clear();
             self.past = sum(self.past, total(stats));
-            self.times.add(&Times::of(stats));
+            self.spreads.add(&Spreads::of(stats));
         }
         let asked = asked(current);
         self.count(&asked, at);
@@ -168,13 +162,13 @@ impl Ledger {
         let all = sum(self.past, total(current));
         let placed = self.places.values().fold(Count::default(), |so_far, place| sum(so_far, place.all));
         self.told = asked.into_iter().filter(|(program, _)| !self.places.contains_key(program)).collect();
-        let mut times = self.times.clone();
-        times.add(&Times::of(current));
+        let mut spreads = self.spreads.clone();
+        spreads.add(&Spreads::of(current));
         Told {
             programs: self.places.iter().map(|(program, place)| (program.clone(), place.all)).collect(),
             others: all.since(placed).since(self.gone),
             gone: self.gone,
-            times,
+            spreads,
         }
     }
 

@@ -87,13 +87,6 @@ fn an_idle_program_gives_its_place_away_and_nothing_is_counted_twice() {
     assert_eq!((told.others.allocations, told.gone.allocations), (7, 10));
 }
 
-#[test]
-fn times_are_counted_up_to_the_edge_that_holds_them() {
-    let times = Times::of(&stats());
-    assert_eq!(times, Times::default());
-    assert!(EDGES_NS.is_sorted());
-}
-
 proptest! {
     #[test]
     fn nothing_goes_back_and_the_sum_is_the_total(
