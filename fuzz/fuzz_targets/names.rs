@@ -14,7 +14,7 @@ fuzz_target!(|bytes: &[u8]| {
     }
     let comm = Comm(comm);
     let texts = [text.as_ref().to_owned(), comm.lossy().into_owned()];
-    let of_group = [group.unit(), group.container(), group.path()].into_iter().flatten().map(str::to_owned);
+    let of_group = [group.unit(), group.container(), group.pod(), group.path()].into_iter().flatten().map(str::to_owned);
     for text in texts.into_iter().chain(of_group) {
         let escaped = escape(&text);
         let harmful = escaped.chars().find(|char| {

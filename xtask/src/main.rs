@@ -5,6 +5,7 @@
 
 mod bench;
 mod check;
+mod deny;
 mod dist;
 mod ebpf;
 mod executables;
@@ -12,6 +13,7 @@ mod packages;
 mod process;
 mod python;
 mod test;
+mod tools;
 mod tree;
 mod vm;
 
@@ -41,6 +43,8 @@ enum Task {
     Bench(bench::Options),
     /// Make the packages, and what lies beside them, in `target/dist`.
     Dist(dist::Options),
+    /// Check licences, sources and known faults of dependencies.
+    Deny(deny::Options),
 }
 
 fn main() -> ExitCode {
@@ -51,6 +55,7 @@ fn main() -> ExitCode {
         Task::Test(options) => test::run(&options),
         Task::Bench(options) => bench::run(&options),
         Task::Dist(options) => dist::run(&options),
+        Task::Deny(options) => deny::run(&options),
     };
     match done {
         Ok(code) => code,

@@ -31,6 +31,9 @@ pub(crate) const VM: &[Need] = &[
     Need { package: "xz-utils", file: "/usr/bin/xz" },
 ];
 
+/// What makes a Debian for a test machine.
+pub(crate) const SYSTEM: &[Need] = &[Need { package: "debootstrap", file: "/usr/sbin/debootstrap" }];
+
 /// What makes packages.
 pub(crate) const DIST: &[Need] = &[
     Need { package: "binutils", file: "/usr/bin/objcopy" },

@@ -24,6 +24,7 @@ mod overload;
 mod page;
 mod parity;
 mod past;
+mod pods;
 mod privileges;
 mod protocols;
 mod recording;

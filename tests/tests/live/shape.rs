@@ -26,7 +26,7 @@ const HEADER: [&str; 11] = [
     "netns",
     "filters",
 ];
-const ALLOCATION: [&str; 34] = [
+const ALLOCATION: [&str; 35] = [
     "type",
     "ts",
     "mono_us",
@@ -46,6 +46,7 @@ const ALLOCATION: [&str; 34] = [
     "cgroup_id",
     "unit",
     "container",
+    "pod",
     "kernel_socket",
     "local_addr",
     "local_port",

@@ -91,8 +91,8 @@ pub(super) fn concluded(
     let &Question { between, filters, by, is_quiet } = question;
     let opening = recording.opening().clone();
     let sieve = filters.in_recording(false, &opening.header)?.map(Sieve::new);
-    let shown =
-        Shown { container: filters.container().map(str::to_owned), sieve: sieve.clone(), ..Shown::default() };
+    let [container, pod] = [filters.container(), filters.pod()].map(|id| id.map(str::to_owned));
+    let shown = Shown { container, pod, sieve: sieve.clone(), ..Shown::default() };
     let spaces = Spaces::told(opening.facts.range_takes_every_port);
     let intake = Intake::new(Processes::told(), spaces, shown);
     let start = between.from.map_or(opening.facts.start, |from| from.max(opening.facts.start));

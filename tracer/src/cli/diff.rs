@@ -38,7 +38,7 @@ pub(super) struct Args {
     /// Colour
     #[arg(long, value_enum, default_value_t)]
     color: Color,
-    /// Of recordings, collapse processes by: program (container or unit, and executable), pid, exe, unit, container
+    /// Of recordings, collapse processes by: program (container or unit, and executable), pid, exe, unit, container, pod
     #[arg(long, value_enum, default_value_t)]
     by: By,
     #[command(flatten)]

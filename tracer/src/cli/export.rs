@@ -97,8 +97,8 @@ fn export(
     };
     let sieve = args.filters.in_recording(args.failed, &opening.header)?.map(Sieve::new);
     let mut place = Place::replace(&args.write)?;
-    let container = args.filters.container().map(str::to_owned);
-    let shown = Shown { container, sieve: sieve.clone(), ..Shown::default() };
+    let [container, pod] = [args.filters.container(), args.filters.pod()].map(|id| id.map(str::to_owned));
+    let shown = Shown { container, pod, sieve: sieve.clone(), ..Shown::default() };
     let intake = Intake::new(Processes::told(), Spaces::told(opening.facts.range_takes_every_port), shown);
     let clock = Clock::with_offset(opening.facts.clock_offset_ns);
     let mut observer = Observer::of_recording(output, intake, clock);

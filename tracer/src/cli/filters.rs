@@ -58,6 +58,9 @@ pub(super) struct Filters {
     /// … of this container (the beginning of its id)
     #[arg(long, value_name = "ID")]
     container: Option<String>,
+    /// … of this Kubernetes pod (the beginning of its UID)
+    #[arg(long, value_name = "UID")]
+    pod: Option<String>,
     /// … at these sites: connect, bind, listen, autobind
     #[arg(long, value_name = "SITE")]
     site: Vec<String>,
@@ -122,6 +125,11 @@ impl Filters {
         self.container.as_deref()
     }
 
+    /// The pod, likewise.
+    pub(super) fn pod(&self) -> Option<&str> {
+        self.pod.as_deref()
+    }
+
     /// The filters in force, for the header.
     pub(super) fn told(&self, failed: bool) -> BTreeMap<String, FilterValue> {
         let lists = [
@@ -142,7 +150,7 @@ impl Filters {
                 (name.to_owned(), FilterValue::Any(words::list(given).map(str::to_owned).collect()))
             })
             .collect();
-        for (name, word) in [("cgroup", &self.cgroup), ("container", &self.container)] {
+        for (name, word) in [("cgroup", &self.cgroup), ("container", &self.container), ("pod", &self.pod)] {
             if let Some(word) = word {
                 told.insert(name.to_owned(), FilterValue::Any(vec![word.clone()]));
             }

@@ -142,6 +142,8 @@ pub(super) enum By {
     Unit,
     /// Container
     Container,
+    /// Kubernetes pod
+    Pod,
 }
 
 impl From<By> for crate::stats::By {
@@ -152,6 +154,7 @@ impl From<By> for crate::stats::By {
             By::Exe => Self::Exe,
             By::Unit => Self::Unit,
             By::Container => Self::Container,
+            By::Pod => Self::Pod,
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What `/proc/PID/cgroup` says: the path, the systemd unit and the container of a process.
+//! What `/proc/PID/cgroup` says: the path, the systemd unit, the container and the pod of a process.
 
 use super::quote::push_json_string;
 
@@ -8,6 +8,7 @@ pub struct Cgroup {
     path: Option<Box<str>>,
     unit: Option<Box<str>>,
     container: Option<Box<str>>,
+    pod: Option<Box<str>>,
     json: Box<str>,
 }
 
@@ -22,14 +23,15 @@ impl Cgroup {
         paths.sort_by_key(|(rank, _)| *rank);
         let paths = || paths.iter().map(|(_, path)| *path);
         let path = paths().find(|path| *path != "/").or_else(|| paths().next());
-        Self::new(path, paths().find_map(unit_of), paths().find_map(container_of))
+        let pod = paths().find_map(pod_of);
+        Self::new(path, paths().find_map(unit_of), paths().find_map(container_of), pod.as_deref())
     }
 
     /// A cgroup of these names.
     #[must_use]
-    pub fn new(path: Option<&str>, unit: Option<&str>, container: Option<&str>) -> Self {
+    pub fn new(path: Option<&str>, unit: Option<&str>, container: Option<&str>, pod: Option<&str>) -> Self {
         let mut json = Vec::new();
-        for (key, value) in [("\"unit\":", unit), (",\"container\":", container)] {
+        for (key, value) in [("\"unit\":", unit), (",\"container\":", container), (",\"pod\":", pod)] {
             json.extend_from_slice(key.as_bytes());
             match value {
                 Some(value) => push_json_string(&mut json, value),
@@ -40,6 +42,7 @@ impl Cgroup {
             path: path.map(Box::from),
             unit: unit.map(Box::from),
             container: container.map(Box::from),
+            pod: pod.map(Box::from),
             json: String::from_utf8_lossy(&json).into(),
         }
     }
@@ -62,7 +65,13 @@ impl Cgroup {
         self.container.as_deref()
     }
 
-    /// The members `"unit":…,"container":…` of a JSON object.
+    /// The UID of the innermost Kubernetes pod.
+    #[must_use]
+    pub fn pod(&self) -> Option<&str> {
+        self.pod.as_deref()
+    }
+
+    /// The members `"unit":…,"container":…,"pod":…` of a JSON object.
     #[must_use]
     pub fn json(&self) -> &str {
         &self.json
@@ -115,6 +124,31 @@ pub fn container_of(path: &str) -> Option<&str> {
     })
 }
 
+/// The UID of the innermost Kubernetes pod that the path names, with hyphens, as `kubectl` says it.
+///
+/// Known forms: `…-podUID.slice` of the systemd driver, which writes `_` for `-` and may have more behind it
+/// (`…-podUID.slice:cri-containerd:ID`); a segment `podUID` of the cgroupfs driver. A pod of a file on the node has
+/// 32 hexadecimal digits instead. What podman calls a pod is none.
+#[must_use]
+pub fn pod_of(path: &str) -> Option<String> {
+    path.rsplit('/').find_map(|segment| {
+        let slice = segment.split_once(".slice").map(|(name, _)| name);
+        let name = match slice {
+            Some(name) => name.rsplit_once('-').map_or(name, |(_, last)| last),
+            None => segment,
+        };
+        let uid = name.strip_prefix("pod")?.replace('_', "-");
+        is_uid(&uid).then_some(uid)
+    })
+}
+
+/// `8-4-4-4-12` hexadecimal digits, or 32.
+fn is_uid(text: &str) -> bool {
+    let is_hex = |part: &str| part.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+    let lengths: Vec<usize> = text.split('-').map(str::len).collect();
+    matches!(lengths.as_slice(), [32] | [8, 4, 4, 4, 12]) && text.split('-').all(is_hex)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -148,6 +182,82 @@ mod tests {
         ];
         for path in table {
             assert_eq!(container_of(&path), Some(ID), "{path}");
+        }
+    }
+
+    const POD: &str = "3c2fa1f5-4f0f-4c43-9d0c-1f1f6f1e2b3a";
+
+    #[test]
+    fn pods_are_found_in_the_paths_of_every_driver() {
+        let low = POD.replace('-', "_");
+        let other = POD.replace('3', "e");
+        let slices = format!("/kubepods.slice/kubepods-burstable.slice/kubepods-burstable-pod{low}.slice");
+        let table = [
+            // The systemd driver: each class, containerd, CRI-O, docker.
+            format!("{slices}/cri-containerd-{ID}.scope"),
+            format!("{slices}/crio-{ID}.scope"),
+            format!("{slices}/crio-{ID}.scope/container/app.slice"),
+            format!("{slices}/docker-{ID}.scope"),
+            format!("{slices}/cri-containerd-{ID}.scope/init.scope"),
+            slices.clone(),
+            format!("/kubepods.slice/kubepods-pod{low}.slice/crio-{ID}.scope"),
+            format!(
+                "/kubepods.slice/kubepods-besteffort.slice/kubepods-besteffort-pod{low}.slice/crio-{ID}.scope"
+            ),
+            // The cgroupfs driver.
+            format!("/kubepods/pod{POD}/{ID}"),
+            format!("/kubepods/burstable/pod{POD}/{ID}"),
+            format!("/kubepods/besteffort/pod{POD}/crio-{ID}"),
+            format!("/kubepods/burstable/pod{POD}"),
+            // A runtime of the one driver under a kubelet of the other.
+            format!("/system.slice/containerd.service/kubepods-burstable-pod{low}.slice:cri-containerd:{ID}"),
+            // A kubelet in a slice or a container of its own, containers in pods, pods in pods, another's view.
+            format!(
+                "/kubelet.slice/kubelet-kubepods.slice/kubelet-kubepods-besteffort.slice/\
+                 kubelet-kubepods-besteffort-pod{low}.slice/cri-containerd-{ID}.scope"
+            ),
+            format!("/system.slice/docker-{ID}.scope/kubelet.slice{slices}/cri-containerd-{ID}.scope"),
+            format!("/docker/{ID}/kubepods/burstable/pod{POD}/{ID}"),
+            format!("{slices}/cri-containerd-{ID}.scope/docker/{ID}"),
+            format!("{slices}/crio-{ID}.scope/user.slice/libpod-{ID}.scope/container"),
+            format!("/kubepods/burstable/pod{other}/{ID}/kubepods/burstable/pod{POD}/{ID}"),
+            format!("/../../kubepods-besteffort-pod{low}.slice/cri-containerd-{ID}.scope"),
+        ];
+        for path in table {
+            assert_eq!(pod_of(&path).as_deref(), Some(POD), "{path}");
+        }
+    }
+
+    #[test]
+    fn a_pod_of_a_file_on_the_node_has_a_hash() {
+        let hash = POD.replace('-', "");
+        for path in [
+            format!("/kubepods/burstable/pod{hash}/{ID}"),
+            format!(
+                "/kubepods.slice/kubepods-burstable.slice/kubepods-burstable-pod{hash}.slice/crio-{ID}.scope"
+            ),
+        ] {
+            assert_eq!(pod_of(&path), Some(hash.clone()), "{path}");
+        }
+    }
+
+    #[test]
+    fn what_looks_like_a_pod_is_none() {
+        let table = [
+            String::from("/"),
+            String::new(),
+            String::from("/kubepods.slice/kubepods-burstable.slice"),
+            String::from("/kubepods/burstable/pod1"),
+            format!("/kubepods/burstable/{POD}"),
+            format!("/kubepods/pod{}", POD.to_uppercase()),
+            format!("/kubepods/pod{POD}0/{ID}"),
+            format!("/tripod{POD}/{ID}"),
+            format!("/machine.slice/machine-libpod_pod_{ID}.slice/libpod-{ID}.scope/container"),
+            format!("/libpod_parent/{ID}/libpod-{ID}"),
+            format!("/system.slice/docker-{ID}.scope"),
+        ];
+        for path in table {
+            assert_eq!(pod_of(&path), None, "{path}");
         }
     }
 
@@ -200,7 +310,7 @@ mod tests {
     fn version_2_comes_first() {
         let cgroup = Cgroup::parse("1:name=systemd:/old.service\n0::/new.service/a:b\n");
         assert_eq!((cgroup.path(), cgroup.unit()), (Some("/new.service/a:b"), Some("new.service")));
-        assert_eq!(cgroup.json(), r#""unit":"new.service","container":null"#);
+        assert_eq!(cgroup.json(), r#""unit":"new.service","container":null,"pod":null"#);
     }
 
     #[test]

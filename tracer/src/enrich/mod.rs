@@ -11,7 +11,7 @@ mod processes;
 mod quote;
 mod timestamp;
 
-pub use cgroup::{Cgroup, container_of, unit_of};
+pub use cgroup::{Cgroup, container_of, pod_of, unit_of};
 pub use clock::{Clock, UtcNs, monotonic_now};
 pub(crate) use digits::{ascii, eight_digits};
 pub use proc::{parent, reaped_cpu_ns};

@@ -35,6 +35,8 @@ struct Written {
     unit: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     container: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pod: Option<String>,
 }
 
 impl From<Process> for Written {
@@ -46,16 +48,18 @@ impl From<Process> for Written {
             cgroup: own(process.cgroup().and_then(Cgroup::path)),
             unit: own(process.unit()),
             container: own(process.container()),
+            pod: own(process.pod()),
         }
     }
 }
 
 impl From<Written> for Process {
     fn from(written: Written) -> Self {
-        let Written { comm, exe, cgroup, unit, container } = written;
-        let known = cgroup.is_some() || unit.is_some() || container.is_some();
-        let cgroup =
-            known.then(|| Arc::new(Cgroup::new(cgroup.as_deref(), unit.as_deref(), container.as_deref())));
+        let Written { comm, exe, cgroup, unit, container, pod } = written;
+        let names = [&cgroup, &unit, &container, &pod].map(Option::as_deref);
+        let known = names.iter().any(Option::is_some);
+        let [cgroup, unit, container, pod] = names;
+        let cgroup = known.then(|| Arc::new(Cgroup::new(cgroup, unit, container, pod)));
         Self::new(comm.as_deref(), exe.as_deref(), cgroup)
     }
 }
@@ -130,6 +134,12 @@ impl Process {
         self.cgroup()?.container()
     }
 
+    /// The UID of its Kubernetes pod.
+    #[must_use]
+    pub fn pod(&self) -> Option<&str> {
+        self.cgroup()?.pod()
+    }
+
     /// What processes of one program have in common: their container or unit, and their executable or name.
     #[must_use]
     pub fn program(&self) -> (Option<&str>, Option<&str>) {
@@ -148,10 +158,10 @@ impl Process {
         &self.0.json_exe
     }
 
-    /// The members `"unit":…,"container":…` of a JSON object.
+    /// The members `"unit":…,"container":…,"pod":…` of a JSON object.
     #[must_use]
-    pub fn json_unit_container(&self) -> &str {
-        self.0.cgroup.as_deref().map_or(r#""unit":null,"container":null"#, Cgroup::json)
+    pub fn json_place(&self) -> &str {
+        self.0.cgroup.as_deref().map_or(r#""unit":null,"container":null,"pod":null"#, Cgroup::json)
     }
 }
 
@@ -162,4 +172,33 @@ fn member(key: &str, value: Option<&str>) -> Box<str> {
         None => json.extend_from_slice(b"null"),
     }
     String::from_utf8_lossy(&json).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_written_is_read_again() {
+        let full = [Some("/kubepods/x"), Some("a.scope"), Some("c0"), Some("p0")];
+        for left_out in 0..16_u8 {
+            let mut names = full;
+            for (at, name) in names.iter_mut().enumerate() {
+                if left_out >> at & 1 == 1 {
+                    *name = None;
+                }
+            }
+            let [path, unit, container, pod] = names;
+            let cgroup = (left_out != 15).then(|| Arc::new(Cgroup::new(path, unit, container, pod)));
+            let process = Process::new(Some("app"), None, cgroup);
+            let text = serde_json::to_string(&process).unwrap();
+            assert_eq!(serde_json::from_str::<Process>(&text).unwrap(), process, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_was_written_before_pods_were_told_is_read() {
+        let process: Process = serde_json::from_str(r#"{"comm":"app","container":"c0"}"#).unwrap();
+        assert_eq!((process.container(), process.pod()), (Some("c0"), None));
+    }
 }

@@ -188,6 +188,7 @@ fn named(process: &Process, processes: u64) -> BTreeMap<&'static str, Value> {
         ("exe", json!(process.exe())),
         ("unit", json!(process.unit())),
         ("container", json!(process.container())),
+        ("pod", json!(process.pod())),
         ("processes", json!(processes)),
     ])
 }

@@ -51,6 +51,7 @@ fields! {
     CgroupId "cgroup_id" 9 "Cgroup id.";
     Unit "unit" 20 "systemd unit.";
     Container "container" 64 "Container id.";
+    Pod "pod" 36 "UID of the Kubernetes pod.";
     KernelSocket "kernel_socket" 13 "Whether the kernel made the socket.";
     LocalAddr "local_addr" 15 "Local address.";
     LocalPort "local_port" 10 "Port chosen or held.";

@@ -73,6 +73,7 @@ impl<'a> Value<'a> {
             Field::Exe => text(seen.process.exe()),
             Field::Unit => text(seen.process.unit()),
             Field::Container => text(seen.process.container()),
+            Field::Pod => text(seen.process.pod()),
             Field::Netns => number(event.netns().map(crate::event::NetnsId::get)),
             Field::CgroupId => event.cgroup_id().map_or(Self::Null, |id| Self::BigNumber(id.get())),
             Field::LocalAddr => event.local_addr().map_or(Self::Null, Self::Addr),

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use super::{
-    records::{CommandRecord, OccupancyRecord, SocketRecord, Who},
+    records::{CommandRecord, OccupancyRecord, OwnerRecord, SocketRecord, Who},
     report::grouped,
     screen::{headline, line, processes, put},
 };
@@ -88,13 +88,20 @@ fn owner(socket: &SocketRecord) -> String {
             "no process, the kernel keeps it:".to_owned()
         };
     };
-    let container = first.container.as_deref().map(|id| id.get(..12).unwrap_or(id));
-    let place = container.or(first.unit.as_deref()).map(|place| format!(", {place}")).unwrap_or_default();
+    let place = place(first);
     let shared = match socket.holders.len() {
         1 => String::new(),
         all => format!(" and {} more that share it", all - 1),
     };
     format!("{} (pid {}{place}){shared}", first.comm.as_deref().unwrap_or("?"), first.pid)
+}
+
+/// Where a process is: its container and its pod, or its unit.
+pub(in crate::output) fn place(owner: &OwnerRecord) -> String {
+    let container = owner.container.as_deref().map(|id| id.get(..12).unwrap_or(id));
+    let place = container.or(owner.unit.as_deref()).map(|place| format!(", {place}"));
+    let pod = owner.pod.as_deref().map(|pod| format!(", pod {pod}"));
+    place.into_iter().chain(pod).collect()
 }
 
 fn connection(socket: &SocketRecord) -> String {
@@ -136,7 +143,7 @@ fn notes(out: &mut String, who: &Who) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::output::records::{OwnerRecord, PortRecord, VerdictRecord};
+    use crate::output::records::{PortRecord, VerdictRecord};
 
     fn holder(comm: &str) -> OwnerRecord {
         OwnerRecord {
@@ -145,6 +152,7 @@ mod tests {
             exe: None,
             unit: Some("otel.service".into()),
             container: None,
+            pod: None,
         }
     }
 
@@ -223,6 +231,14 @@ free it      ss -K src 10.0.3.14:50051 dst 10.0.8.4:4317
 won't help   reserving alone (frees nothing now)
 ";
         assert_eq!(told, expected);
+    }
+
+    #[test]
+    fn a_holder_in_a_pod_is_told_with_its_container_and_its_pod() {
+        let mut owner = holder("app");
+        owner.container = Some("0123456789abcdef".repeat(4));
+        owner.pod = Some("3c2fa1f5-4f0f-4c43-9d0c-1f1f6f1e2b3a".into());
+        assert_eq!(place(&owner), ", 0123456789ab, pod 3c2fa1f5-4f0f-4c43-9d0c-1f1f6f1e2b3a");
     }
 
     #[test]

@@ -210,6 +210,7 @@ fn holder(holding: &Holding) -> PoolHolderRecord {
         exe: text(holding.process.exe()),
         unit: text(holding.process.unit()),
         container: text(holding.process.container()),
+        pod: text(holding.process.pod()),
         ports: holding.ports,
         time_wait: holding.time_wait,
     }

@@ -187,7 +187,8 @@ impl Known for Flowed<'_> {
 }
 
 fn process_of(identity: &Identity) -> Process {
-    let cgroup = Cgroup::new(None, identity.unit.as_deref(), identity.container.as_deref());
+    let [unit, container, pod] = [&identity.unit, &identity.container, &identity.pod].map(Option::as_deref);
+    let cgroup = Cgroup::new(None, unit, container, pod);
     Process::new(identity.comm.as_deref(), identity.exe.as_deref(), Some(Arc::new(cgroup)))
 }
 

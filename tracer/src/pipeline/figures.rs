@@ -101,12 +101,8 @@ pub fn figures(
             effective: config.effective(),
         })
     });
-    let count = |(Program { name, unit, container }, count): (Program, super::series::Count)| ProgramCount {
-        name,
-        unit,
-        container,
-        allocations: count.allocations,
-        failures: count.failures,
+    let count = |(Program { name, unit, container, pod }, count): (Program, super::series::Count)| {
+        ProgramCount { name, unit, container, pod, allocations: count.allocations, failures: count.failures }
     };
     let Spreads { searches, distances, intervals } = told.spreads;
     Snapshot {

@@ -18,6 +18,8 @@ use crate::{
 pub struct Shown {
     /// Of this container alone: the beginning of its id.
     pub container: Option<String>,
+    /// Of this Kubernetes pod alone: the beginning of its UID.
+    pub pod: Option<String>,
     /// Nothing goes through the ring.
     pub count_only: bool,
     /// Events are read from the ring and counted, nothing else: to measure what that costs.
@@ -158,7 +160,7 @@ impl Intake {
         }
         let process = self.processes.of(&event);
         let is_sieved = self.shown.sieve.as_ref().is_some_and(|sieve| !sieve.passes(&event, process));
-        if is_sieved || !in_container(self.shown.container.as_deref(), process) {
+        if is_sieved || !self.shown.is_of(process) {
             self.read.filtered += 1;
             self.leave_out(record);
             return;
@@ -175,7 +177,7 @@ impl Intake {
         }
         let search = Search::of(event, &self.spaces.rules(event));
         let process = self.processes.of(event);
-        in_container(self.shown.container.as_deref(), process).then_some((search, process))
+        self.shown.is_of(process).then_some((search, process))
     }
 
     /// Counts a record that is known to pass; whether there is room for it.
@@ -222,6 +224,12 @@ impl Intake {
     }
 }
 
-fn in_container(wanted: Option<&str>, process: &Process) -> bool {
-    wanted.is_none_or(|wanted| process.container().is_some_and(|id| id.starts_with(wanted)))
+impl Shown {
+    /// Whether a process is in the container and the pod that are wanted.
+    fn is_of(&self, process: &Process) -> bool {
+        let begins = |wanted: Option<&str>, id: Option<&str>| {
+            wanted.is_none_or(|wanted| id.is_some_and(|id| id.starts_with(wanted)))
+        };
+        begins(self.container.as_deref(), process.container()) && begins(self.pod.as_deref(), process.pod())
+    }
 }

@@ -272,6 +272,7 @@ fn owner(pid: Pid, process: &Process) -> OwnerRecord {
         exe: text(process.exe()),
         unit: text(process.unit()),
         container: text(process.container()),
+        pod: text(process.pod()),
     }
 }
 

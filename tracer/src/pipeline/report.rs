@@ -84,6 +84,7 @@ fn process(group: &Group, stats: &Stats, span: Span) -> ProcessRecord {
         exe: text(&group.identity.exe),
         unit: text(&group.identity.unit),
         container: text(&group.identity.container),
+        pod: text(&group.identity.pod),
         row: row(&group.row, span),
         bound_connects: group.bound_connects,
         time_wait_made: stats.settings().releases.then(|| group.row.holds().time_waits()),

@@ -91,6 +91,7 @@ fn owner(holder: &Holder) -> OwnerRecord {
         exe: text(holder.process.exe()),
         unit: text(holder.process.unit()),
         container: text(holder.process.container()),
+        pod: text(holder.process.pod()),
     }
 }
 

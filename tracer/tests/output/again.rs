@@ -71,7 +71,7 @@ fn what_a_thread_changes_about_itself_shows_in_its_next_line() {
 #[test]
 fn a_process_that_is_read_again_shows_as_it_is_now() {
     let event = decode(connect().as_bytes()).unwrap();
-    let cgroup = |unit: &str| Some(Arc::new(Cgroup::new(None, Some(unit), None)));
+    let cgroup = |unit: &str| Some(Arc::new(Cgroup::new(None, Some(unit), None, None)));
     let before = Process::new(Some("sh"), Some("/bin/sh"), cgroup("a.service"));
     let table = [
         (Process::new(Some("curl"), Some("/bin/sh"), cgroup("a.service")), r#""comm":"curl","#),

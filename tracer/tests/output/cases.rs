@@ -120,7 +120,7 @@ pub(crate) fn records() -> Vec<Record> {
 
 /// A fixed list of everything that has a look of its own.
 pub(crate) fn fixed() -> Vec<Case> {
-    let cgroup = Arc::new(Cgroup::new(Some("/system.slice/app.service"), Some("app.service"), None));
+    let cgroup = Arc::new(Cgroup::new(Some("/system.slice/app.service"), Some("app.service"), None, None));
     let processes = [
         Process::new(Some("curl"), Some("/usr/bin/curl"), Some(cgroup)),
         Process::new(Some("say \"hi\", \u{202e}\x1b[31m"), Some("/opt/a b,c (deleted)"), None),
@@ -156,8 +156,15 @@ pub(crate) fn fixed() -> Vec<Case> {
 /// Any event of any process.
 pub(crate) fn any_case() -> impl Strategy<Value = Case> {
     let text = || proptest::option::of(any::<String>());
-    (any::<[[u8; 8]; 15]>(), 0_u8..8, 3_u8..8, any::<bool>(), any::<i64>(), [text(), text(), text(), text()])
-        .prop_map(|(bytes, kind, family, tame, utc, [comm, exe, unit, container])| {
+    (
+        any::<[[u8; 8]; 15]>(),
+        0_u8..8,
+        3_u8..8,
+        any::<bool>(),
+        any::<i64>(),
+        [text(), text(), text(), text(), text()],
+    )
+        .prop_map(|(bytes, kind, family, tame, utc, [comm, exe, unit, container, pod])| {
             let mut record = Record::read_from_bytes(bytes.as_bytes()).unwrap();
             record.kind = kind;
             record.family = family;
@@ -170,7 +177,7 @@ pub(crate) fn any_case() -> impl Strategy<Value = Case> {
             let event = decode(record.as_bytes()).unwrap();
             let reserved = Reserved::default();
             let rules = SearchRules { reserved: Some(&reserved), ..SearchRules::default() };
-            let cgroup = Arc::new(Cgroup::new(None, unit.as_deref(), container.as_deref()));
+            let cgroup = Arc::new(Cgroup::new(None, unit.as_deref(), container.as_deref(), pod.as_deref()));
             Case {
                 event,
                 search: Search::of(&event, &rules),

@@ -33,6 +33,7 @@ fn process(comm: &str, pid: u32, allocations: u64, failures: u64) -> ProcessReco
         exe: None,
         unit: None,
         container: None,
+        pod: None,
         row: RowRecord { allocations, failures, ..RowRecord::default() },
         bound_connects: 0,
         time_wait_made: None,

@@ -22,6 +22,11 @@ fn program(name: &str, unit: &str, container: &str, allocations: u64) -> Program
         name: name.to_owned(),
         unit: unit.to_owned(),
         container: container.to_owned(),
+        pod: if container.is_empty() {
+            String::new()
+        } else {
+            "3c2fa1f5-4f0f-4c43-9d0c-1f1f6f1e2b3a".to_owned()
+        },
         allocations,
         failures: allocations / 3,
     }

@@ -65,6 +65,7 @@ proptest! {
             (Field::Exe, case.process.exe()),
             (Field::Unit, case.process.unit()),
             (Field::Container, case.process.container()),
+            (Field::Pod, case.process.pod()),
         ] {
             let at = Field::ALL.iter().position(|one| *one == field).unwrap();
             prop_assert_eq!(row[at].as_str(), name.unwrap_or_default());

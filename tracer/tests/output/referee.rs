@@ -45,6 +45,7 @@ fn choice(seen: &Observation<'_>, site: Site) -> Choice {
         cgroup_id: event.cgroup_id().map(|id| id.get().to_string()),
         unit: process.unit().map(Into::into),
         container: process.container().map(Into::into),
+        pod: process.pod().map(Into::into),
         kernel_socket: event.kernel_socket(),
         local_addr: event.local_addr(),
         local_port: event.local_port().map(Port::get),

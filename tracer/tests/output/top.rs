@@ -34,6 +34,7 @@ fn holder(comm: &str, pid: u32, ports: u32, time_wait: u32) -> PoolHolderRecord 
         exe: None,
         unit: None,
         container: None,
+        pod: None,
         ports,
         time_wait,
     }
@@ -139,6 +140,7 @@ fn process(comm: &str, pid: Option<u32>, allocations: u64, failures: u64) -> Pro
         exe: None,
         unit: pid.is_none().then(|| "cron.service".to_owned()),
         container: None,
+        pod: None,
         row: RowRecord {
             allocations,
             failures,

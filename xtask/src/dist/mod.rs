@@ -3,7 +3,6 @@
 mod build;
 mod pack;
 mod stage;
-mod tools;
 
 use std::{fs, path::Path, process::Command, process::ExitCode};
 

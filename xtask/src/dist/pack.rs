@@ -4,8 +4,8 @@ use std::{fs, os::unix::fs::PermissionsExt as _, path::Path, process::Command};
 
 use anyhow::{Context as _, Result};
 
-use super::{Release, build::Built, tools};
-use crate::{process, tree};
+use super::{Release, build::Built};
+use crate::{process, tools, tree};
 
 /// The tree as an archive, for systems without a package of ours.
 pub(super) fn archive(release: &Release, stage: &Path, folder: &Path) -> Result<()> {

@@ -48,10 +48,19 @@ pub(crate) struct Machine {
 
 /// Boots, runs the command, and hands each line of its output to `show`.
 pub(crate) fn boot(kernel: &Kernel, machine: &Machine, show: &mut dyn FnMut(&str)) -> Result<Outcome> {
+    boot_with(kernel, machine, &guest::init(&machine.command, machine.out.is_some()), show)
+}
+
+/// The same with another script as the first process; it runs the command, or something else.
+pub(super) fn boot_with(
+    kernel: &Kernel,
+    machine: &Machine,
+    init: &str,
+    show: &mut dyn FnMut(&str),
+) -> Result<Outcome> {
     let folder = Scratch::new(kernel.row.name())?;
     let initrd = folder.0.join("initrd");
-    let init = guest::init(&machine.command, machine.out.is_some());
-    let archive = initramfs::build(&init, &modules::wanted(&kernel.modules)?, &machine.files)?;
+    let archive = initramfs::build(init, &modules::wanted(&kernel.modules)?, &machine.files)?;
     fs::write(&initrd, archive).with_context(|| format!("cannot write {}", initrd.display()))?;
     let sent = folder.0.join("out.tar");
 

@@ -106,7 +106,7 @@ impl Suite {
 }
 
 /// The address of the archive with this label, as the machine's own sources name it.
-fn mirror(label: &str) -> Result<String> {
+pub(super) fn mirror(label: &str) -> Result<String> {
     // Two machines may be made at a time, and only one apt may write the lists.
     static ALONE: Mutex<()> = Mutex::new(());
     let _alone = ALONE.lock();

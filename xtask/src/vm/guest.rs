@@ -48,6 +48,32 @@ pub(super) fn init(command: &str, send_out: bool) -> String {
     )
 }
 
+/// The init script that unpacks a system from /system.tar, puts what is below /put into it, and becomes its init.
+pub(super) fn switch_to_system() -> String {
+    format!(
+        "{PREPARE}\
+         mkdir /new\n\
+         mount -t tmpfs -o mode=755 tmpfs /new\n\
+         tar -xf /system.tar -C /new && rm /system.tar\n\
+         cp -r /put/. /new/\n\
+         exec switch_root /new /sbin/init\n"
+    )
+}
+
+/// A script that runs a command once that system is up, and ends the machine as [`init`] does.
+pub(super) fn last_words(command: &str) -> String {
+    format!(
+        "echo '{STARTED}' >/dev/kmsg\n\
+         echo '{MARK} begin'\n\
+         ( {command} ) </dev/null 2>&1\n\
+         status=$?\n\
+         echo '{MARK} dmesg'\n\
+         dmesg\n\
+         echo \"{MARK} status $status\"\n\
+         systemctl poweroff --force --force\n"
+    )
+}
+
 /// Words as one command line of the shell.
 pub(crate) fn quoted(words: &[String]) -> String {
     words.iter().map(|word| format!("'{}'", word.replace('\'', r"'\''"))).collect::<Vec<_>>().join(" ")

@@ -9,6 +9,7 @@ mod initramfs;
 mod matrix;
 mod modules;
 mod row;
+mod units;
 
 use std::{path::PathBuf, process::ExitCode, time::Duration};
 
@@ -59,6 +60,15 @@ enum Action {
         /// Arguments for the test executables, such as a part of a test's name, or --nocapture.
         #[arg(last = true)]
         arguments: Vec<String>,
+    },
+    /// Try the package of `cargo xtask dist` and its units on a Debian with systemd.
+    Units {
+        /// The kernel below it.
+        #[arg(long, value_enum, default_value = "6.1")]
+        kernel: Row,
+        /// Seconds until the machine is killed.
+        #[arg(long, default_value_t = 600)]
+        timeout: u64,
     },
 }
 
@@ -126,6 +136,7 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
         Action::Fetch { kernels, refresh } => Ok(fetch_all(kernels, *refresh)),
         Action::Run(options) => run_command(options),
         Action::Test { kernels, matrix, arguments } => test_matrix(kernels, matrix, arguments),
+        Action::Units { kernel, timeout } => units::run(*kernel, Duration::from_secs(*timeout)),
     }
 }
 

@@ -135,6 +135,7 @@ fn begin(args: &Args, place: &Place) -> Result<Begun, Failure> {
         Session::open(&settings, filters, args.loudness.quiet, place, Some(&scene.stock))?;
     let shown = Shown {
         container: args.filters.container().map(str::to_owned),
+        pod: args.filters.pod().map(str::to_owned),
         misses: armed.backend() == Backend::Kprobe,
         most: args.count,
         ..Shown::default()

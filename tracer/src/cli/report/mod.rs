@@ -67,7 +67,7 @@ pub(super) struct Args {
     /// With a command: the whole host, not the command and its descendants alone
     #[arg(long)]
     all: bool,
-    /// Collapse processes by: program (container or unit, and executable), pid, exe, unit, container
+    /// Collapse processes by: program (container or unit, and executable), pid, exe, unit, container, pod
     #[arg(long, value_enum, default_value_t)]
     by: By,
     /// Follow each port until it is free again: how long ports are out, 4-tuples that come again soon (PS009)
@@ -132,6 +132,7 @@ fn gather(args: &Args) -> Result<u8, Failure> {
     let header = pipeline::header(&armed, &frame);
     let shown = Shown {
         container: args.filters.container().map(str::to_owned),
+        pod: args.filters.pod().map(str::to_owned),
         misses: armed.backend() == Backend::Kprobe,
         ..Shown::default()
     };

@@ -65,7 +65,7 @@ pub(super) struct Args {
     /// End after this long; without it when it is told to
     #[arg(short, long, value_name = "TIME", value_parser = words::duration)]
     duration: Option<Duration>,
-    /// Collapse processes of reports by: program (container or unit, and executable), pid, exe, unit, container
+    /// Collapse processes of reports by: program (container or unit, and executable), pid, exe, unit, container, pod
     #[arg(long, value_enum, default_value_t)]
     by: By,
     /// Follow each port until it is free again: how long ports are out, 4-tuples that come again soon (PS009)
@@ -121,6 +121,7 @@ fn gather(args: &Args, bound: &[Bound]) -> Result<(), Failure> {
         Session::open(&settings, args.filters.told(false), args.loudness.quiet, &place, Some(&before.stock))?;
     let shown = Shown {
         container: args.filters.container().map(str::to_owned),
+        pod: args.filters.pod().map(str::to_owned),
         misses: armed.backend() == Backend::Kprobe,
         ..Shown::default()
     };

@@ -87,7 +87,7 @@ pub(super) struct Args {
     /// Write what the command prints to this file; without it to portscope-top-PID.log among the temporary files
     #[arg(long, value_name = "FILE", requires = "command")]
     command_output: Option<PathBuf>,
-    /// Collapse processes by: program (container or unit, and executable), pid, exe, unit, container
+    /// Collapse processes by: program (container or unit, and executable), pid, exe, unit, container, pod
     #[arg(long, value_enum, default_value_t)]
     by: By,
     /// Follow each port until it is free again: how long ports are out, 4-tuples that come again soon (PS009)
@@ -140,6 +140,7 @@ fn show(args: &Args) -> Result<u8, Failure> {
         Session::open(&settings, filters, args.loudness.quiet, &place, Some(&before.stock))?;
     let shown = Shown {
         container: args.filters.container().map(str::to_owned),
+        pod: args.filters.pod().map(str::to_owned),
         misses: armed.backend() == Backend::Kprobe,
         ..Shown::default()
     };

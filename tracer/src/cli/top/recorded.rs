@@ -146,6 +146,7 @@ fn begin(args: &Args, recording: Recording) -> Result<Playback, Failure> {
     let sieve = args.filters.in_recording(false, &opening.header)?.map(Sieve::new);
     let shown = Shown {
         container: args.filters.container().map(str::to_owned),
+        pod: args.filters.pod().map(str::to_owned),
         sieve: sieve.clone(),
         ..Shown::default()
     };

@@ -104,6 +104,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let mut output = output(args, fields, frame.namespaces.list.len() > 1, monotonic_now());
     let shown = Shown {
         container: args.filters.container().map(str::to_owned),
+        pod: args.filters.pod().map(str::to_owned),
         count_only: args.summary_only,
         discard: args.discard,
         misses: armed.backend() == Backend::Kprobe,

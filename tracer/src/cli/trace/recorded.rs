@@ -105,6 +105,7 @@ fn member<'c, 'a>(
     let facts = &wanted.opening.facts;
     let shown = Shown {
         container: args.filters.container().map(str::to_owned),
+        pod: args.filters.pod().map(str::to_owned),
         most: args.count,
         sieve: wanted.sieve.clone(),
         ..Shown::default()

@@ -39,6 +39,7 @@ fn holder(pid: Option<u32>, processes: u32, comm: Option<&str>, ports: u32) -> P
         exe: None,
         unit: None,
         container: None,
+        pod: None,
         ports,
         time_wait: 0,
     }

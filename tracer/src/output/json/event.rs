@@ -86,7 +86,7 @@ pub(super) fn asker(line: &mut Line<'_>, seen: &Observation<'_>) {
         }
         None => line.put(",\"cgroup_id\":null,"),
     }
-    line.put(process.json_unit_container());
+    line.put(process.json_place());
     answer!(line, "kernel_socket", event.kernel_socket());
     line.put(",\"local_addr\":");
     line.addr(event.local_addr());

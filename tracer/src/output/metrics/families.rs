@@ -125,20 +125,21 @@ impl Families {
             "Local ports that the caller named and the kernel checked, as far as recorded",
         )
         .counters(encoder, of_site(false))?;
-        let named = |name: &str, unit: &str, container: &str| {
+        let named = |name: &str, unit: &str, container: &str, pod: &str| {
             vec![
                 ("program", labels::value(name)),
                 ("unit", labels::value(unit)),
                 ("container", labels::value(container)),
+                ("pod", labels::value(pod)),
             ]
         };
         let all = || {
             programs.iter().map(move |one| {
-                let labels = named(&one.name, &one.unit, &one.container);
+                let labels = named(&one.name, &one.unit, &one.container, &one.pod);
                 (labels, (one.allocations, one.failures))
             })
         };
-        let with_others = || all().chain([(named("other", "", ""), *others)]);
+        let with_others = || all().chain([(named("other", "", "", ""), *others)]);
         Family::new(
             "portscope_program_allocations",
             "Ports that programs asked for; with `other` they are all",

@@ -40,6 +40,8 @@ pub struct ProgramCount {
     pub unit: String,
     /// Container; empty outside of one.
     pub container: String,
+    /// UID of the Kubernetes pod; empty outside of one.
+    pub pod: String,
     /// Ports asked for.
     pub allocations: u64,
     /// Of these, refused.

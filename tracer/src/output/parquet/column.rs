@@ -108,6 +108,7 @@ const fn kind(field: Field) -> Kind {
         | Field::Exe
         | Field::Unit
         | Field::Container
+        | Field::Pod
         | Field::LocalAddr
         | Field::RemoteAddr
         | Field::Range

@@ -156,8 +156,7 @@ fn space(label: Option<&str>, many: bool) -> String {
 }
 
 fn owner(owner: &OwnerRecord) -> String {
-    let container = owner.container.as_deref().map(|id| id.get(..12).unwrap_or(id));
-    let place = container.or(owner.unit.as_deref()).map(|place| format!(", {place}")).unwrap_or_default();
+    let place = super::who::place(owner);
     format!("{} (pid {}{place})", owner.comm.as_deref().or(owner.exe.as_deref()).unwrap_or("?"), owner.pid)
 }
 

@@ -2,7 +2,7 @@ use super::*;
 use crate::output::records::VerdictRecord;
 
 fn owner(pid: u32, comm: &str) -> OwnerRecord {
-    OwnerRecord { pid, comm: Some(comm.into()), exe: None, unit: None, container: None }
+    OwnerRecord { pid, comm: Some(comm.into()), exe: None, unit: None, container: None, pod: None }
 }
 
 fn time(clock: &str) -> String {

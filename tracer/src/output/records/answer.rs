@@ -157,6 +157,8 @@ pub struct PoolHolderRecord {
     pub unit: Option<String>,
     /// Container id.
     pub container: Option<String>,
+    /// UID of the Kubernetes pod.
+    pub pod: Option<String>,
     /// Ports held.
     pub ports: u32,
     /// Of these, in TIME_WAIT.

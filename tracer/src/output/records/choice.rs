@@ -76,6 +76,8 @@ pub struct Choice {
     pub unit: Option<String>,
     /// Container id.
     pub container: Option<String>,
+    /// UID of the Kubernetes pod.
+    pub pod: Option<String>,
     /// Whether the kernel itself made the socket.
     pub kernel_socket: Option<bool>,
     /// Local address.

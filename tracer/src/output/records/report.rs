@@ -111,6 +111,8 @@ pub struct ProcessRecord {
     pub unit: Option<String>,
     /// Container id.
     pub container: Option<String>,
+    /// UID of the Kubernetes pod.
+    pub pod: Option<String>,
     /// Counts.
     #[serde(flatten)]
     pub row: RowRecord,

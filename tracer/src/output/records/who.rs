@@ -113,6 +113,8 @@ pub struct OwnerRecord {
     pub unit: Option<String>,
     /// Container id.
     pub container: Option<String>,
+    /// UID of the Kubernetes pod.
+    pub pod: Option<String>,
 }
 
 /// What a recording that was read holds.

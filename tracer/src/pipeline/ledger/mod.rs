@@ -29,15 +29,18 @@ pub struct Program {
     pub unit: String,
     /// Id of the container; empty outside of one.
     pub container: String,
+    /// UID of the Kubernetes pod; empty outside of one.
+    pub pod: String,
 }
 
 impl From<&Identity> for Program {
     fn from(identity: &Identity) -> Self {
-        let Identity { comm, exe, unit, container } = identity;
+        let Identity { comm, exe, unit, container, pod } = identity;
         let file = exe.as_deref().map(|exe| exe.rsplit('/').next().unwrap_or(exe));
         let text = |text: Option<&str>| text.unwrap_or_default().to_owned();
         let unit = if container.is_some() { None } else { unit.as_deref() };
-        Self { name: text(file.or(comm.as_deref())), unit: text(unit), container: text(container.as_deref()) }
+        let [container, pod] = [container, pod].map(|id| text(id.as_deref()));
+        Self { name: text(file.or(comm.as_deref())), unit: text(unit), container, pod }
     }
 }
 

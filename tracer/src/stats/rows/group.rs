@@ -18,6 +18,8 @@ pub enum By {
     Unit,
     /// By container.
     Container,
+    /// By Kubernetes pod.
+    Pod,
 }
 
 /// Processes that are shown as one: exact sums of their rows.
@@ -51,6 +53,7 @@ pub(super) fn grouped<'a>(rows: impl Iterator<Item = (ProcessKey, &'a ProcessEnt
         By::Exe => only_program(identity),
         By::Unit => Identity { unit: identity.unit.clone(), ..Identity::default() },
         By::Container => Identity { container: identity.container.clone(), ..Identity::default() },
+        By::Pod => Identity { pod: identity.pod.clone(), ..Identity::default() },
         By::Pid | By::Program => {
             let place = match &identity.container {
                 Some(_) => Identity { container: identity.container.clone(), ..Identity::default() },
@@ -93,6 +96,7 @@ fn common(rows: &[(ProcessKey, &ProcessEntry)]) -> Identity {
             (&mut common.exe, &other.exe),
             (&mut common.unit, &other.unit),
             (&mut common.container, &other.container),
+            (&mut common.pod, &other.pod),
         ];
         for (mine, theirs) in pairs {
             if mine != theirs {

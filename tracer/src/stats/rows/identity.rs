@@ -20,22 +20,24 @@ pub struct Identity {
     pub unit: Option<Box<str>>,
     /// Id of the container.
     pub container: Option<Box<str>>,
+    /// UID of the Kubernetes pod.
+    pub pod: Option<Box<str>>,
 }
 
 impl Identity {
     fn of(process: &Process) -> Self {
-        let [comm, exe, unit, container] = texts(process).map(|text| text.map(Box::from));
-        Self { comm, exe, unit, container }
+        let [comm, exe, unit, container, pod] = texts(process).map(|text| text.map(Box::from));
+        Self { comm, exe, unit, container, pod }
     }
 
     fn is_of(&self, process: &Process) -> bool {
-        let mine = [&self.comm, &self.exe, &self.unit, &self.container].map(Option::as_deref);
+        let mine = [&self.comm, &self.exe, &self.unit, &self.container, &self.pod].map(Option::as_deref);
         mine == texts(process)
     }
 }
 
-fn texts(process: &Process) -> [Option<&str>; 4] {
-    [process.comm(), process.exe(), process.unit(), process.container()]
+fn texts(process: &Process) -> [Option<&str>; 5] {
+    [process.comm(), process.exe(), process.unit(), process.container(), process.pod()]
 }
 
 /// Identities by a hash of their texts: ten thousand runs of one program share one.

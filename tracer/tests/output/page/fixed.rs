@@ -25,6 +25,7 @@ pub(super) fn process(comm: &str, allocations: u64, failures: u64) -> ProcessRec
         exe: Some(format!("/usr/bin/{comm}")),
         unit: None,
         container: None,
+        pod: None,
         row: row(allocations, failures),
         bound_connects: 0,
         time_wait_made: None,

@@ -1,4 +1,4 @@
-//! The tools that make packages: built once into `target/tools`, at these versions.
+//! Tools of others: built once into `target/tools`, at these versions.
 
 use std::process::Command;
 
@@ -6,18 +6,24 @@ use anyhow::{Context as _, Result};
 
 use crate::{process, tree};
 
+const CARGO_DENY: &str = "0.20.2";
 const CARGO_DEB: &str = "3.8.0";
 const CARGO_GENERATE_RPM: &str = "0.21.1";
 
 /// Makes packages for Debian.
-pub(super) fn cargo_deb() -> Result<Command> {
+pub(crate) fn cargo_deb() -> Result<Command> {
     // lzma, its default, would want a C library; dpkg has read xz made by `xz` for longer than Rust exists.
     ready("cargo-deb", CARGO_DEB, &["--no-default-features"], "deb")
 }
 
 /// Makes packages for rpm.
-pub(super) fn cargo_generate_rpm() -> Result<Command> {
+pub(crate) fn cargo_generate_rpm() -> Result<Command> {
     ready("cargo-generate-rpm", CARGO_GENERATE_RPM, &[], "generate-rpm")
+}
+
+/// Checks licences, sources and known faults of dependencies.
+pub(crate) fn cargo_deny() -> Result<Command> {
+    ready("cargo-deny", CARGO_DENY, &[], "deny")
 }
 
 /// A tool, built if it is not there in this version.
