@@ -6,11 +6,14 @@ use std::{fs, thread, time::Duration};
 use anyhow::{Context as _, Result, ensure};
 use portscope_tests::live::Live;
 use portscope_tests::per_backend;
+use portscope_tests::trace::Tracer;
 use portscope_tests::workload::Workload;
+use serde_json::json;
 
 per_backend! {
     a_process_is_told_with_its_container_and_its_pod,
     a_pod_is_shown_alone,
+    containers_of_a_pod_are_one_row_by_pod,
 }
 
 const ID: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
@@ -118,5 +121,26 @@ fn a_pod_is_shown_alone(live: &Live) -> Result<()> {
     ensure!(capture.of(pid).len() >= 5, "{} events of the pod", capture.of(pid).len());
     ensure!(capture.of(stranger).is_empty(), "--pod lets process {stranger} pass");
     ensure!(capture.accounting()?.filtered >= 5, "{:?}", capture.accounting()?);
+    Ok(())
+}
+
+fn containers_of_a_pod_are_one_row_by_pod(live: &Live) -> Result<()> {
+    let cgroups = Cgroups::make()?;
+    let mut waiting = Vec::new();
+    for id in [ID.to_owned(), ID.replace('0', "f")] {
+        waiting.push(cgroups.waiting(&format!("kubepods/burstable/pod{POD}/{id}"))?);
+    }
+    let backend = live.backend().to_string();
+    let tracer = Tracer::start_command(live.scratch(), "report", &["--backend", &backend, "--by", "pod"])?;
+    for workload in waiting {
+        workload.go()?;
+    }
+    let document = tracer.stop_with_document()?;
+    let rows = document["processes"].as_array().context("no rows")?;
+    let of_pod: Vec<_> = rows.iter().filter(|row| row["pod"] == POD).collect();
+    ensure!(of_pod.len() == 1, "{of_pod:#?}");
+    let row = of_pod[0];
+    ensure!((&row["processes"], &row["container"]) == (&json!(2), &json!(null)), "{row:#}");
+    ensure!(row["allocations"].as_u64() >= Some(10), "{row:#}");
     Ok(())
 }

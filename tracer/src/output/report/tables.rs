@@ -65,12 +65,13 @@ fn rest(out: &mut String, all: usize, shown: usize) {
 
 /// Who it is: `curl x1,904 (cron.service)`, `postgres (pid 77)`.
 pub(in crate::output) fn name(process: &ProcessRecord) -> String {
-    let ProcessRecord { comm, exe, unit, container, pid, processes, .. } = process;
-    who(comm.as_deref().or(exe.as_deref()), *processes, [container.as_deref(), unit.as_deref()], *pid)
+    let ProcessRecord { comm, exe, unit, container, pod, pid, processes, .. } = process;
+    let inside = container.as_deref().or(pod.as_deref());
+    who(comm.as_deref().or(exe.as_deref()), *processes, [inside, unit.as_deref()], *pid)
 }
 
 /// A process, or several of one container or unit, hostile names made harmless: what it is called, how many, where
-/// (container, unit), and its number where it is one.
+/// (container or, of several in one pod, that; unit), and its number where it is one.
 #[must_use]
 pub fn who(name: Option<&str>, processes: u64, place: [Option<&str>; 2], pid: Option<u32>) -> String {
     let many = if processes > 1 { format!(" x{}", grouped(processes)) } else { String::new() };

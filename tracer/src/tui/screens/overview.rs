@@ -226,11 +226,11 @@ fn processes(busy: &[&ProcessRecord], look: Look, columns: usize) -> Vec<Line<'s
     let table = process_columns(columns);
     let mut lines = vec![titles(&table)];
     for process in busy {
-        let ProcessRecord { comm, exe, unit, container, pid, processes, row, .. } = process;
+        let ProcessRecord { comm, exe, unit, container, pod, pid, processes, row, .. } = process;
         let name = who(
             comm.as_deref().or(exe.as_deref()),
             *processes,
-            [container.as_deref(), unit.as_deref()],
+            [container.as_deref().or(pod.as_deref()), unit.as_deref()],
             *pid,
         );
         let cells = [
