@@ -9,6 +9,7 @@ mod deny;
 mod dist;
 mod ebpf;
 mod executables;
+mod fuzz;
 mod packages;
 mod process;
 mod python;
@@ -45,6 +46,8 @@ enum Task {
     Dist(dist::Options),
     /// Check licences, sources and known faults of dependencies.
     Deny(deny::Options),
+    /// Read any bytes as what others wrote: records, recordings, types, answers, names, configuration, command lines.
+    Fuzz(fuzz::Options),
 }
 
 fn main() -> ExitCode {
@@ -56,6 +59,7 @@ fn main() -> ExitCode {
         Task::Bench(options) => bench::run(&options),
         Task::Dist(options) => dist::run(&options),
         Task::Deny(options) => deny::run(&options),
+        Task::Fuzz(options) => fuzz::run(&options),
     };
     match done {
         Ok(code) => code,

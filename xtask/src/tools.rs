@@ -8,6 +8,7 @@ use crate::{process, tree};
 
 const CARGO_DENY: &str = "0.20.2";
 const CARGO_DEB: &str = "3.8.0";
+const CARGO_FUZZ: &str = "0.13.2";
 const CARGO_GENERATE_RPM: &str = "0.21.1";
 
 /// Makes packages for Debian.
@@ -24,6 +25,11 @@ pub(crate) fn cargo_generate_rpm() -> Result<Command> {
 /// Checks licences, sources and known faults of dependencies.
 pub(crate) fn cargo_deny() -> Result<Command> {
     ready("cargo-deny", CARGO_DENY, &[], "deny")
+}
+
+/// Feeds fuzz targets.
+pub(crate) fn cargo_fuzz() -> Result<Command> {
+    ready("cargo-fuzz", CARGO_FUZZ, &[], "fuzz")
 }
 
 /// A tool, built if it is not there in this version.

@@ -248,16 +248,17 @@ fn a_command_that_is_recorded_keeps_its_status(live: &Live) -> Result<()> {
 }
 
 fn full_disk(live: &Live) -> Result<()> {
+    // Room for the sockets of a busy host, and not for the events of this test.
     let folder = live.scratch().path().join("small");
     std::fs::create_dir(&folder)?;
-    mount("portscope-small", &folder, "tmpfs", MountFlags::empty(), Some(c"size=64k"))?;
+    mount("portscope-small", &folder, "tmpfs", MountFlags::empty(), Some(c"size=192k"))?;
     let done = fill(live, &folder.join("ports.arrow"));
     unmount(&folder, UnmountFlags::DETACH)?;
     done
 }
 
 fn fill(live: &Live, file: &Path) -> Result<()> {
-    let count = live.scaled(20_000).to_string();
+    let count = live.scaled(60_000).to_string();
     let workload = Workload::ready(&["--netns", "own", "connects", "--count", &count, "--threads", "2"])?;
     let recorder = Tracer::record(live.scratch(), file, &[])?;
     workload.go()?;

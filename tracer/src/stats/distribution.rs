@@ -1,6 +1,6 @@
 //! How the choices spread over the range.
 
-use super::{ratio::share, scopes::Scope, tails::chi_square_tail};
+use super::{ratio::share, scope::Scope, tails::chi_square_tail};
 use crate::event::{PortRange, Reserved};
 
 /// Buckets of the range.

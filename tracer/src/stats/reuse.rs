@@ -10,7 +10,7 @@ use super::{
     ratio::{SECOND_NS, share},
     recent::Recent,
     rows::DestinationKey,
-    scopes::Again,
+    scope::Again,
 };
 use crate::event::{Event, MonoNs};
 

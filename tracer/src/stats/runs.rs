@@ -6,7 +6,7 @@
 use super::{
     ratio::SECOND_NS,
     rows::DestinationKey,
-    scopes::Owner,
+    scope::Owner,
     search::{Length, SearchSums},
     sums::{Known, Sums, Times},
 };

@@ -3,7 +3,7 @@
 use super::{
     DestinationKey, Stats, holds,
     runs::{Instant, Part, Run, Runs, Trail},
-    scopes::Owner,
+    scope::Owner,
     search::{Allocation, Length, SearchSums},
 };
 use crate::{
