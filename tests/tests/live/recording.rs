@@ -9,10 +9,10 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, ensure};
 use portscope_tests::invocation::portscope;
 use portscope_tests::live::Live;
-use portscope_tests::scenario::{Actor, Manner, Space, Task};
+use portscope_tests::scenario::{Actor, Manner, Space, Task, Way};
 use portscope_tests::trace::Tracer;
 use portscope_tests::workload::Workload;
-use portscope_tests::{alone, per_backend, program};
+use portscope_tests::{alone, deadline, per_backend, program};
 use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
 use serde_json::Value;
 
@@ -24,6 +24,7 @@ per_backend! {
 }
 
 alone! {
+    a_recorder_that_runs_is_asked_for_its_last_minute => last,
     a_disk_that_is_full_is_told_and_what_was_written_reads => full_disk,
     what_makes_no_sense_with_a_recording_is_refused => refused,
 }
@@ -268,6 +269,31 @@ fn fill(live: &Live, file: &Path) -> Result<()> {
     let ended = portscope(live.scratch(), &["trace", "-r", text(file)?])?;
     ensure!(ended.status == Some(0) && ended.stderr.contains("has no end"), "{}", ended.stderr);
     Ok(())
+}
+
+fn last(live: &Live) -> Result<()> {
+    let file = live.scratch().file("ports.arrow");
+    let space = Space::with_range("40000-40999")?;
+    let (netns, mut client) = (space.id().to_string(), space.actor("client")?);
+    let recorder = Tracer::record(live.scratch(), &file, &["-N", &netns])?;
+    let done = client.must_take(Task::new(Way::Bind).from("127.0.0.1:0".parse()?).times(50))?;
+    ensure!(done.given() == 50, "{done:?}");
+    let report =
+        |time: &str| portscope(live.scratch(), &["report", "-o", "json", "--last", time, "-r", text(&file)?]);
+    // It writes what it has once a second.
+    let told = deadline::until("the ports", Duration::from_secs(20), || {
+        let told = report("1m")?;
+        ensure!(told.status == Some(0), "{:?}: {}", told.status, told.stderr);
+        let document: Value = serde_json::from_str(&told.stdout)?;
+        Ok((document["totals"]["allocations"] == 50).then_some(told))
+    })?;
+    ensure!(told.stderr.contains("has no end"), "{}", told.stderr);
+    let (status, said) = recorder.stop_plainly()?;
+    ensure!(status == Some(0), "{status:?}: {said}");
+    thread::sleep(Duration::from_secs(2));
+    report("1s")?.must_fail(2, &["goes up to ", "hint: "])?;
+    let both = ["report", "--last", "1m", "--from", "+1s", "-r", text(&file)?];
+    portscope(live.scratch(), &both)?.must_fail(2, &["--last", "--from"])
 }
 
 fn refused(live: &Live) -> Result<()> {

@@ -101,6 +101,14 @@ pub(super) fn concluded(
     let mut told = replay(&mut recording.chain, &between, &mut counting, place)
         .map_err(|error| recording.failure(place, error))?;
     let Counting { mut gatherer, choices } = counting;
+    if between.from.is_some_and(|from| from > told.at) {
+        let end = Rfc3339::text(told.clock.utc(told.at));
+        return Err(Failure::usage(format!(
+            "{} goes up to {end}: all of it is earlier than asked for",
+            recording.name()
+        ))
+        .hint("--from +0s, or no --from and no --last, is the whole of it"));
+    }
     recording.tell_cut(is_quiet);
     let (tallies, unjudged) = told.tallies(sieve.as_ref());
     recording.tell_unjudged(unjudged);
