@@ -81,6 +81,11 @@ impl Command {
         })
     }
 
+    /// The cgroup above its own, which is written to when that goes.
+    pub(super) fn above(&self) -> Option<&Path> {
+        self.cgroup.as_ref().map(OwnCgroup::parent)
+    }
+
     /// Depth and id of its cgroup, for the filter of the kernel half.
     pub(super) fn cgroup(&self) -> Option<(u32, u64)> {
         self.cgroup.as_ref().map(|own| (own.level(), own.id()))

@@ -47,6 +47,12 @@ impl OwnCgroup {
         self.id
     }
 
+    /// The cgroup above it, which must be writable for it to go.
+    #[must_use]
+    pub fn parent(&self) -> &Path {
+        &self.parent
+    }
+
     /// The file that a process writes its number to in order to enter.
     #[must_use]
     pub fn entrance(&self) -> PathBuf {

@@ -98,7 +98,8 @@ fn record(args: &Args) -> Result<u8, Failure> {
     place.flush(&mut out).map_err(|error| place.failure(&error))?;
     announce(args.ready_file.as_deref())?;
     let mut load = runtime.block_on(async { command.start(&args.command, recorder.intake(), None) })?;
-    shed(&armed, &Needs { has_command: load.is_some(), ..Needs::default() });
+    let above: Vec<_> = command.above().into_iter().collect();
+    shed(&armed, &Needs { directories: &above, has_command: load.is_some() });
     let until = match &mut load {
         Some(load) => Until::load(load, args.duration),
         None => Until::after(args.duration),

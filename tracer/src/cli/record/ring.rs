@@ -115,7 +115,9 @@ pub(super) fn record(args: &Args) -> Result<u8, Failure> {
     announce(args.ready_file.as_deref())?;
     let mut load =
         runtime.block_on(async { command.start(&args.command, flight.recorder().intake(), None) })?;
-    shed(&armed, &Needs { directories: &[&args.write, &dumps_folder], has_command: load.is_some() });
+    let mut written: Vec<&Path> = vec![&args.write, &dumps_folder];
+    written.extend(command.above());
+    shed(&armed, &Needs { directories: &written, has_command: load.is_some() });
     let until = match &mut load {
         Some(load) => Until::load(load, args.duration),
         None => Until::after(args.duration),

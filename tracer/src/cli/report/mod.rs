@@ -142,7 +142,8 @@ fn gather(args: &Args) -> Result<u8, Failure> {
         Gatherer::new(intake, pipeline::window(settings.explicit, settings.releases), Path::new("/proc"));
     announce(args.ready_file.as_deref())?;
     let mut load = runtime.block_on(async { command.start(&args.command, gatherer.intake(), None) })?;
-    shed(&armed, &Needs { has_command: load.is_some(), ..Needs::default() });
+    let above: Vec<_> = command.above().into_iter().collect();
+    shed(&armed, &Needs { directories: &above, has_command: load.is_some() });
     let watched = Watched {
         header,
         by: args.by.into(),

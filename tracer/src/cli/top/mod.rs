@@ -170,7 +170,8 @@ fn show(args: &Args) -> Result<u8, Failure> {
     let started = runtime
         .block_on(async { command.start(&args.command, gatherer.intake(), log.as_ref().map(Log::file)) });
     let mut load = started?;
-    shed(&armed, &Needs { has_command: load.is_some(), ..Needs::default() });
+    let above: Vec<_> = command.above().into_iter().collect();
+    shed(&armed, &Needs { directories: &above, has_command: load.is_some() });
     let target = load.as_ref().and_then(Load::target);
     let commanded = watched.command.as_ref().zip(log.as_ref()).map(|(command, log)| Commanded {
         name: command.name.clone(),
