@@ -1,13 +1,20 @@
 //! What a tracer leaves in the kernel: nothing, however it ends.
 
 use std::collections::BTreeSet;
+use std::fs;
+use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
 use aya::programs::{loaded_links, loaded_programs};
 use portscope_tests::deadline;
+use portscope_tests::invocation::portscope;
 use portscope_tests::live::Live;
-use portscope_tests::per_backend;
+use portscope_tests::{alone, per_backend};
+
+alone! {
+    the_cgroup_of_a_command_goes_with_it => cgroups,
+}
 
 per_backend! {
     a_killed_tracer_leaves_no_program_and_no_link,
@@ -53,4 +60,44 @@ fn an_interrupted_tracer_leaves_no_program_and_no_link(live: &Live) -> Result<()
     let tracer = live.tracer(&[])?;
     tracer.stop()?;
     gone(&before)
+}
+
+/// Cgroups that a tracer has made for commands, anywhere below the mounts of the second version.
+fn of_commands() -> Result<BTreeSet<PathBuf>> {
+    let mut found = BTreeSet::new();
+    let mounts = fs::read_to_string("/proc/self/mounts")?;
+    for mount in mounts.lines().filter(|line| line.split(' ').nth(2) == Some("cgroup2")) {
+        let mut folders: Vec<PathBuf> = mount.split(' ').nth(1).map(PathBuf::from).into_iter().collect();
+        while let Some(folder) = folders.pop() {
+            // One may go while it is looked at.
+            for entry in fs::read_dir(&folder).into_iter().flatten().flatten() {
+                if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+                    if entry.file_name().to_string_lossy().starts_with("portscope-") {
+                        found.insert(entry.path());
+                    }
+                    folders.push(entry.path());
+                }
+            }
+        }
+    }
+    Ok(found)
+}
+
+fn cgroups(live: &Live) -> Result<()> {
+    let file = live.scratch().file("ports.arrow");
+    let file = file.to_str().context("a path that is no text")?;
+    for args in [&["report", "-q"][..], &["record", "-q", "-w", file], &["top", "-b", "-c", "1"]] {
+        // The command tells its cgroup.
+        let args = [args, &["--", "cat", "/proc/self/cgroup"]].concat();
+        let ended = portscope(live.scratch(), &args)?;
+        ensure!(ended.status == Some(0), "{args:?}: {:?}: {}", ended.status, ended.stderr);
+        let own = ended.stdout.lines().find_map(|line| line.split("/portscope-").nth(1));
+        let Some(own) = own.map(|rest| format!("portscope-{rest}")) else {
+            // Where none can be made, forks are followed.
+            continue;
+        };
+        let left = of_commands()?;
+        ensure!(!left.iter().any(|folder| folder.ends_with(&own)), "{args:?} leaves {own}: {left:?}");
+    }
+    Ok(())
 }
