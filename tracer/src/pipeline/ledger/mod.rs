@@ -47,11 +47,11 @@ impl From<&Identity> for Program {
 /// What never goes back beside programs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Spreads {
-    /// How long searches took that found a port, [`SEARCH_NS`].
+    /// How long searches took that found a port, in nanoseconds.
     pub searches: Spread,
-    /// How soon ports were given again, [`DISTANCE`].
+    /// How soon ports were given again, in allocations.
     pub distances: Spread,
-    /// How soon 4-tuples were used again, [`INTERVAL_MS`].
+    /// How soon 4-tuples were used again, in milliseconds.
     pub intervals: Spread,
 }
 
