@@ -247,7 +247,8 @@ impl Consumer for Live {
         self.feed();
         self.gatherer.tick(armed, out)?;
         self.end_draft();
-        self.begin_draft(armed)?;
-        self.answer(armed)
+        // Before the next figures are begun: on a busy host there may be no moment without.
+        self.answer(armed)?;
+        self.begin_draft(armed)
     }
 }
