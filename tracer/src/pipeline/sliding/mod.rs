@@ -9,7 +9,7 @@ use super::{
     accounts::since,
     draft::risen,
     gather::{Gathered, Gatherer, absorb},
-    look::Peaks,
+    look::{Key, Peaks},
     series::Series,
 };
 use crate::{
@@ -89,6 +89,8 @@ pub struct Cut {
     current: Stats,
     peaks: Peaks,
     last: Option<(Arc<Stats>, Peaks)>,
+    /// Empty where the course is not kept: a screen has rates of its own.
+    series: Series<Key>,
     start: Start,
     accounting: Accounting,
     at: MonoNs,
@@ -104,7 +106,7 @@ impl Cut {
     /// The window.
     #[must_use]
     pub fn join(self) -> Windowed {
-        let Self { current, peaks: mut all_peaks, last, start, accounting, at } = self;
+        let Self { current, peaks: mut all_peaks, last, series, start, accounting, at } = self;
         let stats = match last {
             None => current,
             Some((last, peaks)) => {
@@ -119,8 +121,7 @@ impl Cut {
             stats,
             before: None,
             peaks: all_peaks,
-            // The screen has rates of its own.
-            series: Series::new(start.at),
+            series,
             accounting: since(&accounting, &start.accounting),
             at,
         };
@@ -200,10 +201,12 @@ impl Sliding {
             self.turn(gatherer, at, &accounting, tallies);
         }
         let last = self.last.as_ref();
+        let start = last.map_or(&self.now, |(start, ..)| start).clone();
         Cut {
             current: self.current(gatherer, tallies),
             peaks: gatherer.peaks().clone(),
-            start: last.map_or(&self.now, |(start, ..)| start).clone(),
+            series: gatherer.course_since(start.at, at),
+            start,
             last: last.map(|(_, stats, peaks)| (Arc::clone(stats), peaks.clone())),
             accounting,
             at,
