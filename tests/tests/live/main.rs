@@ -20,6 +20,7 @@ mod findings;
 mod flight;
 mod leftovers;
 mod namespaces;
+mod otlp;
 mod overload;
 mod page;
 mod parity;

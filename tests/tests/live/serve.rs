@@ -37,7 +37,7 @@ alone! {
     a_configuration_file_holds_unless_the_command_line_says_otherwise => configured,
 }
 
-const SERVICE: &str = "127.0.0.1:7000";
+pub(crate) const SERVICE: &str = "127.0.0.1:7000";
 const PATIENCE: Duration = Duration::from_secs(40);
 
 /// What a server at a UNIX socket answers: status and body.
@@ -57,7 +57,7 @@ fn parted(answer: &str) -> Result<(u16, String)> {
 }
 
 /// Lines of metrics: name and labels, and value; none before the first figures.
-fn metrics(socket: &Path) -> Result<BTreeMap<String, f64>> {
+pub(crate) fn metrics(socket: &Path) -> Result<BTreeMap<String, f64>> {
     let (status, text) = get(socket, "/metrics", "application/openmetrics-text")?;
     if status == 503 && text.starts_with("nothing is known yet") {
         return Ok(BTreeMap::new());
@@ -71,14 +71,14 @@ fn metrics(socket: &Path) -> Result<BTreeMap<String, f64>> {
     lines.map(pair).collect()
 }
 
-fn sum(all: &BTreeMap<String, f64>, name: &str, labels: &[&str]) -> f64 {
+pub(crate) fn sum(all: &BTreeMap<String, f64>, name: &str, labels: &[&str]) -> f64 {
     let is_meant =
         |key: &str| key.split('{').next() == Some(name) && labels.iter().all(|label| key.contains(label));
     all.iter().filter(|(key, _)| is_meant(key)).map(|(_, value)| value).sum()
 }
 
 /// Waits until the figures are as they should be, and returns them.
-fn until(
+pub(crate) fn until(
     socket: &Path,
     what: &str,
     is_so: impl Fn(&BTreeMap<String, f64>) -> bool,
@@ -92,7 +92,7 @@ fn until(
 }
 
 #[expect(clippy::cast_precision_loss, reason = "counts of a test")]
-fn number(count: u64) -> f64 {
+pub(crate) fn number(count: u64) -> f64 {
     count as f64
 }
 

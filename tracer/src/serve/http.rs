@@ -19,7 +19,7 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-use super::{Board, Bound, Question, board::Text, listen::Socket};
+use super::{Board, Bound, Push, Question, board::Text, listen::Socket};
 use crate::{
     output::{
         html::page,
@@ -59,12 +59,12 @@ pub struct Server {
 }
 
 impl Server {
-    /// Serves what is on the board there.
+    /// Serves what is on the board there, and pushes its figures where somebody wants them.
     ///
     /// # Errors
     ///
     /// No thread can be started.
-    pub fn start(bound: &[Bound], board: &Arc<Board>) -> Result<Self, ServerError> {
+    pub fn start(bound: &[Bound], board: &Arc<Board>, push: Option<Push>) -> Result<Self, ServerError> {
         let runtime = Builder::new_current_thread().enable_all().build().map_err(ServerError::Start)?;
         let sockets: Vec<Socket> =
             bound.iter().map(Bound::copy).collect::<io::Result<_>>().map_err(ServerError::Start)?;
@@ -87,9 +87,10 @@ impl Server {
                         }
                     });
                 }
-                // Also when the sender is gone.
-                drop(ended.await);
+                until_the_end(push, &board, ended).await;
             });
+            // A name that is being looked up is not waited for.
+            runtime.shutdown_background();
         };
         let thread = thread::Builder::new().name("http".into()).spawn(serve).map_err(ServerError::Start)?;
         Ok(Self { end: Some(end), thread: Some(thread) })
@@ -105,6 +106,20 @@ impl Drop for Server {
             log::warn!("the server failed");
         }
     }
+}
+
+#[cfg(feature = "otlp")]
+async fn until_the_end(push: Option<Push>, board: &Board, ended: oneshot::Receiver<()>) {
+    match push {
+        Some(push) => super::push::run(push, board, ended).await,
+        // Also when the sender is gone.
+        None => drop(ended.await),
+    }
+}
+
+#[cfg(not(feature = "otlp"))]
+async fn until_the_end(_: Option<Push>, _: &Board, ended: oneshot::Receiver<()>) {
+    drop(ended.await);
 }
 
 async fn tcp(listener: std::net::TcpListener, board: Arc<Board>, places: Arc<Semaphore>) -> io::Result<()> {

@@ -9,6 +9,8 @@ mod golden;
 mod map;
 mod metrics;
 mod names;
+#[cfg(feature = "otlp")]
+mod otlp;
 mod page;
 #[cfg(feature = "parquet")]
 mod parquet;

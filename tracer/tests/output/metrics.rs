@@ -32,7 +32,7 @@ fn program(name: &str, unit: &str, container: &str, allocations: u64) -> Program
     }
 }
 
-fn snapshot() -> Snapshot {
+pub(crate) fn snapshot() -> Snapshot {
     let mut report = fixed::report();
     "6.1.0 \"odd\"\n".clone_into(&mut report.header.kernel);
     let mut finding = fixed::finding("full");

@@ -1,6 +1,7 @@
 //! `portscope serve`: gather without an end, and tell it over HTTP.
 
 mod live;
+mod pushing;
 mod recorded;
 
 use std::{
@@ -11,7 +12,10 @@ use std::{
 
 use sd_notify::NotifyState;
 
-use self::live::{Live, notify};
+use self::{
+    live::{Live, notify},
+    pushing::Pushing,
+};
 use super::{
     Failure,
     exit::{complain, reason},
@@ -62,6 +66,8 @@ pub(super) struct Args {
     /// Read options of the section [serve] from this file; those of the command line go before them
     #[arg(long, value_name = "FILE")]
     pub(super) config: Option<PathBuf>,
+    #[command(flatten)]
+    pushing: Pushing,
     /// End after this long; without it when it is told to
     #[arg(short, long, value_name = "TIME", value_parser = words::duration)]
     duration: Option<Duration>,
@@ -87,6 +93,7 @@ pub(super) struct Args {
 /// Runs it.
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
     args.loudness.start_log();
+    args.pushing.check()?;
     // Before the hooks, which take a while: who cannot listen need not trace.
     let bound = listen(args)?;
     // Their sockets are removed at the end.
@@ -139,7 +146,8 @@ fn gather(args: &Args, bound: &[Bound]) -> Result<(), Failure> {
     };
     let (board, questions) = Board::new();
     shed(&armed, &Needs::default());
-    let server = Server::start(bound, &board).map_err(|error| Failure::new(error.to_string()))?;
+    let push = args.pushing.push(&armed, args.loudness.quiet);
+    let server = Server::start(bound, &board, push).map_err(|error| Failure::new(error.to_string()))?;
     let mut live =
         Live::new(gatherer, &stock, watched, (Arc::clone(&board), questions), args.top.into(), args.history);
     tell_ready(args, bound)?;
@@ -170,6 +178,7 @@ fn tell_ready(args: &Args, bound: &[Bound]) -> Result<(), Failure> {
     if !args.loudness.quiet {
         let places: Vec<String> = bound.iter().map(|one| one.address().to_string()).collect();
         complain(&format!("listening on {}", places.join(", ")));
+        args.pushing.tell();
     }
     announce(args.ready_file.as_deref())?;
     notify(&[NotifyState::Ready]);

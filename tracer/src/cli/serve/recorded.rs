@@ -30,6 +30,10 @@ const BEAT: Duration = Duration::from_secs(1);
 /// Serves what a recording means, until it is told to end.
 pub(super) fn serve(args: &Args, mut recording: Recording, bound: &[Bound]) -> Result<(), Failure> {
     args.reading.refuse_kernel(&args.kernel)?;
+    if args.pushing.is_asked() {
+        return Err(Failure::usage("--otlp pushes what happens now, and -r reads what happened")
+            .hint("leave out --otlp, or -r"));
+    }
     recording.has_releases(args.releases)?;
     let mut place = Place::Stdout;
     let between = args.reading.between(recording.opening(), false)?;
@@ -54,7 +58,7 @@ pub(super) fn serve(args: &Args, mut recording: Recording, bound: &[Bound]) -> R
         .map_err(|error| Failure::new(format!("cannot start the event loop: {}", reason(&error))))?;
     let mut signals =
         runtime.block_on(async { Signals::listen() }).map_err(|error| failure(&place, error))?;
-    let server = Server::start(bound, &board).map_err(|error| Failure::new(error.to_string()))?;
+    let server = Server::start(bound, &board, None).map_err(|error| Failure::new(error.to_string()))?;
     tell_ready(args, bound)?;
     runtime.block_on(async {
         let end = args.duration.map(|duration| Instant::now() + duration);

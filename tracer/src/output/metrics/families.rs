@@ -1,18 +1,14 @@
 //! The families of metrics, one after the other.
 
-use std::{collections::HashMap, fmt, sync::Arc};
+use std::sync::Arc;
 
-use prometheus_client::{
-    collector::Collector,
-    encoding::{DescriptorEncoder, EncodeGaugeValue, NoLabelSet},
-    metrics::MetricType,
-    registry::Unit,
-};
+use prometheus_client::registry::Unit;
 
 use super::{
     super::records::{FindingRecord, PoolRecord},
-    Buckets, RangeGauge, Served, Snapshot,
+    RangeGauge, Served, Snapshot,
     labels::{self, Labels},
+    sink::{Done, Family, Sink},
 };
 
 #[derive(Debug)]
@@ -21,87 +17,18 @@ pub(super) struct Families {
     pub(super) served: Served,
 }
 
-type Done = Result<(), fmt::Error>;
-
-/// One family of counters or gauges.
-struct Family<'a> {
-    name: &'a str,
-    help: &'a str,
-    unit: Option<Unit>,
-}
-
-impl<'a> Family<'a> {
-    const fn new(name: &'a str, help: &'a str) -> Self {
-        Self { name, help, unit: None }
-    }
-
-    fn in_unit(self, unit: Unit) -> Self {
-        Self { unit: Some(unit), ..self }
-    }
-
-    fn counters(
-        &self,
-        encoder: &mut DescriptorEncoder<'_>,
-        all: impl IntoIterator<Item = (Labels, u64)>,
-    ) -> Done {
-        let unit = self.unit.as_ref();
-        let mut metric = encoder.encode_descriptor(self.name, self.help, unit, MetricType::Counter)?;
-        for (labels, count) in each_once(all, |sum: &mut u64, count| *sum = sum.saturating_add(count)) {
-            metric.encode_family(&labels)?.encode_counter::<NoLabelSet, u64, u64>(&count, None)?;
-        }
-        Ok(())
-    }
-
-    fn gauges<V: EncodeGaugeValue>(
-        &self,
-        encoder: &mut DescriptorEncoder<'_>,
-        all: impl IntoIterator<Item = (Labels, V)>,
-    ) -> Done {
-        let unit = self.unit.as_ref();
-        let mut metric = encoder.encode_descriptor(self.name, self.help, unit, MetricType::Gauge)?;
-        for (labels, value) in each_once(all, |_, _| {}) {
-            metric.encode_family(&labels)?.encode_gauge(&value)?;
-        }
-        Ok(())
-    }
-
-    fn counter(&self, encoder: &mut DescriptorEncoder<'_>, count: u64) -> Done {
-        let unit = self.unit.as_ref();
-        let mut metric = encoder.encode_descriptor(self.name, self.help, unit, MetricType::Counter)?;
-        metric.encode_counter::<NoLabelSet, u64, u64>(&count, None)
-    }
-
-    fn histogram(&self, encoder: &mut DescriptorEncoder<'_>, buckets: &Buckets) -> Done {
-        let Buckets { counts, above, sum } = buckets;
-        let all = counts.iter().map(|(_, count)| count).sum::<u64>() + above;
-        let unit = self.unit.as_ref();
-        let mut metric = encoder.encode_descriptor(self.name, self.help, unit, MetricType::Histogram)?;
-        let buckets: Vec<(f64, u64)> = counts.iter().copied().chain([(f64::INFINITY, *above)]).collect();
-        metric.encode_histogram::<NoLabelSet>(*sum, all, &buckets, None)
-    }
-
-    fn gauge<V: EncodeGaugeValue>(&self, encoder: &mut DescriptorEncoder<'_>, value: Option<V>) -> Done {
-        let Some(value) = value else { return Ok(()) };
-        let unit = self.unit.as_ref();
-        let mut metric = encoder.encode_descriptor(self.name, self.help, unit, MetricType::Gauge)?;
-        metric.encode_gauge(&value)
-    }
-}
-
-impl Collector for Families {
-    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Done {
-        let encoder = &mut encoder;
-        self.choices(encoder)?;
-        self.spreads(encoder)?;
-        self.pools(encoder)?;
-        self.ranges(encoder)?;
-        self.findings(encoder)?;
-        self.accounts(encoder)
-    }
-}
-
 impl Families {
-    fn choices(&self, encoder: &mut DescriptorEncoder<'_>) -> Done {
+    /// Tells all of them.
+    pub(super) fn tell(&self, sink: &mut dyn Sink) -> Done {
+        self.choices(sink)?;
+        self.spreads(sink)?;
+        self.pools(sink)?;
+        self.ranges(sink)?;
+        self.findings(sink)?;
+        self.accounts(sink)
+    }
+
+    fn choices(&self, sink: &mut dyn Sink) -> Done {
         let Snapshot { sites, programs, others, gone, .. } = &*self.snapshot;
         let of_site = |chosen: bool| {
             sites.iter().filter(move |one| one.is_chosen == chosen).map(|one| {
@@ -119,12 +46,12 @@ impl Families {
             "portscope_allocations",
             "Local ports that the kernel was to choose, by where and with what result",
         )
-        .counters(encoder, of_site(true))?;
+        .counters(sink, of_site(true))?;
         Family::new(
             "portscope_checks",
             "Local ports that the caller named and the kernel checked, as far as recorded",
         )
-        .counters(encoder, of_site(false))?;
+        .counters(sink, of_site(false))?;
         let named = |name: &str, unit: &str, container: &str, pod: &str| {
             vec![
                 ("program", labels::value(name)),
@@ -144,40 +71,40 @@ impl Families {
             "portscope_program_allocations",
             "Ports that programs asked for; with `other` they are all",
         )
-        .counters(encoder, with_others().map(|(labels, (allocations, _))| (labels, allocations)))?;
+        .counters(sink, with_others().map(|(labels, (allocations, _))| (labels, allocations)))?;
         Family::new("portscope_program_failures", "Of these, refused ones")
-            .counters(encoder, with_others().map(|(labels, (_, failures))| (labels, failures)))?;
+            .counters(sink, with_others().map(|(labels, (_, failures))| (labels, failures)))?;
         Family::new(
             "portscope_program_gone_allocations",
             "Ports that programs had asked for that gave their place to another: the rest of the total",
         )
-        .counter(encoder, gone.0)?;
-        Family::new("portscope_program_gone_failures", "Of these, refused ones").counter(encoder, gone.1)
+        .counter(sink, gone.0)?;
+        Family::new("portscope_program_gone_failures", "Of these, refused ones").counter(sink, gone.1)
     }
 
-    fn spreads(&self, encoder: &mut DescriptorEncoder<'_>) -> Done {
+    fn spreads(&self, sink: &mut dyn Sink) -> Done {
         let Snapshot { searches, distances, intervals, .. } = &*self.snapshot;
         Family::new(
             "portscope_search",
             "Wall time of searches that found a port; upper bounds on the backend tracepoint",
         )
         .in_unit(Unit::Seconds)
-        .histogram(encoder, searches)?;
+        .histogram(sink, searches)?;
         Family::new(
             "portscope_reuse_distance_allocations",
             "Allocations of a namespace and protocol from one of a port to the next of that port",
         )
-        .histogram(encoder, distances)?;
+        .histogram(sink, distances)?;
         Family::new(
             "portscope_reuse_interval",
             "Time from the close of a 4-tuple to its next use; needs --releases",
         )
         .in_unit(Unit::Seconds)
-        .histogram(encoder, intervals)
+        .histogram(sink, intervals)
     }
 
     /// The fullest pools; those of which nothing is left are left out.
-    fn pools(&self, encoder: &mut DescriptorEncoder<'_>) -> Done {
+    fn pools(&self, sink: &mut dyn Sink) -> Done {
         let Snapshot { report, most, .. } = &*self.snapshot;
         let there = report.pools.iter().filter(|pool| pool.held_after_s.is_none());
         let told: Vec<(Labels, &PoolRecord)> = there
@@ -198,54 +125,52 @@ impl Families {
             "portscope_pool_held_ports",
             "Ports of the pool that it cannot give out, the fullest pools; with `other` those of all",
         )
-        .gauges(encoder, and_others(|pool| Some(pool.barred.into())))?;
+        .gauges(sink, and_others(|pool| Some(pool.barred.into())))?;
         Family::new("portscope_pool_size_ports", "Ports of its range that are not reserved")
-            .gauges(encoder, each(|pool| Some(pool.effective.into())))?;
+            .gauges(sink, each(|pool| Some(pool.effective.into())))?;
         Family::new("portscope_pool_utilization", "Held over size")
             .in_unit(ratio())
-            .gauges(encoder, each(|pool| pool.utilisation))?;
+            .gauges(sink, each(|pool| pool.utilisation))?;
         Family::new(
             "portscope_pool_first_half_utilization",
             "The same of the half that is searched first: at 1 each search crosses to the other one",
         )
         .in_unit(ratio())
-        .gauges(encoder, each(first_half))?;
-        Family::new("portscope_pool_time_wait_ports", "Of the held ports, those in TIME_WAIT").gauges(
-            encoder,
-            and_others(|pool| Some(pool.held.get("TIME_WAIT").copied().unwrap_or(0).into())),
-        )?;
+        .gauges(sink, each(first_half))?;
+        Family::new("portscope_pool_time_wait_ports", "Of the held ports, those in TIME_WAIT")
+            .gauges(sink, and_others(|pool| Some(pool.held.get("TIME_WAIT").copied().unwrap_or(0).into())))?;
         Family::new(
             "portscope_pool_sustainable_rate",
             "Connections a second that the pool sustains, where known",
         )
-        .gauges(encoder, each(|pool| pool.sustainable_per_s))?;
+        .gauges(sink, each(|pool| pool.sustainable_per_s))?;
         Family::new("portscope_pool_exhausted_in", "Time until the pool is full, where that can be told")
             .in_unit(Unit::Seconds)
-            .gauges(encoder, each(|pool| pool.exhausted_in_s.as_ref()?.estimate))?;
+            .gauges(sink, each(|pool| pool.exhausted_in_s.as_ref()?.estimate))?;
         Family::new("portscope_pool_recent_failures", "Refusals of the last minute")
-            .gauges(encoder, and_others(|pool| pool.failures.map(real)))?;
+            .gauges(sink, and_others(|pool| pool.failures.map(real)))?;
         Family::new(
             "portscope_pools_not_told",
             "Less full pools that the report has and these metrics leave out",
         )
-        .gauge(encoder, Some(real(others().count() as u64)))
+        .gauge(sink, Some(real(others().count() as u64)))
     }
 
-    fn ranges(&self, encoder: &mut DescriptorEncoder<'_>) -> Done {
+    fn ranges(&self, sink: &mut dyn Sink) -> Done {
         let Snapshot { ranges, most, .. } = &*self.snapshot;
         let each = |of: fn(&RangeGauge) -> u32| {
             let ranges = ranges.iter().take(*most);
             ranges.map(move |range| (vec![("netns", labels::value(&range.netns))], of(range)))
         };
         Family::new("portscope_range_first_port", "First port of ip_local_port_range")
-            .gauges(encoder, each(|range| range.low.into()))?;
+            .gauges(sink, each(|range| range.low.into()))?;
         Family::new("portscope_range_last_port", "Its last port")
-            .gauges(encoder, each(|range| range.high.into()))?;
+            .gauges(sink, each(|range| range.high.into()))?;
         Family::new("portscope_range_effective_ports", "Its ports that are not reserved")
-            .gauges(encoder, each(|range| range.effective))
+            .gauges(sink, each(|range| range.effective))
     }
 
-    fn findings(&self, encoder: &mut DescriptorEncoder<'_>) -> Done {
+    fn findings(&self, sink: &mut dyn Sink) -> Done {
         let Snapshot { report, most, findings, .. } = &*self.snapshot;
         let count = |id: &str| report.findings.iter().filter(|one| one.id == id).count() as u64;
         let each = findings.iter().map(|id| (vec![("id", id.clone())], count(id)));
@@ -253,14 +178,14 @@ impl Families {
             "portscope_findings",
             "Findings of the last minute by their number, 0 for those there are not",
         )
-        .gauges(encoder, each)?;
+        .gauges(sink, each)?;
         let one = |finding: &FindingRecord| (self.finding(finding), 1_u64);
         Family::new("portscope_finding", "1 for each of the worst, with whom it is about")
-            .gauges(encoder, report.findings.iter().take(*most).map(one))?;
+            .gauges(sink, report.findings.iter().take(*most).map(one))?;
         let verdict = &report.verdict;
         let finding = verdict.finding.clone().unwrap_or_default();
         Family::new("portscope_verdict", "1 with the verdict on the last minute")
-            .gauges(encoder, [(vec![("word", verdict.word.clone()), ("finding", finding)], 1_u64)])
+            .gauges(sink, [(vec![("word", verdict.word.clone()), ("finding", finding)], 1_u64)])
     }
 
     fn finding(&self, finding: &FindingRecord) -> Labels {
@@ -278,7 +203,7 @@ impl Families {
         ]
     }
 
-    fn accounts(&self, encoder: &mut DescriptorEncoder<'_>) -> Done {
+    fn accounts(&self, sink: &mut dyn Sink) -> Done {
         let Snapshot { report, accounting, cost, process, at_s, .. } = &*self.snapshot;
         let header = &report.header;
         for (name, help, count) in [
@@ -291,14 +216,14 @@ impl Families {
             ("portscope_events_filtered", "Events that a filter kept out", accounting.filtered),
             ("portscope_events_lost", "Events of which only the count remains", accounting.lost),
         ] {
-            Family::new(name, help).counter(encoder, count)?;
+            Family::new(name, help).counter(sink, count)?;
         }
         if let Some(missed) = accounting.missed {
             Family::new("portscope_choices_missed", "At most so many choices were not seen")
-                .counter(encoder, missed)?;
+                .counter(sink, missed)?;
         }
         Family::new("portscope_build_info", "What runs, and how it traces").gauges(
-            encoder,
+            sink,
             [(
                 vec![
                     ("version", header.version.clone()),
@@ -310,46 +235,26 @@ impl Families {
         )?;
         Family::new("portscope_snapshot_time", "When these figures were taken, since 1970")
             .in_unit(Unit::Seconds)
-            .gauge(encoder, Some(*at_s))?;
+            .gauge(sink, Some(*at_s))?;
         Family::new("portscope_window", "Length of the last minute, as findings and verdict know it")
             .in_unit(Unit::Seconds)
-            .gauge(encoder, Some(report.window.seconds))?;
-        let mut cpu = encoder.encode_descriptor(
-            "process_cpu",
-            "CPU time of portscope itself",
-            Some(&Unit::Seconds),
-            MetricType::Counter,
-        )?;
-        cpu.encode_counter::<NoLabelSet, f64, u64>(&cost.cpu_s, None)?;
+            .gauge(sink, Some(report.window.seconds))?;
+        Family::new("process_cpu", "CPU time of portscope itself")
+            .in_unit(Unit::Seconds)
+            .counter(sink, cost.cpu_s)?;
         Family::new("process_resident_memory", "Its resident memory")
             .in_unit(Unit::Bytes)
-            .gauge(encoder, process.map(|(resident, _)| resident))?;
-        Family::new("process_open_fds", "Its open descriptors")
-            .gauge(encoder, process.map(|(_, fds)| fds))?;
-        Family::new("portscope_requests_answered", "HTTP requests").counter(encoder, self.served.answered)?;
+            .gauge(sink, process.map(|(resident, _)| resident))?;
+        Family::new("process_open_fds", "Its open descriptors").gauge(sink, process.map(|(_, fds)| fds))?;
+        Family::new("portscope_requests_answered", "HTTP requests").counter(sink, self.served.answered)?;
         Family::new("portscope_connections_rejected", "Connections turned away, since there were too many")
-            .counter(encoder, self.served.rejected)
+            .counter(sink, self.served.rejected)
     }
 
     /// The name of a namespace, else its number.
     fn netns(&self, id: u32) -> String {
         self.snapshot.namespaces.get(&id).cloned().unwrap_or_else(|| id.to_string())
     }
-}
-
-/// Labels twice in a family make all of it invalid: names that were cut, or are alike, become one line.
-fn each_once<V>(all: impl IntoIterator<Item = (Labels, V)>, add: impl Fn(&mut V, V)) -> Vec<(Labels, V)> {
-    let mut places: HashMap<Labels, usize> = HashMap::new();
-    let mut told: Vec<(Labels, V)> = Vec::new();
-    for (labels, value) in all {
-        if let Some((_, known)) = places.get(&labels).and_then(|place| told.get_mut(*place)) {
-            add(known, value);
-        } else {
-            places.insert(labels.clone(), told.len());
-            told.push((labels, value));
-        }
-    }
-    told
 }
 
 /// The word that Prometheus has for it.

@@ -1,10 +1,14 @@
-//! What a running tracer tells who scrapes it: OpenMetrics, or the older text format of Prometheus.
+//! What a running tracer tells who scrapes it: OpenMetrics, or the older text format of Prometheus; and what it pushes.
 //!
 //! No label is a local port or a process id, and every label has a bounded number of values: programs and pools have as
 //! many places as were asked for, the rest is told as one.
 
 mod families;
 mod labels;
+mod open_metrics;
+#[cfg(feature = "otlp")]
+mod otlp;
+mod sink;
 
 use std::{collections::BTreeMap, fmt};
 
@@ -14,6 +18,8 @@ use prometheus_client::{
 };
 
 use self::families::Families;
+#[cfg(feature = "otlp")]
+pub use self::otlp::export_request;
 use super::records::{Accounting, Report, SelfCost};
 
 /// Choices of one site, protocol and result.
@@ -70,6 +76,13 @@ pub struct Buckets {
     pub above: u64,
     /// All together.
     pub sum: f64,
+}
+
+impl Buckets {
+    /// How many numbers there were.
+    pub(super) fn all(&self) -> u64 {
+        self.counts.iter().map(|(_, count)| count).sum::<u64>() + self.above
+    }
 }
 
 /// All that is told at one moment.
