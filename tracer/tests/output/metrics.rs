@@ -137,6 +137,17 @@ fn what_is_not_told_one_by_one_is_told_as_other() {
 }
 
 #[test]
+fn what_is_not_known_of_one_of_the_others_is_not_told_of_all() {
+    let mut snapshot = snapshot();
+    for pool in snapshot.report.pools.iter_mut().skip(1) {
+        pool.failures = None;
+    }
+    let told = exposition(Arc::new(snapshot), Served::default(), Exposition::OpenMetrics).unwrap();
+    let of_others = |family: &str| told.contains(&format!("portscope_pool_{family}{{netns=\"other\""));
+    assert!(of_others("held_ports") && !of_others("recent_failures"), "{told}");
+}
+
+#[test]
 fn who_asks_for_openmetrics_gets_it() {
     let prometheus = "application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5,*/*;q=0.1";
     assert_eq!(Exposition::accepted(prometheus), Exposition::OpenMetrics);

@@ -29,7 +29,7 @@ fn metrics(request: &ExportMetricsServiceRequest) -> &[Metric] {
 fn texts(attributes: &[KeyValue]) -> BTreeMap<String, String> {
     let text = |one: &KeyValue| match one.value.clone().unwrap().value.unwrap() {
         Value::StringValue(value) => (one.key.clone(), value),
-        other => panic!("{other:?} of {}", one.key),
+        other => unreachable!("{other:?} of {}", one.key),
     };
     attributes.iter().map(text).collect()
 }
@@ -50,7 +50,7 @@ fn series(request: &ExportMetricsServiceRequest) -> BTreeMap<Series, f64> {
             "By" => "_bytes",
             "1" if is_gauge => "_ratio",
             "" => "",
-            other => panic!("{} in {other}", metric.name),
+            other => unreachable!("{} in {other}", metric.name),
         };
         let name = format!("{}{unit}", metric.name);
         match metric.data.clone().unwrap() {
@@ -77,7 +77,7 @@ fn series(request: &ExportMetricsServiceRequest) -> BTreeMap<Series, f64> {
                 add(format!("{name}_count"), BTreeMap::new(), real(point.count));
                 add(format!("{name}_sum"), BTreeMap::new(), point.sum.unwrap());
             }
-            other => panic!("{other:?}"),
+            other => unreachable!("{other:?}"),
         }
     }
     all
@@ -171,7 +171,7 @@ fn sums_grow_from_the_start_and_every_number_is_of_the_moment() {
                 let point = &histogram.data_points[0];
                 is_of_now(2, &[point.start_time_unix_nano], &[point.time_unix_nano], SINCE_NS);
             }
-            other => panic!("{other:?}"),
+            other => unreachable!("{other:?}"),
         }
     }
     assert!(kinds.iter().all(|count| *count >= 3), "{kinds:?}");

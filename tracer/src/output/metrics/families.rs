@@ -118,8 +118,9 @@ impl Families {
         // With these the sum is that of all pools of the report, whatever --top is.
         let others = || there.clone().skip(*most);
         let and_others = |of: fn(&PoolRecord) -> Option<f64>| {
-            let rest = others().next().map(|_| (labels::other_pools(), others().filter_map(of).sum()));
-            each(of).chain(rest)
+            // What is not known of one of them is not known of all.
+            let sum = others().map(of).sum::<Option<f64>>().filter(|_| others().next().is_some());
+            each(of).chain(sum.map(|sum| (labels::other_pools(), sum)))
         };
         Family::new(
             "portscope_pool_held_ports",

@@ -105,7 +105,7 @@ impl Turns {
     fn took(&mut self, taken: &Taken) {
         match taken {
             Taken::Whole => {
-                self.change(State::Works, |target| format!("figures are pushed to {target} again"))
+                self.change(State::Works, |target| format!("figures are pushed to {target} again"));
             }
             Taken::Partly(count, why) => self.change(State::Partly, |target| {
                 format!("{target} takes figures but leaves out {count} of them: {}", short(why))
