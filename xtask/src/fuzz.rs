@@ -22,8 +22,8 @@ pub(crate) struct Options {
     seconds: u32,
 }
 
-/// Fuzzes one target after the other. What it finds worth keeping goes into `fuzz/corpus`; an input that makes one panic
-/// into `fuzz/artifacts`, and ends it.
+/// Fuzzes one target after the other, from `fuzz/seeds`. What it finds worth keeping goes into `fuzz/corpus`, for the next
+/// time; an input that makes one panic into `fuzz/artifacts`, and ends it.
 pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     if let Some(unknown) = options.targets.iter().find(|target| !TARGETS.contains(&target.as_str())) {
         bail!("there is no target {unknown}; there are {}", TARGETS.join(", "));
@@ -41,14 +41,18 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
 }
 
 fn one(root: &Path, target: &str, seconds: u32) -> Result<()> {
-    let corpus = root.join("corpus").join(target);
+    let [corpus, seeds] = ["corpus", "seeds"].map(|folder| root.join(folder).join(target));
     std::fs::create_dir_all(&corpus).with_context(|| corpus.display().to_string())?;
+    // The first folder is written to.
+    let folders = [Some(corpus), seeds.is_dir().then_some(seeds)];
     process::run(
         tools::cargo_fuzz()?
             .current_dir(root)
             // Coverage needs no nightly compiler, only its flags; sanitizers would.
             .env("RUSTC_BOOTSTRAP", "1")
-            .args(["run", "-s", "none", target, "--", MOST_BYTES])
+            .args(["run", "-s", "none", target])
+            .args(folders.into_iter().flatten())
+            .args(["--", MOST_BYTES])
             .arg(format!("-max_total_time={seconds}")),
     )
 }
