@@ -3,9 +3,12 @@
 
 use std::{
     io::{BufRead as _, BufReader, Read as _, Write as _},
-    net::{TcpListener, TcpStream},
-    sync::{Arc, Mutex, PoisonError},
-    thread,
+    net::{SocketAddr, TcpListener, TcpStream},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread::{self, JoinHandle},
     time::Duration,
 };
 
@@ -66,17 +69,47 @@ fn pushed(pushes: &Pushes, name: &str) -> Option<i64> {
     Some(sum.data_points.iter().map(|point| value(&point.value)).sum())
 }
 
-fn collector(live: &Live) -> Result<()> {
-    let listener = TcpListener::bind("127.0.0.1:0")?;
-    let url = format!("http://{}", listener.local_addr()?);
-    let pushes = Pushes::default();
-    let taken = Arc::clone(&pushes);
-    thread::spawn(move || {
-        for (connection, stream) in listener.incoming().flatten().enumerate() {
-            let taken = Arc::clone(&taken);
-            thread::spawn(move || drop(take(&stream, connection, &taken)));
+/// A collector that ends with the test.
+struct Collector {
+    address: SocketAddr,
+    ends: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Collector {
+    fn start(pushes: &Pushes) -> Result<Self> {
+        let listener = TcpListener::bind("127.0.0.1:0")?;
+        let (address, ends) = (listener.local_addr()?, Arc::new(AtomicBool::new(false)));
+        let (taken, is_over) = (Arc::clone(pushes), Arc::clone(&ends));
+        let thread = thread::spawn(move || {
+            for (connection, stream) in listener.incoming().flatten().enumerate() {
+                if is_over.load(Ordering::Relaxed) {
+                    return;
+                }
+                let taken = Arc::clone(&taken);
+                thread::spawn(move || drop(take(&stream, connection, &taken)));
+            }
+        });
+        Ok(Self { address, ends, thread: Some(thread) })
+    }
+}
+
+impl Drop for Collector {
+    fn drop(&mut self) {
+        self.ends.store(true, Ordering::Relaxed);
+        // It waits for a connection: this is the last one.
+        if TcpStream::connect(self.address).is_ok()
+            && let Some(thread) = self.thread.take()
+        {
+            drop(thread.join());
         }
-    });
+    }
+}
+
+fn collector(live: &Live) -> Result<()> {
+    let pushes = Pushes::default();
+    let collector = Collector::start(&pushes)?;
+    let url = format!("http://{}", collector.address);
     let space = Space::with_range("40000-40063")?;
     let (mut server, mut client) = (space.actor("server")?, space.actor("client")?);
     server.serve(SERVICE.parse()?, Manner::CloseLast)?;
