@@ -10,9 +10,10 @@
 #![forbid(unsafe_code)]
 
 mod crowd;
+mod memory;
 
 use std::{
-    env, fs,
+    env,
     hint::black_box,
     path::Path,
     sync::Arc,
@@ -20,6 +21,7 @@ use std::{
 };
 
 use crowd::Crowd;
+use memory::resident_kib;
 use portscope::{
     enrich::Processes,
     event::MonoNs,
@@ -125,10 +127,4 @@ impl Spent {
 #[expect(clippy::print_stdout, reason = "the figures are what it is run for")]
 fn say(text: &str) {
     println!("{text}");
-}
-
-fn resident_kib() -> Option<u64> {
-    let status = fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
-    line.split_whitespace().next()?.parse().ok()
 }

@@ -11,10 +11,12 @@
 #![forbid(unsafe_code)]
 
 mod crowd;
+mod memory;
 
-use std::{env, fs, hint::black_box, path::Path};
+use std::{env, hint::black_box, path::Path};
 
 use crowd::Crowd;
+use memory::resident_kib;
 use portscope::{
     enrich::Processes,
     event::{MonoNs, Reserved, Search, SearchRules, decode},
@@ -57,10 +59,4 @@ fn main() {
 #[expect(clippy::print_stdout, reason = "the figure is what it is run for")]
 fn report(text: &str) {
     println!("{text}");
-}
-
-fn resident_kib() -> Option<u64> {
-    let status = fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
-    line.split_whitespace().next()?.parse().ok()
 }
