@@ -4,6 +4,7 @@
 use std::{
     io::{BufRead as _, BufReader, Read as _, Write as _},
     net::{SocketAddr, TcpListener, TcpStream},
+    path::PathBuf,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -20,7 +21,7 @@ use opentelemetry_proto::tonic::{
 use portscope_tests::alone;
 use portscope_tests::deadline;
 use portscope_tests::live::Live;
-use portscope_tests::scenario::{Manner, Space, Task};
+use portscope_tests::scenario::{Actor, Manner, Space, Task};
 use portscope_tests::trace::Tracer;
 use prost::Message as _;
 
@@ -106,17 +107,32 @@ impl Drop for Collector {
     }
 }
 
+/// A service with a client, and a tracer of their namespace that pushes.
+struct Pushing {
+    space: Space,
+    server: Actor,
+    client: Actor,
+    socket: PathBuf,
+    tracer: Tracer,
+}
+
+fn pushing(live: &Live, range: &str, url: &str) -> Result<Pushing> {
+    let space = Space::with_range(range)?;
+    let (mut server, client) = (space.actor("server")?, space.actor("client")?);
+    server.serve(SERVICE.parse()?, Manner::CloseLast)?;
+    let (netns, socket) = (space.id().to_string(), live.scratch().file("socket"));
+    let listen = format!("unix:{}", socket.display());
+    let args = ["-N", &netns, "--listen", &listen, "--otlp", url, "--otlp-interval", "1s"];
+    let tracer = Tracer::serve(live.scratch(), &args)?;
+    Ok(Pushing { space, server, client, socket, tracer })
+}
+
 fn collector(live: &Live) -> Result<()> {
     let pushes = Pushes::default();
     let collector = Collector::start(&pushes)?;
     let url = format!("http://{}", collector.address);
-    let space = Space::with_range("40000-40063")?;
-    let (mut server, mut client) = (space.actor("server")?, space.actor("client")?);
-    server.serve(SERVICE.parse()?, Manner::CloseLast)?;
-    let (netns, socket) = (space.id().to_string(), live.scratch().file("socket"));
-    let listen = format!("unix:{}", socket.display());
-    let args = ["-N", &netns, "--listen", &listen, "--otlp", &url, "--otlp-interval", "1s"];
-    let tracer = Tracer::serve(live.scratch(), &args)?;
+    let Pushing { space: _space, server: _server, mut client, socket, tracer } =
+        pushing(live, "40000-40063", &url)?;
     let done = client.take(Task::connect(SERVICE.parse()?).until_failed(7, 100))?;
     ensure!((done.given(), done.failed_with("EADDRNOTAVAIL")) == (64, 7), "{:?}", done.failed);
     let total = "portscope_allocations";
@@ -148,13 +164,8 @@ fn collector(live: &Live) -> Result<()> {
 fn nobody(live: &Live) -> Result<()> {
     // Nobody listens there any more.
     let url = format!("http://{}", TcpListener::bind("127.0.0.1:0")?.local_addr()?);
-    let space = Space::with_range("40000-49999")?;
-    let (mut server, mut client) = (space.actor("server")?, space.actor("client")?);
-    server.serve(SERVICE.parse()?, Manner::CloseLast)?;
-    let (netns, socket) = (space.id().to_string(), live.scratch().file("socket"));
-    let listen = format!("unix:{}", socket.display());
-    let args = ["-N", &netns, "--listen", &listen, "--otlp", &url, "--otlp-interval", "1s"];
-    let tracer = Tracer::serve(live.scratch(), &args)?;
+    let Pushing { space: _space, server: _server, mut client, socket, tracer } =
+        pushing(live, "40000-49999", &url)?;
     tracer.wait_until_said("that nobody takes figures", |said| said.contains("cannot be pushed to"))?;
     let done = client.must_take(Task::connect(SERVICE.parse()?).resetting().times(1_000))?;
     // Long enough for more than one that fails.
