@@ -3,7 +3,10 @@
 
 use std::time::Duration;
 
-use super::tally::{Skip, Tally};
+use super::{
+    failures::Failures,
+    tally::{Skip, Tally},
+};
 use crate::executables::Executable;
 
 const MARK: &str = "@portscope-test@";
@@ -57,6 +60,8 @@ pub(crate) struct Report {
     pub(crate) skips: Vec<Skip>,
     /// What went wrong beyond single tests.
     pub(crate) troubles: Vec<String>,
+    /// What failed tests printed.
+    pub(crate) failures: Failures,
     /// How long each test took.
     pub(crate) times: Vec<(String, Duration)>,
 }
@@ -111,6 +116,7 @@ impl Reader {
         match self.state {
             State::Between => None,
             State::Output => {
+                report.failures.take(line);
                 report.skips.extend(Skip::of_libtest(&report.executable, line));
                 if let Some(sum) = Tally::of_libtest(line) {
                     report.tally += sum;

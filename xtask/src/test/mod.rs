@@ -1,5 +1,6 @@
 //! `test`: everything that can be tested on this machine, in one command.
 
+mod failures;
 pub(crate) mod live;
 pub(crate) mod summary;
 pub(crate) mod tally;

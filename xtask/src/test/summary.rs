@@ -1,8 +1,9 @@
 //! The end of a test run: a table, the skips with their reasons, and the sum.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use super::{
+    failures::Failures,
     live::Report,
     tally::{Skip, Tally},
 };
@@ -14,6 +15,7 @@ pub(crate) struct Summary {
     lines: Vec<Line>,
     skips: Vec<(String, Skip)>,
     troubles: Vec<String>,
+    failures: Vec<(String, Failures)>,
     times: Vec<(String, Duration)>,
 }
 
@@ -33,6 +35,9 @@ impl Summary {
         let troubles = report.troubles.iter().map(|text| format!("{kernel}: {}: {text}", report.executable));
         self.troubles.extend(troubles);
         self.times.extend(report.times.into_iter().map(|(test, took)| (format!("{kernel}: {test}"), took)));
+        if report.tally.failed > 0 {
+            self.failures.push((format!("{kernel}: {}", report.executable), report.failures));
+        }
         self.lines.push(Line {
             kernel: kernel.to_owned(),
             version: version.to_owned(),
@@ -90,8 +95,11 @@ impl Summary {
         if !self.skips.is_empty() {
             println!("\nskipped:");
         }
-        for (kernel, skip) in &self.skips {
-            println!("  {kernel}: {}: {}", skip.test, skip.reason);
+        for ((kernel, reason), tests) in self.skips_by_reason() {
+            println!("  {kernel}: {} tests: {reason}", tests.len());
+            for test in tests {
+                println!("      {test}");
+            }
         }
         if !self.troubles.is_empty() {
             println!("\ntroubles:");
@@ -99,7 +107,24 @@ impl Summary {
         for trouble in &self.troubles {
             println!("  {trouble}");
         }
+        if !self.failures.is_empty() {
+            println!("\nfailed:");
+        }
+        for (place, failures) in &self.failures {
+            println!("  {place}");
+            for line in failures.shown() {
+                println!("  {line}");
+            }
+        }
         println!("\n{}", self.total());
+    }
+
+    fn skips_by_reason(&self) -> BTreeMap<(&str, &str), Vec<&str>> {
+        let mut by_reason: BTreeMap<_, Vec<_>> = BTreeMap::new();
+        for (kernel, Skip { test, reason }) in &self.skips {
+            by_reason.entry((kernel.as_str(), reason.as_str())).or_default().push(test.as_str());
+        }
+        by_reason
     }
 
     fn slowest(&self) -> Vec<(&str, Duration)> {

@@ -46,6 +46,7 @@ fn counted(name: &str, command: &mut Command) -> Result<Report> {
         let line = line.with_context(|| format!("the output of {title} cannot be read"))?;
         let line = String::from_utf8_lossy(&line);
         println!("{line}");
+        report.failures.take(&line);
         report.tally += Tally::of_libtest(&line).unwrap_or_default();
         report.skips.extend(Skip::of_libtest(name, &line));
     }
