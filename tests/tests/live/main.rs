@@ -10,6 +10,7 @@ mod callers;
 mod candidates;
 mod cli;
 mod contention;
+mod cost;
 mod descent;
 mod diff;
 mod exhaustion;

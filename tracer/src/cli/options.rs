@@ -20,11 +20,15 @@ pub(super) struct KernelOptions {
     /// Type information of the running kernel, where it has none of its own
     #[arg(long, value_name = "FILE")]
     pub(super) btf: Option<PathBuf>,
+    /// Measure what the programs cost in the kernel, too: it reads the clock twice a run of every BPF program of
+    /// the host meanwhile (CAP_SYS_ADMIN)
+    #[arg(long)]
+    pub(super) kernel_cost: bool,
 }
 
 impl Default for KernelOptions {
     fn default() -> Self {
-        Self { backend: Choice::Auto, buffer: DEFAULT_BUFFER_BYTES, btf: None }
+        Self { backend: Choice::Auto, buffer: DEFAULT_BUFFER_BYTES, btf: None, kernel_cost: false }
     }
 }
 

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     kernel::{self, Armed, Settings},
-    output::records::FilterValue,
+    output::{closing, records::FilterValue},
     pipeline::{Accounts, FrameFacts, Learned, Signals, Spaces},
     stock::Stock,
 };
@@ -104,6 +104,11 @@ pub(super) fn tell_astray(astray: u64) {
 
 /// The accounts on one line.
 pub(super) fn account_line(accounts: &Accounts) -> String {
-    let Accounts { seen, emitted, filtered, lost, .. } = accounts;
-    format!("seen {seen} = emitted {emitted} + filtered {filtered} + lost {lost}")
+    closing::identity(&accounts.accounting())
+}
+
+/// The end of a command that gathered these: the accounts, and what that cost.
+pub(super) fn closing_lines(accounts: &Accounts) -> String {
+    let cost = closing::cost(&accounts.cost()).map(|cost| format!("\ncost {cost}")).unwrap_or_default();
+    format!("{}{cost}", account_line(accounts))
 }

@@ -14,6 +14,7 @@ use super::{
     counts::{self, Counts, Tally, broken},
     hooks::{Hook, Refusal, Verdict},
     host::Host,
+    meter::Meter,
     plan::Plan,
     selftest::{self, Learnt},
     skips,
@@ -27,6 +28,8 @@ pub struct Armed {
     ring: RingBuf<MapData>,
     /// What the programs had skipped before they were to record.
     skipped_before: Option<u64>,
+    /// How long the programs run; none where that is not measured.
+    meter: Option<Meter>,
     hooks: Vec<(Hook, Verdict)>,
     unavailable: Vec<&'static str>,
     refused: Vec<(Backend, Refusal)>,
@@ -55,7 +58,7 @@ pub fn arm(settings: &Settings) -> Result<Armed, KernelError> {
         match host.try_backend(settings, backend)? {
             Ok(mut armed) => {
                 armed.refused = refused;
-                armed.run()?;
+                armed.run(settings.kernel_cost)?;
                 return Ok(armed);
             }
             Err(refusal) => refused.push((backend, refusal)),
@@ -141,6 +144,7 @@ impl Armed {
             ebpf,
             ring,
             skipped_before: None,
+            meter: None,
             hooks,
             unavailable,
             refused: Vec::new(),
@@ -162,7 +166,8 @@ impl Armed {
     }
 
     /// Starts to record.
-    fn run(&mut self) -> Result<(), KernelError> {
+    fn run(&mut self, measured: bool) -> Result<(), KernelError> {
+        self.meter = Meter::start(measured, &self.ebpf, &self.hooks)?;
         self.skipped_before = skips::total(&self.ebpf, &self.hooks);
         let control = Control { mode: Mode::Run as u32, ..self.control()? };
         // Before the first event, never after it.
@@ -280,6 +285,7 @@ impl Armed {
         let skipped = skipped.map(|(now, before)| now.saturating_sub(before));
         let mut counts = counts::read(&self.ebpf)?;
         counts.skipped = skipped;
+        counts.kernel_ns = self.meter.as_ref().map(|meter| meter.ran_ns(&self.ebpf, &self.hooks));
         Ok(counts)
     }
 

@@ -17,6 +17,7 @@ use super::KernelError;
 pub struct Counts {
     total: CounterBlock,
     pub(super) skipped: Option<u64>,
+    pub(super) kernel_ns: Option<u64>,
 }
 
 /// Events of one kind, protocol and result.
@@ -71,7 +72,7 @@ impl Counts {
             total.read_failed += block.read_failed;
             total.live_full += block.live_full;
         }
-        Self { total, skipped: None }
+        Self { total, skipped: None, kernel_ns: None }
     }
 
     /// Those of a recording: cells with what they count, and events that were kept out and lost. No choice was
@@ -84,7 +85,7 @@ impl Counts {
                 *cell += count;
             }
         }
-        Self { total, skipped: missed }
+        Self { total, skipped: missed, kernel_ns: None }
     }
 
     /// Events that passed the filters.
@@ -110,6 +111,12 @@ impl Counts {
     #[must_use]
     pub fn skipped(&self) -> Option<u64> {
         self.skipped
+    }
+
+    /// Time that the programs ran in the kernel, nanoseconds. None where it is not measured.
+    #[must_use]
+    pub fn kernel_ns(&self) -> Option<u64> {
+        self.kernel_ns
     }
 
     /// The cells that are not empty.

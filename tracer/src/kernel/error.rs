@@ -60,6 +60,9 @@ pub enum KernelError {
         /// Why.
         source: io::Error,
     },
+    /// The kernel does not count how long programs run.
+    #[error("the kernel does not measure what its programs cost (--kernel-cost): {0}")]
+    Cost(io::Error),
     /// The self-test could not even make its own traffic.
     #[error("the self-test cannot {what}: {source}")]
     SelfTest {
@@ -87,6 +90,7 @@ impl KernelError {
                 "this kernel was built without CONFIG_DEBUG_INFO_BTF; give its type information with --btf FILE",
             ),
             Self::Field { .. } => Some("is this the type information of the running kernel? see --btf"),
+            Self::Cost(_) => Some("that needs CAP_SYS_ADMIN; leave --kernel-cost out"),
             Self::Object(_) | Self::Map { .. } | Self::Read { .. } | Self::SelfTest { .. } => None,
         }
     }
@@ -96,6 +100,7 @@ impl KernelError {
     pub fn exit_status(&self) -> u8 {
         match self {
             Self::NotPermitted { .. } => 4,
+            Self::Cost(error) if error.kind() == io::ErrorKind::PermissionDenied => 4,
             Self::NoBackend(_) | Self::Btf { named: false, .. } => 5,
             _ => 1,
         }

@@ -13,6 +13,7 @@ pub mod error;
 pub mod facts;
 pub mod hooks;
 mod host;
+mod meter;
 pub mod object;
 pub mod plan;
 mod preemption;
@@ -21,6 +22,7 @@ pub mod selftest;
 mod sets;
 pub mod settings;
 mod skips;
+mod told;
 
 pub use armed::{Armed, arm};
 pub use backend::{Backend, Choice};

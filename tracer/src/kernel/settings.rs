@@ -22,6 +22,8 @@ pub struct Settings {
     pub explicit: bool,
     /// Record releases.
     pub releases: bool,
+    /// Measure how long the programs run in the kernel.
+    pub kernel_cost: bool,
     /// Count only, by process.
     pub count_only: bool,
     /// What to show.

@@ -1,23 +1,17 @@
 //! How often the kernel skipped a program because it was still running on the same CPU.
 
-use std::{
-    fs,
-    os::fd::{AsFd as _, AsRawFd as _},
+use aya::Ebpf;
+
+use super::{
+    hooks::{Hook, Role, Verdict},
+    told::{SKIPPED, number},
 };
-
-use aya::{Ebpf, programs::Program};
-
-use super::hooks::{Hook, Role, Verdict};
-
-/// What the kernel says of a program that is open: `recursion_misses`, `bpf_prog_show_fdinfo` in kernel/bpf/syscall.c
-/// (Linux 5.12).
-const KEY: &str = "recursion_misses:";
 
 /// Calls of all attached programs that were skipped and that no spare saw; none where the kernel does not tell of any.
 ///
 /// What one of a pair saw is not lost: at most as many as the one that was skipped less often.
 pub(super) fn total(ebpf: &Ebpf, hooks: &[(Hook, Verdict)]) -> Option<u64> {
-    unseen(hooks, |program| ebpf.program(program).and_then(of))
+    unseen(hooks, |program| number(ebpf.program(program)?, SKIPPED))
 }
 
 fn unseen(hooks: &[(Hook, Verdict)], skipped: impl Fn(&str) -> Option<u64>) -> Option<u64> {
@@ -38,15 +32,6 @@ fn unseen(hooks: &[(Hook, Verdict)], skipped: impl Fn(&str) -> Option<u64>) -> O
         .reduce(|one, other| one + other)
 }
 
-fn of(program: &Program) -> Option<u64> {
-    let descriptor = program.fd().ok()?.as_fd().as_raw_fd();
-    read(&fs::read_to_string(format!("/proc/self/fdinfo/{descriptor}")).ok()?)
-}
-
-fn read(told: &str) -> Option<u64> {
-    told.lines().find_map(|line| line.strip_prefix(KEY))?.trim().parse().ok()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -65,15 +50,5 @@ mod tests {
         let without = |program: &str| if program.ends_with("_2") { None } else { skipped(program) };
         assert_eq!(unseen(&hooks, without), Some(74));
         assert_eq!(unseen(&hooks, |_| None), None);
-    }
-
-    #[test]
-    fn the_number_is_found_and_an_older_kernel_tells_none() {
-        assert_eq!(
-            read("prog_type:\t26\nrun_cnt:\t9\nrecursion_misses:\t14\nverified_insns:\t7\n"),
-            Some(14)
-        );
-        assert_eq!(read("prog_type:\t26\nrun_cnt:\t9\n"), None);
-        assert_eq!(read("recursion_misses:\tmany\n"), None);
     }
 }

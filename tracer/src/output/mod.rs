@@ -4,6 +4,7 @@
 //! nothing of the kernel half.
 
 pub mod check;
+pub mod closing;
 mod csv;
 pub mod diff;
 mod digits;

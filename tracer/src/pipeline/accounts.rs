@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use super::frame::self_cost;
 use crate::{
     event::{Cause, Errno, Kind, Outcome, Protocol, ReleaseState, Site},
     kernel::counts::{CELLS, Cell, Counts, ResultClass},
-    output::records::{Accounting, Totals},
+    output::records::{Accounting, SelfCost, Totals},
 };
 
 /// Number of each kind of event, protocol and result.
@@ -26,6 +27,8 @@ pub struct Accounts {
     pub astray: u64,
     /// At most so many choices were missed; none where the kernel does not tell.
     pub missed: Option<u64>,
+    /// Time that the programs ran in the kernel, nanoseconds; none where it was not measured.
+    pub kernel_ns: Option<u64>,
     /// Counts of the events shown and lost.
     pub totals: Totals,
 }
@@ -82,6 +85,7 @@ impl Accounts {
             lost,
             astray: if count_only { 0 } else { passed.saturating_sub(accounted) },
             missed: missed(counts, misses),
+            kernel_ns: counts.kernel_ns(),
             totals: totals(counts.cells().map(|cell| minus(cell, &read.left_out))),
         }
     }
@@ -97,8 +101,14 @@ impl Accounts {
     /// The part that a report tells.
     #[must_use]
     pub fn accounting(&self) -> Accounting {
-        let &Self { seen, emitted, filtered, lost, missed, .. } = self;
-        Accounting { seen, emitted, filtered, lost, missed }
+        let &Self { seen, emitted, filtered, lost, missed, kernel_ns, .. } = self;
+        Accounting { seen, emitted, filtered, lost, missed, kernel_ns }
+    }
+
+    /// What it cost to gather them, until now.
+    #[must_use]
+    pub fn cost(&self) -> SelfCost {
+        with_kernel(self_cost(), &self.accounting())
     }
 }
 
@@ -109,7 +119,20 @@ pub(super) fn since(now: &Accounting, before: &Accounting) -> Accounting {
         [(now.emitted, before.emitted), (now.filtered, before.filtered), (now.lost, before.lost)]
             .map(|(now, before)| now.saturating_sub(before));
     let missed = now.missed.map(|now| now.saturating_sub(before.missed.unwrap_or(0)));
-    Accounting { seen: emitted + filtered + lost, emitted, filtered, lost, missed }
+    let kernel_ns = now.kernel_ns.map(|now| now.saturating_sub(before.kernel_ns.unwrap_or(0)));
+    Accounting { seen: emitted + filtered + lost, emitted, filtered, lost, missed, kernel_ns }
+}
+
+/// The cost with the part of the kernel, where these events tell it.
+#[must_use]
+#[expect(clippy::cast_precision_loss, reason = "a mean of times that have less than 52 bits")]
+pub(super) fn with_kernel(cost: SelfCost, accounting: &Accounting) -> SelfCost {
+    match accounting.kernel_ns {
+        Some(ns) if accounting.seen > 0 => {
+            SelfCost { kernel_ns_per_event: Some(ns as f64 / accounting.seen as f64), ..cost }
+        }
+        _ => cost,
+    }
 }
 
 fn minus(cell: Cell, left_out: &Cells) -> Cell {

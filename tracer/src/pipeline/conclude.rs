@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use rustc_hash::FxHashMap;
 
 use super::{
+    accounts::with_kernel,
     answer, check, exhibits,
     gather::Gathered,
     host::Host,
@@ -119,7 +120,7 @@ pub fn conclude_and<T>(
         findings: judgement.findings.iter().map(answer::finding).collect(),
         accounting: accounting.clone(),
         command: watched.command,
-        cost: host.cost(),
+        cost: with_kernel(host.cost(), accounting),
     };
     let mine = |netns: NetnsId, key: &PoolKey| is_of(&destinations, netns, key);
     let exhibits = Exhibits {

@@ -107,7 +107,7 @@ pub fn hook_state(hook: &crate::kernel::hooks::Hook, verdict: &Verdict) -> HookS
 /// The footer of a trace that ends now.
 #[must_use]
 pub fn footer(accounts: &Accounts, counts: &Counts, tallies: &[Tally], decode_errors: u64) -> Footer {
-    footer_of(accounts, tallies, diagnostics(counts, decode_errors), now(), self_cost())
+    footer_of(accounts, tallies, diagnostics(counts, decode_errors), now(), accounts.cost())
 }
 
 /// What went wrong inside.

@@ -15,7 +15,11 @@ recording. Nothing is hooked beside the choice of ports: hosts that choose few p
 
 When more events come than are read, they are counted, by process, and not told one by one: what is seen is always what is \
 emitted, filtered and lost together. Commands that trace nothing (check, who, explain, diff, export, what-if, and all that \
-read recordings) cost the kernel nothing.";
+read recordings) cost the kernel nothing.
+
+Every summary ends with the CPU time and the memory that it took itself. With --kernel-cost the kernel measures how long the \
+programs ran, without what it takes to call them; meanwhile it reads the clock twice for each run of any BPF program of the \
+host, which a host with busy packet filters feels.";
 
 /// Where else to look, after the other pages.
 pub(super) const SEE_ALSO: &str = "ss(8), ip-netns(8), sysctl(8), capabilities(7), tcp(7), ip(7), bpf(2)";

@@ -20,7 +20,7 @@ use super::{
     options::{KernelOptions, Loudness},
     place::{Place, failure},
     rights::shed,
-    session::{Session, account_line, announce, interim, tell_astray},
+    session::{Session, announce, closing_lines, interim, tell_astray},
     words,
 };
 use crate::{
@@ -163,6 +163,7 @@ fn settings(args: &Args, command: &Command) -> Result<Settings, Failure> {
     Ok(Settings {
         backend: args.kernel.backend,
         btf: args.kernel.btf.clone(),
+        kernel_cost: args.kernel.kernel_cost,
         buffer_bytes: args.kernel.buffer,
         // A report asks for them, and trace may.
         explicit: true,
@@ -186,7 +187,7 @@ fn finish(
     place.flush(&mut out).map_err(|error| place.failure(&error))?;
     place.close()?;
     if !args.loudness.quiet {
-        complain(&format!("recorded to {}: {}", args.write.display(), account_line(&accounts)));
+        complain(&format!("recorded to {}: {}", args.write.display(), closing_lines(&accounts)));
     }
     tell_astray(accounts.astray);
     ended.map_err(|error| unwritable(&error))

@@ -12,7 +12,7 @@ use super::{
         exit::{complain, reason},
         place::{Place, failure},
         rights::shed,
-        session::{account_line, announce, interim, tell_astray},
+        session::{announce, closing_lines, interim, tell_astray},
         words,
     },
     Args, Begun,
@@ -138,7 +138,7 @@ fn finish(args: &Args, flown: Flown) -> Result<(), Failure> {
     let Flown { accounts, unwritten, unended, failed } = flown;
     let name = args.write.display();
     if !args.loudness.quiet {
-        complain(&format!("recorded to {name}: {}", account_line(&accounts)));
+        complain(&format!("recorded to {name}: {}", closing_lines(&accounts)));
     }
     if unwritten != 0 {
         complain(&format!("of the lost, {unwritten} could not be written"));

@@ -270,6 +270,7 @@ fn settings(args: &Args, command: &Command) -> Result<Settings, Failure> {
     Ok(Settings {
         backend: args.kernel.backend,
         btf: args.kernel.btf.clone(),
+        kernel_cost: args.kernel.kernel_cost,
         buffer_bytes: args.kernel.buffer,
         // Connects from a bound port are among the checks: bind before connect is seen by them.
         explicit: true,

@@ -24,7 +24,7 @@ use super::{
     place::{Place, failure},
     reading::Reading,
     rights::shed,
-    session::{Session, account_line, announce, interim, tell_astray},
+    session::{Session, announce, closing_lines, interim, tell_astray},
     words,
 };
 use crate::{
@@ -117,6 +117,7 @@ fn gather(args: &Args, bound: &[Bound]) -> Result<(), Failure> {
     let settings = Settings {
         backend: args.kernel.backend,
         btf: args.kernel.btf.clone(),
+        kernel_cost: args.kernel.kernel_cost,
         buffer_bytes: args.kernel.buffer,
         // As `report` does: bind before connect is seen by them.
         explicit: true,
@@ -168,7 +169,7 @@ fn gather(args: &Args, bound: &[Bound]) -> Result<(), Failure> {
     let accounts = live.accounts(&armed.counts()?);
     tell_astray(accounts.astray);
     if !args.loudness.quiet {
-        complain(&account_line(&accounts));
+        complain(&closing_lines(&accounts));
     }
     Ok(())
 }

@@ -33,7 +33,7 @@ use super::{
     place::{Place, failure},
     reading::Reading,
     rights::shed,
-    session::{Session, account_line, announce, tell_astray},
+    session::{Session, announce, closing_lines, tell_astray},
     words,
 };
 use crate::{
@@ -250,6 +250,7 @@ fn settings(args: &Args, command: &Command) -> Result<Settings, Failure> {
     Ok(Settings {
         backend: args.kernel.backend,
         btf: args.kernel.btf.clone(),
+        kernel_cost: args.kernel.kernel_cost,
         buffer_bytes: args.kernel.buffer,
         // As `report` does: bind before connect is seen by them.
         explicit: true,
@@ -298,6 +299,6 @@ fn tell_verdict(report: &Report, accounts: &Accounts) -> Result<(), Failure> {
         grouped(totals.allocations),
         report.window.seconds,
         grouped(totals.failures),
-        account_line(accounts),
+        closing_lines(accounts),
     ))
 }

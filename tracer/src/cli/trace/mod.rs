@@ -144,6 +144,7 @@ fn settings(args: &Args) -> Result<Settings, Failure> {
     Ok(Settings {
         backend: args.kernel.backend,
         btf: args.kernel.btf.clone(),
+        kernel_cost: args.kernel.kernel_cost,
         buffer_bytes: args.kernel.buffer,
         explicit: args.explicit,
         releases: args.releases,

@@ -5,6 +5,7 @@ use super::{
     parts::{Cell, Section, Table, columns, shown, told},
 };
 use crate::output::{
+    closing,
     records::{Report, SpaceRecord},
     report::grouped,
 };
@@ -131,10 +132,7 @@ fn tracing(report: &Report) -> Table {
         ("filters", list(&header.filters_given())),
         ("hooks that are not attached", list(&hooks.collect::<Vec<_>>())),
         ("ring", format!("{} bytes", grouped(header.buffer_bytes))),
-        (
-            "own cost",
-            format!("{:.2} s of CPU, {} bytes of memory", report.cost.cpu_s, grouped(report.cost.rss_bytes)),
-        ),
+        ("own cost", closing::cost(&report.cost).unwrap_or_else(|| UNKNOWN.to_owned())),
     ];
     Table {
         id: "tracing",

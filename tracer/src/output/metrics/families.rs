@@ -243,6 +243,11 @@ impl Families {
         Family::new("process_cpu", "CPU time of portscope itself")
             .in_unit(Unit::Seconds)
             .counter(sink, cost.cpu_s)?;
+        if let Some(ns) = accounting.kernel_ns {
+            Family::new("portscope_programs", "Time that the programs of portscope ran in the kernel")
+                .in_unit(Unit::Seconds)
+                .counter(sink, ns as f64 / 1e9)?;
+        }
         Family::new("process_resident_memory", "Its resident memory")
             .in_unit(Unit::Bytes)
             .gauge(sink, process.map(|(resident, _)| resident))?;

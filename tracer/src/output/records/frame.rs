@@ -189,6 +189,7 @@ pub struct SelfCost {
     pub cpu_s: f64,
     /// Largest resident memory, bytes.
     pub rss_bytes: u64,
-    /// CPU time of the programs in the kernel per event, nanoseconds; null where the kernel does not count.
+    /// Time that the programs ran in the kernel per event seen, nanoseconds, without what calling them takes; null
+    /// where it was not measured (`--kernel-cost`, or the switch `kernel.bpf_stats_enabled` of the host).
     pub kernel_ns_per_event: Option<f64>,
 }

@@ -296,6 +296,9 @@ pub struct Accounting {
     pub lost: u64,
     /// At most so many choices were missed; null where the kernel does not tell.
     pub missed: Option<u64>,
+    /// Time that the programs ran in the kernel for these events, nanoseconds; null where it was not measured.
+    #[serde(default)]
+    pub kernel_ns: Option<u64>,
 }
 
 /// How the command of `-- CMD` ended.

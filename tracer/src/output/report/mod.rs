@@ -10,6 +10,7 @@ pub use tables::who;
 pub(super) use tables::{name as process_name, place as destination_name};
 
 use super::{
+    closing,
     records::{FindingRecord, PoolRecord, Report},
     screen::{headline as verdict_line, line, put},
 };
@@ -166,18 +167,8 @@ fn search(out: &mut String, report: &Report) {
 }
 
 fn footer(out: &mut String, report: &Report) {
-    let accounts = &report.accounting;
-    let missed = accounts.missed.filter(|missed| *missed != 0);
-    let missed =
-        missed.map(|missed| format!("; at most {} were missed", grouped(missed))).unwrap_or_default();
-    put(
-        out,
-        &format!(
-            "seen {} = emitted {} + filtered {} + lost {}{missed}\n",
-            grouped(accounts.seen),
-            grouped(accounts.emitted),
-            grouped(accounts.filtered),
-            grouped(accounts.lost)
-        ),
-    );
+    put(out, &format!("{}\n", closing::identity(&report.accounting)));
+    if let Some(cost) = closing::cost(&report.cost) {
+        put(out, &format!("cost {cost}\n"));
+    }
 }

@@ -1,37 +1,31 @@
-//! The end of a trace for people: what was seen, and what was lost.
+//! The end of a trace for people: what was seen, what was lost, and what it cost.
 
 use std::io::Write as _;
 
 use crate::output::{
-    escape,
-    records::{Footer, LostBy},
+    closing, escape,
+    records::{Accounting, Footer, LostBy},
     report::grouped,
 };
 
 /// Lines about lost events, at most.
 const MOST_LOST: usize = 5;
 
-/// Appends the identity `seen = emitted + filtered + lost`, and whose events were lost.
+/// Appends the identity `seen = emitted + filtered + lost`, whose events were lost, and the cost.
 pub(super) fn write(footer: &Footer, out: &mut Vec<u8>) {
-    let missed = match footer.missed {
-        Some(missed) if missed > 0 => format!("; at most {} were missed", grouped(missed)),
-        _ => String::new(),
-    };
+    let &Footer { seen, emitted, filtered, lost, missed, .. } = footer;
+    let accounting = Accounting { seen, emitted, filtered, lost, missed, kernel_ns: None };
     // Writing to a vector cannot fail.
-    let _infallible = writeln!(
-        out,
-        "seen {} = emitted {} + filtered {} + lost {}{missed}",
-        grouped(footer.seen),
-        grouped(footer.emitted),
-        grouped(footer.filtered),
-        grouped(footer.lost)
-    );
+    let _infallible = writeln!(out, "{}", closing::identity(&accounting));
     for lost in footer.lost_by.iter().take(MOST_LOST) {
         write_lost(lost, out);
     }
     if footer.lost_by.len() > MOST_LOST {
         let rest: u64 = footer.lost_by.iter().skip(MOST_LOST).map(|lost| lost.count).sum();
         let _infallible = writeln!(out, "lost  {} others", grouped(rest));
+    }
+    if let Some(cost) = closing::cost(&footer.cost) {
+        let _infallible = writeln!(out, "cost {cost}");
     }
 }
 
@@ -41,16 +35,4 @@ fn write_lost(lost: &LostBy, out: &mut Vec<u8>) {
     let error = lost.error.as_deref().unwrap_or("ok");
     let _infallible =
         writeln!(out, "lost  {} {comm} ({pid}) {} {} {error}", grouped(lost.count), lost.proto, lost.site);
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn digits_are_grouped_by_three() {
-        for (number, text) in [(0_u64, "0"), (999, "999"), (1000, "1,000"), (1_234_567, "1,234,567")] {
-            assert_eq!(grouped(number), text);
-        }
-    }
 }

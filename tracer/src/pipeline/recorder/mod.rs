@@ -16,7 +16,7 @@ use super::{
     Consumer,
     accounts::{Accounts, Cells},
     culprits::Culprits,
-    frame::{diagnostics, self_cost},
+    frame::diagnostics,
     host::{Host as _, ThisHost},
     intake::{Arrival, Intake},
     look::{Key, Look, Moment, Peaks},
@@ -138,7 +138,7 @@ impl Recorder {
             lost: accounts.lost,
             missed: accounts.missed,
             diagnostics: diagnostics(&counts, self.intake.undecodable()),
-            cost: self_cost(),
+            cost: accounts.cost(),
             lost_by: tallies.iter().map(lost_count).collect(),
         };
         Ok((accounts, account))

@@ -20,7 +20,12 @@ use super::{
     look::{bold, dim},
     table::{cut, width},
 };
-use crate::output::{escape, records::Report, report::grouped, wrapped};
+use crate::output::{
+    closing, escape,
+    records::{Accounting, Report},
+    report::grouped,
+    wrapped,
+};
 
 /// Fewer columns or rows show nothing that is of use.
 const LEAST: (u16, u16) = (12, 3);
@@ -244,13 +249,7 @@ fn fitting(parts: &[String], columns: usize) -> String {
 fn accounts(view: &View, columns: usize) -> Line<'static> {
     let all = &view.accounting;
     let missed = all.missed.map_or_else(|| "not known".to_owned(), grouped);
-    let text = format!(
-        "seen {} = emitted {} + filtered {} + lost {}; missed {missed}",
-        grouped(all.seen),
-        grouped(all.emitted),
-        grouped(all.filtered),
-        grouped(all.lost)
-    );
+    let text = format!("{}; missed {missed}", closing::identity(&Accounting { missed: None, ..all.clone() }));
     let short = format!("seen {} lost {} missed {missed}", grouped(all.seen), grouped(all.lost));
     let text = if width(&text) <= columns { text } else { cut(&short, columns) };
     let style = if all.lost == 0 && all.missed.unwrap_or(0) == 0 { dim() } else { bold() };

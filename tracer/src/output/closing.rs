@@ -1,0 +1,65 @@
+//! How every output for people ends: with what became of all events, and what tracing has cost.
+
+use super::{
+    records::{Accounting, SelfCost},
+    report::grouped,
+};
+
+/// `seen = emitted + filtered + lost`, and how many choices were missed at most.
+#[must_use]
+pub fn identity(accounting: &Accounting) -> String {
+    let missed = match accounting.missed {
+        Some(missed) if missed > 0 => format!("; at most {} were missed", grouped(missed)),
+        _ => String::new(),
+    };
+    format!(
+        "seen {} = emitted {} + filtered {} + lost {}{missed}",
+        grouped(accounting.seen),
+        grouped(accounting.emitted),
+        grouped(accounting.filtered),
+        grouped(accounting.lost)
+    )
+}
+
+/// CPU time and memory of the tracer, and the time of its programs in the kernel; none where nothing is known of them, as
+/// of a recording that was cut off.
+#[must_use]
+pub fn cost(cost: &SelfCost) -> Option<String> {
+    const MIB: u64 = 1 << 20;
+    if cost.rss_bytes == 0 {
+        return None;
+    }
+    let kernel = match cost.kernel_ns_per_event {
+        Some(ns) => format!("in the kernel {ns:.0} ns an event"),
+        None => "in the kernel not measured (--kernel-cost)".to_owned(),
+    };
+    Some(format!(
+        "{:.2} s of CPU, {} MiB at most; {kernel}",
+        cost.cpu_s,
+        grouped(cost.rss_bytes.div_ceil(MIB))
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_sums_are_told_and_what_was_missed() {
+        let accounting =
+            Accounting { seen: 1_204, emitted: 1_190, filtered: 2, lost: 12, ..Accounting::default() };
+        assert_eq!(identity(&accounting), "seen 1,204 = emitted 1,190 + filtered 2 + lost 12");
+        let told = identity(&Accounting { missed: Some(3), ..accounting.clone() });
+        assert_eq!(told, "seen 1,204 = emitted 1,190 + filtered 2 + lost 12; at most 3 were missed");
+        assert_eq!(identity(&Accounting { missed: Some(0), ..accounting.clone() }), identity(&accounting));
+    }
+
+    #[test]
+    fn what_was_not_measured_is_not_told() {
+        let known = SelfCost { cpu_s: 0.214, rss_bytes: 13 << 20, kernel_ns_per_event: Some(311.7) };
+        assert_eq!(cost(&known).unwrap(), "0.21 s of CPU, 13 MiB at most; in the kernel 312 ns an event");
+        let half = SelfCost { kernel_ns_per_event: None, ..known };
+        assert!(cost(&half).unwrap().ends_with("in the kernel not measured (--kernel-cost)"));
+        assert_eq!(cost(&SelfCost::default()), None);
+    }
+}
