@@ -1,4 +1,4 @@
-//! Choices that no ordinary call of the socket's owner leads to: io_uring, and a socket that changed hands.
+//! Choices that no system call of their own leads to: those of io_uring.
 
 use anyhow::{Result, ensure};
 use portscope_tests::backend::Backend;
@@ -14,7 +14,7 @@ per_backend! {
     connects_by_io_uring_are_recorded_once,
     udp_connects_by_io_uring_are_seen_by_hooks_on_functions_only,
     failed_connects_by_io_uring_have_an_errno_where_the_search_is_seen,
-    an_inherited_socket_is_told_under_the_process_that_connects,
+    binds_and_listens_by_io_uring_are_recorded_once,
 }
 
 const TRIED: [Need; 2] = [Need::Ipv6, Need::IoUring];
@@ -61,13 +61,15 @@ fn failed_connects_by_io_uring_have_an_errno_where_the_search_is_seen(live: &Liv
     compare(&told, &capture)
 }
 
-fn an_inherited_socket_is_told_under_the_process_that_connects(live: &Live) -> Result<()> {
-    let (truth, capture) = live.trace(&[], &["handed"])?;
+fn binds_and_listens_by_io_uring_are_recorded_once(live: &Live) -> Result<()> {
+    let (truth, capture) = live.trace(&[], &["ring", "--binds"])?;
+    let absent = truth.absent.iter().find(|line| line.absent.starts_with("io_uring"));
+    if !live.has(Need::IoUringBind, absent.map(|line| line.errno.as_str()))? {
+        return Ok(());
+    }
     live.judge_absent(&truth, &[Need::Ipv6])?;
-    let mut pids: Vec<_> = truth.operations.iter().map(|done| done.pid).collect();
-    pids.dedup();
-    ensure!(pids.len() >= 3, "the socket did not change hands: {pids:?}");
-    let heirs = truth.only(|done| done.site == Site::Connect && done.is_allocation());
-    ensure!(!heirs.is_empty(), "the other process was given no port");
+    for site in [Site::Bind, Site::Listen] {
+        ensure!(truth.operations.iter().any(|done| done.site == site && done.ok), "no {}", site.word());
+    }
     compare(&truth.shown_by_default(), &capture)
 }
