@@ -14,6 +14,8 @@ use crate::backend::Backend;
 use crate::operation::Absent;
 use crate::program;
 
+#[cfg(test)]
+mod coverage;
 mod ledger;
 mod row;
 

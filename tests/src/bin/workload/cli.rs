@@ -187,11 +187,11 @@ pub(crate) struct Ring {
     /// What to connect.
     #[arg(long, value_enum, default_value_t = Transport::Tcp)]
     pub(crate) protocol: Transport,
-    /// Connect on IPv4, and hold, until one fails; needs `--port-range`.
+    /// Do so on IPv4, and hold, until one fails; needs `--port-range`.
     #[arg(long)]
     pub(crate) until_full: bool,
-    /// Bind and listen by the ring, and connect nothing.
-    #[arg(long, conflicts_with = "until_full")]
+    /// Bind and listen by the ring, not connect.
+    #[arg(long)]
     pub(crate) binds: bool,
 }
 

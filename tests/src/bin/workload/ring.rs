@@ -26,7 +26,7 @@ pub(crate) fn run(stage: &Stage, plan: &Ring) -> Result<()> {
         return stage.absent("io_uring", errno_of(&error));
     }
     if plan.binds {
-        return binds(stage);
+        return binds(stage, plan.until_full);
     }
     if plan.until_full {
         return until_full(stage, plan.protocol);
@@ -73,12 +73,15 @@ fn until_full(stage: &Stage, transport: Transport) -> Result<()> {
 }
 
 /// bind(0) and listen in all their forms, where the ring has operations for them (Linux 6.11).
-fn binds(stage: &Stage) -> Result<()> {
+fn binds(stage: &Stage, until_full: bool) -> Result<()> {
     let mut first = Endpoint::open(stage, "bind(0) by io_uring", Ground::V4, Transport::Udp, &[])?;
     match first.bind_by_ring(Ground::V4.anywhere()) {
         // Of the ring that asks, or of the operation: either is older.
         Err(errno @ Errno::INVAL) => return stage.absent("io_uring_bind", errno),
         other => other?,
+    }
+    if until_full {
+        return binds_until_full(stage);
     }
     for ground in sites::present(stage, Ground::ALL.to_vec())? {
         for transport in [Transport::Tcp, Transport::Udp] {
@@ -96,6 +99,24 @@ fn binds(stage: &Stage) -> Result<()> {
         late.connect(ground.at(port.port()))?;
         drop(listener.accept()?);
     }
+    Ok(())
+}
+
+/// The range is taken by binds; then neither a bind nor a listen is given a port.
+fn binds_until_full(stage: &Stage) -> Result<()> {
+    let open = |name| Endpoint::open(stage, name, Ground::V4, Transport::Tcp, &[]);
+    let mut held = Vec::new();
+    loop {
+        ensure!(held.len() <= WIDEST, "more than {WIDEST} ports: give --netns own --port-range LO-HI");
+        let mut endpoint = open("bind(0) by io_uring until full")?;
+        match endpoint.bind_by_ring(Ground::V4.at(0)) {
+            Ok(()) => held.push(endpoint),
+            Err(Errno::ADDRINUSE) => break,
+            Err(error) => return Err(error.into()),
+        }
+    }
+    let refused = open("listen by io_uring in a full range")?.listen_by_ring();
+    ensure!(refused == Err(Errno::ADDRINUSE), "the range was full, and then: {refused:?}");
     Ok(())
 }
 
