@@ -47,6 +47,8 @@ pub enum Proto {
     Icmp,
     /// SCTP.
     Sctp,
+    /// DCCP, gone in 6.16.
+    Dccp,
 }
 
 impl Proto {
@@ -59,6 +61,7 @@ impl Proto {
             Self::Udplite => "udplite",
             Self::Icmp => "icmp",
             Self::Sctp => "sctp",
+            Self::Dccp => "dccp",
         }
     }
 }

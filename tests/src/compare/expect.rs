@@ -40,8 +40,8 @@ impl Want {
 /// Options that the records list and no application sets: the kernel's mark on a port that was named.
 const BESIDES: [&str; 1] = ["bindport_lock"];
 
-/// Options that are no matter of ports, and not in the records.
-const UNRECORDED: [&str; 1] = ["fastopen_connect"];
+/// Options that are not in the records.
+const UNRECORDED: [&str; 3] = ["fastopen_connect", "v6only", "bind_to_device"];
 
 fn listed(found: &Value) -> Option<Vec<&str>> {
     let words = found.as_array()?.iter().map(Value::as_str).collect::<Option<Vec<_>>>()?;

@@ -14,6 +14,8 @@ use crate::backend::Backend;
 use crate::operation::Absent;
 use crate::program;
 
+#[cfg(test)]
+mod coverage;
 mod ledger;
 mod row;
 
@@ -36,6 +38,14 @@ pub enum Need {
     Mptcp,
     /// SCTP.
     Sctp,
+    /// DCCP, gone in 6.16.
+    Dccp,
+    /// SMC.
+    Smc,
+    /// Devices of a VRF.
+    Vrf,
+    /// The client of NFS.
+    Nfs,
     /// Ping sockets.
     Ping,
     /// `IP_LOCAL_PORT_RANGE`, from 6.1.31 on.
@@ -52,6 +62,8 @@ pub enum Need {
     BoundShown,
     /// io_uring, which a sysctl may forbid.
     IoUring,
+    /// bind and listen by io_uring, from 6.11 on.
+    IoUringBind,
     /// Chromium, to open a page.
     Browser,
     /// Prometheus, to fire alerts.
@@ -70,6 +82,10 @@ impl fmt::Display for Need {
             Self::UdpLite => f.write_str("udplite"),
             Self::Mptcp => f.write_str("mptcp"),
             Self::Sctp => f.write_str("sctp"),
+            Self::Dccp => f.write_str("dccp"),
+            Self::Smc => f.write_str("smc"),
+            Self::Vrf => f.write_str("vrf"),
+            Self::Nfs => f.write_str("a client of nfs"),
             Self::Ping => f.write_str("ping sockets"),
             Self::LocalPortRange => f.write_str("local_port_range"),
             Self::Fastopen => f.write_str("fastopen"),
@@ -78,6 +94,7 @@ impl fmt::Display for Need {
             Self::Conntrack => f.write_str("nft and conntrack"),
             Self::BoundShown => f.write_str("bound sockets in sock_diag"),
             Self::IoUring => f.write_str("io_uring"),
+            Self::IoUringBind => f.write_str("bind by io_uring"),
             Self::Browser => f.write_str("chromium"),
             Self::Prometheus => f.write_str("prometheus"),
             Self::Python => f.write_str("python with pyarrow, pandas and duckdb"),
@@ -97,10 +114,14 @@ impl Need {
             "udplite" => Ok(Self::UdpLite),
             "mptcp" => Ok(Self::Mptcp),
             "sctp" => Ok(Self::Sctp),
+            "dccp" => Ok(Self::Dccp),
+            "smc" => Ok(Self::Smc),
+            "vrf" => Ok(Self::Vrf),
             "icmp" => Ok(Self::Ping),
             "local_port_range" => Ok(Self::LocalPortRange),
             "fastopen" => Ok(Self::Fastopen),
             "io_uring" => Ok(Self::IoUring),
+            "io_uring_bind" => Ok(Self::IoUringBind),
             other => bail!("the workload misses {other:?}, which no kernel row knows"),
         }
     }

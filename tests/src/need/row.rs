@@ -60,8 +60,8 @@ impl Row {
             ) => Open,
             (_, Need::RefusedBackend)
             | (Self::V5_10, Need::Mptcp | Need::LocalPortRange)
-            | (Self::V5_10 | Self::V6_1, Need::BoundShown)
-            | (Self::Newest, Need::UdpLite) => Unmet,
+            | (Self::V5_10 | Self::V6_1, Need::BoundShown | Need::IoUringBind)
+            | (Self::Newest, Need::UdpLite | Need::Dccp | Need::Smc) => Unmet,
             _ => Met,
         }
     }
@@ -116,15 +116,26 @@ mod tests {
     #[test]
     fn expected_skips_are_those_of_the_kernels() {
         let unmet = |row: Row| {
-            [Need::Ipv6, Need::UdpLite, Need::Mptcp, Need::LocalPortRange, Need::Fastopen, Need::Sctp]
-                .into_iter()
-                .filter(|need| row.promise(*need) == Promise::Unmet)
-                .collect::<Vec<_>>()
+            const PATHS: [Need; 12] = [
+                Need::Ipv6,
+                Need::UdpLite,
+                Need::Mptcp,
+                Need::LocalPortRange,
+                Need::Fastopen,
+                Need::Sctp,
+                Need::Dccp,
+                Need::Smc,
+                Need::Vrf,
+                Need::Nfs,
+                Need::IoUring,
+                Need::IoUringBind,
+            ];
+            PATHS.into_iter().filter(|need| row.promise(*need) == Promise::Unmet).collect::<Vec<_>>()
         };
-        assert_eq!(unmet(Row::V5_10), [Need::Mptcp, Need::LocalPortRange]);
-        assert_eq!(unmet(Row::V6_1), []);
+        assert_eq!(unmet(Row::V5_10), [Need::Mptcp, Need::LocalPortRange, Need::IoUringBind]);
+        assert_eq!(unmet(Row::V6_1), [Need::IoUringBind]);
         assert_eq!(unmet(Row::V6_12), []);
-        assert_eq!(unmet(Row::Newest), [Need::UdpLite]);
+        assert_eq!(unmet(Row::Newest), [Need::UdpLite, Need::Dccp, Need::Smc]);
     }
 
     #[test]

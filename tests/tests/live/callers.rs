@@ -1,4 +1,4 @@
-//! Choices that no ordinary call of the socket's owner leads to: io_uring, and a socket that changed hands.
+//! Choices that no system call of their own leads to: those of io_uring.
 
 use anyhow::{Result, ensure};
 use portscope_tests::backend::Backend;
@@ -14,7 +14,8 @@ per_backend! {
     connects_by_io_uring_are_recorded_once,
     udp_connects_by_io_uring_are_seen_by_hooks_on_functions_only,
     failed_connects_by_io_uring_have_an_errno_where_the_search_is_seen,
-    an_inherited_socket_is_told_under_the_process_that_connects,
+    binds_and_listens_by_io_uring_are_recorded_once,
+    failed_binds_by_io_uring_are_seen_by_hooks_on_functions_only,
 }
 
 const TRIED: [Need; 2] = [Need::Ipv6, Need::IoUring];
@@ -61,13 +62,35 @@ fn failed_connects_by_io_uring_have_an_errno_where_the_search_is_seen(live: &Liv
     compare(&told, &capture)
 }
 
-fn an_inherited_socket_is_told_under_the_process_that_connects(live: &Live) -> Result<()> {
-    let (truth, capture) = live.trace(&[], &["handed"])?;
+/// Traces binds by a ring; none where rings have no operation for them.
+fn binding_ring(live: &Live, workload: &[&str]) -> Result<Option<(Truth, Capture)>> {
+    let (truth, capture) = live.trace(&[], workload)?;
+    let absent = truth.absent.iter().find(|line| line.absent.starts_with("io_uring"));
+    let is_had = live.has(Need::IoUringBind, absent.map(|line| line.errno.as_str()))?;
+    Ok(is_had.then_some((truth, capture)))
+}
+
+fn binds_and_listens_by_io_uring_are_recorded_once(live: &Live) -> Result<()> {
+    let Some((truth, capture)) = binding_ring(live, &["ring", "--binds"])? else { return Ok(()) };
     live.judge_absent(&truth, &[Need::Ipv6])?;
-    let mut pids: Vec<_> = truth.operations.iter().map(|done| done.pid).collect();
-    pids.dedup();
-    ensure!(pids.len() >= 3, "the socket did not change hands: {pids:?}");
-    let heirs = truth.only(|done| done.site == Site::Connect && done.is_allocation());
-    ensure!(!heirs.is_empty(), "the other process was given no port");
+    for site in [Site::Bind, Site::Listen] {
+        ensure!(truth.operations.iter().any(|done| done.site == site && done.ok), "no {}", site.word());
+    }
     compare(&truth.shown_by_default(), &capture)
+}
+
+/// Behind a bind that fails there is a hook at the end of its system call alone, and a ring makes none.
+fn failed_binds_by_io_uring_are_seen_by_hooks_on_functions_only(live: &Live) -> Result<()> {
+    let workload = ["--netns", "own", "--port-range", "40000-40007", "ring", "--binds", "--until-full"];
+    let Some((truth, capture)) = binding_ring(live, &workload)? else { return Ok(()) };
+    let shown = truth.shown_by_default();
+    let failed: Vec<_> = shown.iter().filter(|done| !done.ok).map(|done| done.site).collect();
+    ensure!(failed == [Site::Bind, Site::Listen], "the failures are {failed:?}");
+    if live.backend() != Backend::Tracepoint {
+        return compare(&shown, &capture);
+    }
+    let seen = shown.into_iter().filter(|done| done.ok || done.site == Site::Listen);
+    // As of connects: the state of the socket tells that it failed, and not why.
+    let told: Vec<_> = seen.map(|done| Operation { errno: None, cause: None, ..done }).collect();
+    compare(&told, &capture)
 }

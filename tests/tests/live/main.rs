@@ -5,6 +5,7 @@
 
 #![forbid(unsafe_code)]
 
+mod again;
 mod alerts;
 mod callers;
 mod candidates;
@@ -19,6 +20,8 @@ mod export;
 mod filters;
 mod findings;
 mod flight;
+mod hands;
+mod in_kernel;
 mod leftovers;
 mod namespaces;
 mod otlp;

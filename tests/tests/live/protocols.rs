@@ -1,4 +1,4 @@
-//! The rarer protocols, each alone: MPTCP, UDP-Lite, ping sockets, SCTP.
+//! The rarer protocols, each alone: MPTCP, UDP-Lite, ping sockets, SCTP, DCCP, SMC; and TCP behind a VRF.
 
 use anyhow::{Result, ensure};
 use portscope_tests::backend::Backend;
@@ -16,6 +16,9 @@ per_backend! {
     udplite_is_told_under_its_own_name,
     identifiers_of_ping_sockets_are_told_but_their_binds_by_tracepoint,
     sctp_is_seen_by_kprobe_only,
+    dccp_is_told_under_its_own_name,
+    smc_is_told_as_the_tcp_that_it_begins_with,
+    sockets_behind_a_vrf_are_told_once,
 }
 
 /// Traces the scenes of one protocol in a namespace of their own; none where the kernel lacks it.
@@ -78,4 +81,34 @@ fn sctp_is_seen_by_kprobe_only(live: &Live) -> Result<()> {
     let seen = capture.of(shown[0].pid);
     ensure!(seen.is_empty(), "{} sees SCTP: {}", live.backend(), seen[0].brief());
     Ok(())
+}
+
+fn dccp_is_told_under_its_own_name(live: &Live) -> Result<()> {
+    let Some((truth, capture)) = scenes(live, "dccp", Need::Dccp)? else { return Ok(()) };
+    for site in [Site::Connect, Site::Bind, Site::Listen] {
+        let had = truth.only(|done| done.site == site && done.is_allocation());
+        ensure!(!had.is_empty(), "no DCCP port was chosen at {}", site.word());
+    }
+    compare(&truth.shown_by_default(), &capture)
+}
+
+fn smc_is_told_as_the_tcp_that_it_begins_with(live: &Live) -> Result<()> {
+    let Some((truth, capture)) = scenes(live, "smc", Need::Smc)? else { return Ok(()) };
+    for site in [Site::Connect, Site::Bind, Site::Listen] {
+        let had = truth.only(|done| done.site == site && done.is_allocation());
+        ensure!(!had.is_empty(), "no port of SMC was chosen at {}", site.word());
+    }
+    compare(&truth.shown_by_default(), &capture)
+}
+
+fn sockets_behind_a_vrf_are_told_once(live: &Live) -> Result<()> {
+    let (truth, capture) = live.trace(&["--explicit"], &["--netns", "own", "vrf"])?;
+    let absent = truth.absent.iter().find(|line| line.absent == "vrf");
+    if !live.has(Need::Vrf, absent.map(|line| line.errno.as_str()))? {
+        return Ok(());
+    }
+    live.judge_absent(&truth, &[Need::Ipv6])?;
+    let had = truth.only(Operation::is_allocation);
+    ensure!(had.len() >= 14, "only {} choices behind the VRF", had.len());
+    compare(&truth.operations, &capture)
 }

@@ -279,8 +279,11 @@ pub(crate) fn leave(ret: i64) {
         // No hook saw the port behind bind: it failed, or the choice was put off
         // (`IP_BIND_ADDRESS_NO_PORT`).
         kind::BIND | kind::FIXED_BIND if errno != 0 => finish(slot, Some(errno), Some(0)),
-        // Of a connect the SYN is put off (TCP_FASTOPEN_CONNECT), or the protocol does not report it (DCCP).
-        kind::AUTOBIND | kind::CONNECT if port != 0 => finish(slot, Some(0), Some(port)),
+        // Of a connect the SYN is put off (TCP_FASTOPEN_CONNECT), or the protocol does not report it (DCCP, its
+        // listen too).
+        kind::AUTOBIND | kind::CONNECT | kind::LISTEN | kind::FIXED_LISTEN if port != 0 => {
+            finish(slot, Some(0), Some(port));
+        }
         kind::AUTOBIND if errno == EAGAIN => finish(slot, Some(errno), Some(0)),
         _ => {}
     }

@@ -11,11 +11,12 @@ use anyhow::{Context as _, Result};
 use crate::{process, tree};
 
 /// What tests need beyond what the cloud kernels have built in: devices for namespaces, protocols that take
-/// ports, and the socket dumps of each protocol. A kernel may lack any of them.
-const WANTED: [&str; 19] = [
+/// ports, the socket dumps of each protocol, and a client of NFS. A kernel may lack any of them.
+const WANTED: [&str; 23] = [
     "veth",
     "tun",
     "dummy",
+    "vrf",
     "sctp",
     "dccp",
     "dccp_ipv4",
@@ -32,6 +33,9 @@ const WANTED: [&str; 19] = [
     "vsock",
     "vsock_loopback",
     "rds",
+    "smc",
+    "nfs",
+    "nfsv3",
 ];
 
 /// A module as the guest gets it.

@@ -69,8 +69,19 @@ pub(crate) enum Command {
     Ring(Ring),
     /// Takes ports as it is told, order by order, on standard input.
     Obey,
-    /// Sockets that one process opens and binds, and another connects.
+    /// Sockets for both families at once.
+    Dual,
+    /// Sockets that connect again: after a refusal, after giving their port back, after a full range.
+    Retried(Retried),
+    /// Sockets that a device of a VRF takes to another table of routes; needs `--netns own`.
+    Vrf,
+    /// Sockets that one process or thread opens and binds, and another connects.
     Handed,
+    /// The same, sent by message from process to process.
+    Sent,
+    /// The process of `handed` that binds, and becomes another program before it connects.
+    #[command(hide = true)]
+    Testator(Testator),
     /// The other process of `handed`: connects the socket that is its standard input.
     #[command(hide = true)]
     Heir(Heir),
@@ -176,9 +187,26 @@ pub(crate) struct Ring {
     /// What to connect.
     #[arg(long, value_enum, default_value_t = Transport::Tcp)]
     pub(crate) protocol: Transport,
-    /// Connect on IPv4, and hold, until one fails; needs `--port-range`.
+    /// Do so on IPv4, and hold, until one fails; needs `--port-range`.
     #[arg(long)]
     pub(crate) until_full: bool,
+    /// Bind and listen by the ring, not connect.
+    #[arg(long)]
+    pub(crate) binds: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Retried {
+    /// Hold connections on IPv4 until one fails, then make room and connect that socket; needs `--port-range`.
+    #[arg(long)]
+    pub(crate) until_full: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Testator {
+    /// Where to connect.
+    #[arg(long, value_name = "ADDR:PORT")]
+    pub(crate) to: SocketAddr,
 }
 
 #[derive(Debug, Args)]
@@ -186,6 +214,12 @@ pub(crate) struct Heir {
     /// Where to.
     #[arg(long, value_name = "ADDR:PORT")]
     pub(crate) to: SocketAddr,
+    /// What the socket is.
+    #[arg(long, value_enum, default_value_t = Transport::Tcp)]
+    pub(crate) protocol: Transport,
+    /// Standard input is a UNIX socket that the socket comes by.
+    #[arg(long)]
+    pub(crate) by_message: bool,
     /// The other process asked for `IP_BIND_ADDRESS_NO_PORT`.
     #[arg(long)]
     pub(crate) late: bool,

@@ -13,6 +13,7 @@ use clap::Parser as _;
 
 mod cli;
 mod contend;
+mod dual;
 mod endpoint;
 mod exhaust;
 mod flood;
@@ -22,11 +23,13 @@ mod namespace;
 mod obey;
 mod occupy;
 mod options;
+mod retried;
 mod ring;
 mod sites;
 mod stage;
 mod telling;
 mod transport;
+mod vrf;
 
 use cli::{Cli, Command};
 use stage::Stage;
@@ -65,7 +68,12 @@ fn run(cli: &Cli) -> Result<()> {
         Command::Occupy(plan) => occupy::run(&stage, plan)?,
         Command::Ring(plan) => ring::run(&stage, plan)?,
         Command::Obey => obey::run(&stage)?,
+        Command::Dual => dual::run(&stage)?,
+        Command::Retried(plan) => retried::run(&stage, plan)?,
+        Command::Vrf => vrf::run(&stage, cli.netns)?,
         Command::Handed => handed::run(&stage)?,
+        Command::Sent => handed::send(&stage)?,
+        Command::Testator(plan) => handed::bind_and_become(&stage, plan)?,
         Command::Heir(plan) => handed::connect(&stage, plan)?,
     }
     stage.flush()

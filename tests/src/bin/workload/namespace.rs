@@ -29,7 +29,7 @@ pub(crate) fn enter(cli: &Cli) -> Result<()> {
         return Ok(());
     }
     nix::sched::unshare(nix::sched::CloneFlags::CLONE_NEWNET).context("unshare(CLONE_NEWNET)")?;
-    raise_loopback()?;
+    ip(&["link", "set", "lo", "up"])?;
     for (path, value) in [FASTOPEN, PING_GROUPS] {
         write(path, value)?;
     }
@@ -66,13 +66,13 @@ pub(crate) fn active_opens() -> Result<u64> {
     values.split(' ').nth(at).context("no value of ActiveOpens")?.parse().context("value of ActiveOpens")
 }
 
-/// `ip` may be iproute2's or busybox's; in a bare guest only `busybox ip` may be there.
-fn raise_loopback() -> Result<()> {
+/// Runs `ip`, which may be iproute2's or busybox's; in a bare guest only `busybox ip` may be there.
+pub(crate) fn ip(args: &[&str]) -> Result<()> {
     let mut last = None;
     for words in [&["ip"][..], &["busybox", "ip"], &["/bin/busybox", "ip"]] {
         let status = Command::new(words[0])
             .args(&words[1..])
-            .args(["link", "set", "lo", "up"])
+            .args(args)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .status();
@@ -81,9 +81,10 @@ fn raise_loopback() -> Result<()> {
             other => last = Some(other),
         }
     }
-    anyhow::bail!("`ip link set lo up` did not work: {last:?}")
+    anyhow::bail!("`ip {}` did not work: {last:?}", args.join(" "))
 }
 
-fn write(path: &str, value: &str) -> Result<()> {
+/// Writes a sysctl.
+pub(crate) fn write(path: &str, value: &str) -> Result<()> {
     fs::write(path, value).with_context(|| format!("writing {value:?} to {path}"))
 }

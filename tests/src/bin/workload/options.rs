@@ -35,6 +35,10 @@ pub(crate) enum SocketOption {
     Freebind,
     LocalPortRange(u16, u16),
     FastopenConnect,
+    /// `IPV6_V6ONLY`.
+    V6Only,
+    /// `SO_BINDTODEVICE`, to this device.
+    Device(&'static str),
 }
 
 impl SocketOption {
@@ -54,6 +58,8 @@ impl SocketOption {
             Self::Freebind => "freebind",
             Self::LocalPortRange(..) => "local_port_range",
             Self::FastopenConnect => "fastopen_connect",
+            Self::V6Only => "v6only",
+            Self::Device(_) => "bind_to_device",
         }
     }
 
@@ -64,6 +70,8 @@ impl SocketOption {
             Self::BindAddressNoPort => setsockopt(fd, sockopt::IpBindAddressNoPort, &true),
             Self::Freebind => setsockopt(fd, sockopt::IpFreebind, &true),
             Self::FastopenConnect => setsockopt(fd, sockopt::TcpFastOpenConnect, &true),
+            Self::V6Only => setsockopt(fd, sockopt::Ipv6V6Only, &true),
+            Self::Device(name) => setsockopt(fd, sockopt::BindToDevice, &name.into()),
             Self::LocalPortRange(low, high) => {
                 let packed = usize::from(low) | usize::from(high) << 16;
                 local_port_range::LocalPortRange.set(fd, &packed)

@@ -17,8 +17,9 @@ pub const MOST_PROCESSES: usize = 16_384;
 const MOST_CGROUPS: usize = 4_096;
 /// How long a process without a known start is believed to be the same one: its number may be reused.
 const TRUST_NS: u64 = 5_000_000_000;
-/// A process that renames itself again and again is read again no more often.
+/// A process that was renamed (by exec, or by itself) is read again at once, but so often within this time at most.
 const RENAME_NS: u64 = 100_000_000;
+const MOST_RENAMES: u8 = 8;
 
 /// What is known of the processes behind events, read from `/proc` at the first event of each.
 ///
@@ -45,6 +46,8 @@ struct Entry {
     read_at: MonoNs,
     /// Name of the first thread.
     leader: Option<Comm>,
+    /// How often it was read again without a pause of [`RENAME_NS`].
+    renames: u8,
     process: Process,
 }
 
@@ -57,8 +60,8 @@ impl Entry {
             || event.comm() == self.leader
             // Old kernels leave the rest of a longer name behind the NUL.
             || event.comm().zip(self.leader).is_some_and(|(one, other)| one.bytes() == other.bytes());
-        (same_name || (self.leader.is_some() && age_ns < RENAME_NS))
-            && (event.start().is_some() || age_ns < TRUST_NS)
+        let is_hasty = self.renames >= MOST_RENAMES && age_ns < RENAME_NS;
+        (same_name || (self.leader.is_some() && is_hasty)) && (event.start().is_some() || age_ns < TRUST_NS)
     }
 }
 
@@ -103,7 +106,7 @@ impl Processes {
     /// Tells a process of a recording, in place of what was known of this number and start.
     pub fn tell(&mut self, pid: Pid, start: Option<StartTime>, process: Process) {
         let key = key_of(pid, start);
-        let entry = Entry { key, read_at: MonoNs(0), leader: None, process };
+        let entry = Entry { key, read_at: MonoNs(0), leader: None, renames: 0, process };
         match self.places.get(&key).and_then(|place| self.entries.get_mut(*place)) {
             Some(known) => *known = entry,
             None => _ = self.keep(entry),
@@ -146,7 +149,7 @@ impl Processes {
 
     fn read(&mut self, key: u64, event: &Event) -> usize {
         let (leader, process) = self.ask(event, None);
-        self.keep(Entry { key, read_at: event.mono(), leader, process })
+        self.keep(Entry { key, read_at: event.mono(), leader, renames: 0, process })
     }
 
     /// Keeps an entry in the place of the oldest.
@@ -167,7 +170,9 @@ impl Processes {
         let before = self.entries.get(place).and_then(|entry| entry.process.shared_cgroup());
         let (leader, process) = self.ask(event, before);
         if let Some(entry) = self.entries.get_mut(place) {
-            *entry = Entry { key: entry.key, read_at: event.mono(), leader, process };
+            let is_soon = event.mono().since(entry.read_at) < RENAME_NS;
+            let renames = if is_soon { entry.renames.saturating_add(1) } else { 0 };
+            *entry = Entry { key: entry.key, read_at: event.mono(), leader, renames, process };
         }
         place
     }

@@ -120,6 +120,32 @@ fn an_exec_is_noticed_by_the_leaders_new_name() {
 }
 
 #[test]
+fn an_exec_right_after_an_event_is_noticed() {
+    let root = Root::new("at-once");
+    root.process(7, "sh", "/bin/sh", TICKS);
+    let mut processes = Processes::new(&root.0);
+    assert_eq!(seen(&mut processes, &event(7, 7, "sh", Some(TICKS), 0)), some("sh", "/bin/sh"));
+    root.process(7, "curl", "/usr/bin/curl", TICKS);
+    assert_eq!(seen(&mut processes, &event(7, 7, "curl", Some(TICKS), 0)), some("curl", "/usr/bin/curl"));
+}
+
+#[test]
+fn one_that_renames_itself_without_end_is_read_so_often_and_no_more() {
+    let root = Root::new("restless");
+    let mut processes = Processes::new(&root.0);
+    let mut name = |name: &str, ms| {
+        root.process(7, name, name, TICKS);
+        seen(&mut processes, &event(7, 7, name, Some(TICKS), ms))
+    };
+    for each in ["0", "1", "2", "3", "4", "5", "6", "7", "8"] {
+        assert_eq!(name(each, 0), some(each, each));
+    }
+    assert_eq!(name("9", 99), some("8", "8"));
+    assert_eq!(name("9", 100), some("9", "9"));
+    assert_eq!(name("10", 100), some("10", "10"));
+}
+
+#[test]
 fn the_rest_of_a_longer_name_is_no_new_name() {
     let root = Root::new("rest");
     let mut processes = Processes::new(&root.0);

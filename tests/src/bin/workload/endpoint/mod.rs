@@ -14,11 +14,14 @@ use rustix::net::{SendAncillaryBuffer, SendFlags};
 
 use crate::ground::Ground;
 use crate::options::{SocketOption, reset_on_close};
+use crate::ring;
 use crate::stage::Stage;
 use crate::telling::{Call, family_of};
 use crate::transport::Transport;
 
 mod connecting;
+
+const BACKLOG: i32 = 1024;
 
 /// How a datagram leaves.
 #[derive(Clone, Copy, Debug)]
@@ -54,7 +57,7 @@ impl<'a> Endpoint<'a> {
         options: &[SocketOption],
     ) -> Result<Self, Errno> {
         let fd = transport.socket(ground)?;
-        if transport.is_stream() && transport != Transport::Sctp {
+        if transport.is_stream() && transport.can_reset() {
             reset_on_close(&fd, true).map_err(plain)?;
         }
         let mut range = stage.range;
@@ -68,15 +71,15 @@ impl<'a> Endpoint<'a> {
         Ok(Self { stage, transport, range, name, ground, fd, options, bound: None, port: 0, is_named: false })
     }
 
-    /// A socket that another process opened and bound.
+    /// A socket that another process or thread opened and bound.
     pub(crate) fn inherited(
         stage: &'a Stage,
         name: &'static str,
         ground: Ground,
-        fd: OwnedFd,
+        (transport, fd): (Transport, OwnedFd),
         options: &[SocketOption],
     ) -> Result<Self, Errno> {
-        let (transport, range) = (Transport::Tcp, stage.range);
+        let range = stage.range;
         let mut endpoint = Self {
             stage,
             transport,
@@ -121,6 +124,16 @@ impl<'a> Endpoint<'a> {
     /// bind(2).
     pub(crate) fn bind(&mut self, addr: SocketAddr) -> Result<(), Errno> {
         let answer = rustix::net::bind(&self.fd, &addr);
+        self.was_bound(addr, answer)
+    }
+
+    /// The bind of io_uring.
+    pub(crate) fn bind_by_ring(&mut self, addr: SocketAddr) -> Result<(), Errno> {
+        let answer = ring::bind(&self.fd, addr);
+        self.was_bound(addr, answer)
+    }
+
+    fn was_bound(&mut self, addr: SocketAddr, answer: Result<(), Errno>) -> Result<(), Errno> {
         let requested = addr.port();
         let after = answer.is_ok().then(|| self.name_now()).transpose()?;
         let local = after.unwrap_or(addr);
@@ -144,8 +157,18 @@ impl<'a> Endpoint<'a> {
 
     /// listen(2).
     pub(crate) fn listen(&mut self) -> Result<(), Errno> {
+        let answer = rustix::net::listen(&self.fd, BACKLOG);
+        self.listens(answer)
+    }
+
+    /// The listen of io_uring.
+    pub(crate) fn listen_by_ring(&mut self) -> Result<(), Errno> {
+        let answer = ring::listen(&self.fd, BACKLOG.unsigned_abs());
+        self.listens(answer)
+    }
+
+    fn listens(&mut self, answer: Result<(), Errno>) -> Result<(), Errno> {
         let before = self.port;
-        let answer = rustix::net::listen(&self.fd, 1024);
         if let Err(error) = answer
             && error != Errno::ADDRINUSE
         {

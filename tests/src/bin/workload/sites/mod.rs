@@ -44,7 +44,13 @@ pub(crate) fn present(stage: &Stage, grounds: Vec<Ground>) -> Result<Vec<Ground>
 pub(crate) fn has(stage: &Stage, transport: Transport, ground: Ground) -> Result<bool> {
     match transport.socket(ground) {
         Ok(_) => Ok(true),
-        Err(errno @ (Errno::PROTONOSUPPORT | Errno::AFNOSUPPORT | Errno::ACCESS | Errno::NOPROTOOPT)) => {
+        Err(
+            errno @ (Errno::PROTONOSUPPORT
+            | Errno::SOCKTNOSUPPORT
+            | Errno::AFNOSUPPORT
+            | Errno::ACCESS
+            | Errno::NOPROTOOPT),
+        ) => {
             stage.absent(transport.word(), errno)?;
             Ok(false)
         }
@@ -61,8 +67,8 @@ fn on_ground(stage: &Stage, plan: &Sites, ground: Ground) -> Result<()> {
             Transport::Tcp => {
                 stream::all(stage, ground).and_then(|()| explicit::all(stage, ground, transport))
             }
-            Transport::Mptcp => stream::plain(stage, ground, transport),
-            Transport::Sctp => stream::one_way(stage, ground, transport),
+            Transport::Mptcp | Transport::Smc => stream::plain(stage, ground, transport),
+            Transport::Sctp | Transport::Dccp => stream::one_way(stage, ground, transport),
             Transport::Udp | Transport::Udplite => {
                 datagram::all(stage, ground, transport).and_then(|()| explicit::all(stage, ground, transport))
             }

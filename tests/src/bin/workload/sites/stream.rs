@@ -50,7 +50,7 @@ pub(super) fn plain(stage: &Stage, ground: Ground, transport: Transport) -> Resu
     Ok(())
 }
 
-/// The scenes of SCTP, which resets nothing and needs no accept.
+/// The scenes of SCTP and DCCP, which reset nothing and need no accept.
 pub(super) fn one_way(stage: &Stage, ground: Ground, transport: Transport) -> Result<()> {
     let open = |name| Endpoint::open(stage, name, ground, transport, &[]);
     open("bind(0)")?.bind(ground.at(0))?;
