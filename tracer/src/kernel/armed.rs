@@ -20,6 +20,9 @@ use super::{
 };
 use crate::{enrich::monotonic_now, event::MonoNs};
 
+/// Fields that are filled in only where collisions are counted by kind.
+pub const KINDS: [&str; 3] = ["bucket_collisions", "tuple_collisions", "time_wait_collisions"];
+
 /// Hooks that are attached and seen to work.
 pub struct Armed {
     backend: Backend,
@@ -126,6 +129,9 @@ impl Armed {
         let mut unavailable: Vec<&'static str> = backend.blind_fields().to_vec();
         if tuning & tune::TIME_WAIT == 0 {
             unavailable.push("time_wait_reused");
+        }
+        if tuning & tune::COLLISIONS == 0 {
+            unavailable.extend(KINDS);
         }
         if host.facts.symbols.get("table_perturb").copied().unwrap_or(0) == 0 {
             unavailable.extend(["candidates", "candidates_exact", "collisions"]);

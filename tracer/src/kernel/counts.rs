@@ -70,6 +70,7 @@ impl Counts {
             total.spill_full += block.spill_full;
             total.read_failed += block.read_failed;
             total.live_full += block.live_full;
+            total.inner_calls += block.inner_calls;
         }
         Self { total, skipped: None }
     }

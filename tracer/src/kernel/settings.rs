@@ -22,6 +22,8 @@ pub struct Settings {
     pub explicit: bool,
     /// Record releases.
     pub releases: bool,
+    /// Count collisions by kind, inside of the searches.
+    pub collisions: bool,
     /// Count only, by process.
     pub count_only: bool,
     /// What to show.

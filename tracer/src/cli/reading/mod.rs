@@ -195,7 +195,8 @@ impl Reading {
         let instead = "a recording has been made: nothing is asked of this kernel";
         self.refuse("--backend", kernel.backend != Choice::Auto, instead)?;
         self.refuse("--buffer", kernel.buffer != DEFAULT_BUFFER_BYTES, instead)?;
-        self.refuse("--btf", kernel.btf.is_some(), instead)
+        self.refuse("--btf", kernel.btf.is_some(), instead)?;
+        self.refuse("--count-collisions", kernel.count_collisions, instead)
     }
 }
 

@@ -167,6 +167,7 @@ fn settings(args: &Args, command: &Command) -> Result<Settings, Failure> {
         // A report asks for them, and trace may.
         explicit: true,
         releases: args.releases,
+        collisions: args.kernel.counts_collisions()?,
         count_only: false,
         filter,
     })
