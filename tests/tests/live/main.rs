@@ -9,6 +9,7 @@ mod alerts;
 mod callers;
 mod candidates;
 mod cli;
+mod collisions;
 mod contention;
 mod descent;
 mod diff;

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     kernel::{self, Armed, Settings, armed::KINDS},
-    output::records::FilterValue,
+    output::{records::FilterValue, report::inner_calls},
     pipeline::{Accounts, FrameFacts, Learned, Signals, Spaces},
     stock::Stock,
 };
@@ -106,6 +106,6 @@ pub(super) fn tell_astray(astray: u64) {
 
 /// The accounts on one line.
 pub(super) fn account_line(accounts: &Accounts) -> String {
-    let Accounts { seen, emitted, filtered, lost, .. } = accounts;
-    format!("seen {seen} = emitted {emitted} + filtered {filtered} + lost {lost}")
+    let Accounts { seen, emitted, filtered, lost, inner_calls: calls, .. } = accounts;
+    format!("seen {seen} = emitted {emitted} + filtered {filtered} + lost {lost}{}", inner_calls(*calls))
 }

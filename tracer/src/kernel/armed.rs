@@ -247,6 +247,12 @@ impl Armed {
         &self.unavailable
     }
 
+    /// Whether collisions are counted by kind.
+    #[must_use]
+    pub fn counts_collisions(&self) -> bool {
+        KINDS.iter().all(|field| !self.unavailable.contains(field))
+    }
+
     /// Whether connects with `IP_LOCAL_PORT_RANGE` take every port in turn (Linux 6.8).
     #[must_use]
     pub fn range_takes_every_port(&self) -> bool {
@@ -286,6 +292,7 @@ impl Armed {
         let skipped = skipped.map(|(now, before)| now.saturating_sub(before));
         let mut counts = counts::read(&self.ebpf)?;
         counts.skipped = skipped;
+        counts.inner_calls = self.counts_collisions().then_some(counts.raw().inner_calls);
         Ok(counts)
     }
 

@@ -17,6 +17,7 @@ use super::KernelError;
 pub struct Counts {
     total: CounterBlock,
     pub(super) skipped: Option<u64>,
+    pub(super) inner_calls: Option<u64>,
 }
 
 /// Events of one kind, protocol and result.
@@ -72,20 +73,26 @@ impl Counts {
             total.live_full += block.live_full;
             total.inner_calls += block.inner_calls;
         }
-        Self { total, skipped: None }
+        Self { total, skipped: None, inner_calls: None }
     }
 
     /// Those of a recording: cells with what they count, and events that were kept out and lost. No choice was
     /// missed but `missed`.
     #[must_use]
-    pub fn told(cells: &[(usize, u64)], filtered: u64, lost: u64, missed: Option<u64>) -> Self {
+    pub fn told(
+        cells: &[(usize, u64)],
+        filtered: u64,
+        lost: u64,
+        missed: Option<u64>,
+        inner_calls: Option<u64>,
+    ) -> Self {
         let mut total = CounterBlock { filtered, lost, ..CounterBlock::ZERO };
         for (at, count) in cells {
             if let Some(cell) = total.events.get_mut(*at) {
                 *cell += count;
             }
         }
-        Self { total, skipped: missed }
+        Self { total, skipped: missed, inner_calls }
     }
 
     /// Events that passed the filters.
@@ -111,6 +118,12 @@ impl Counts {
     #[must_use]
     pub fn skipped(&self) -> Option<u64> {
         self.skipped
+    }
+
+    /// Calls inside of searches that were looked at to count collisions; none where none are counted.
+    #[must_use]
+    pub fn inner_calls(&self) -> Option<u64> {
+        self.inner_calls
     }
 
     /// The cells that are not empty.

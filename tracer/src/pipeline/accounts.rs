@@ -26,6 +26,8 @@ pub struct Accounts {
     pub astray: u64,
     /// At most so many choices were missed; none where the kernel does not tell.
     pub missed: Option<u64>,
+    /// Calls inside of searches that were looked at to count collisions; none where none are counted.
+    pub inner_calls: Option<u64>,
     /// Counts of the events shown and lost.
     pub totals: Totals,
 }
@@ -82,6 +84,7 @@ impl Accounts {
             lost,
             astray: if count_only { 0 } else { passed.saturating_sub(accounted) },
             missed: missed(counts, misses),
+            inner_calls: counts.inner_calls(),
             totals: totals(counts.cells().map(|cell| minus(cell, &read.left_out))),
         }
     }
@@ -97,8 +100,8 @@ impl Accounts {
     /// The part that a report tells.
     #[must_use]
     pub fn accounting(&self) -> Accounting {
-        let &Self { seen, emitted, filtered, lost, missed, .. } = self;
-        Accounting { seen, emitted, filtered, lost, missed }
+        let &Self { seen, emitted, filtered, lost, missed, inner_calls, .. } = self;
+        Accounting { seen, emitted, filtered, lost, missed, inner_calls }
     }
 }
 
@@ -108,8 +111,9 @@ pub(super) fn since(now: &Accounting, before: &Accounting) -> Accounting {
     let [emitted, filtered, lost] =
         [(now.emitted, before.emitted), (now.filtered, before.filtered), (now.lost, before.lost)]
             .map(|(now, before)| now.saturating_sub(before));
-    let missed = now.missed.map(|now| now.saturating_sub(before.missed.unwrap_or(0)));
-    Accounting { seen: emitted + filtered + lost, emitted, filtered, lost, missed }
+    let [missed, inner_calls] = [(now.missed, before.missed), (now.inner_calls, before.inner_calls)]
+        .map(|(now, before)| now.map(|now| now.saturating_sub(before.unwrap_or(0))));
+    Accounting { seen: emitted + filtered + lost, emitted, filtered, lost, missed, inner_calls }
 }
 
 fn minus(cell: Cell, left_out: &Cells) -> Cell {

@@ -215,7 +215,14 @@ fn view_of(report: Report) -> View {
         rates: (0..60)
             .map(|at| Rate { asked: 600 + at % 7, refused: if at < 40 { 0 } else { at - 39 } })
             .collect(),
-        accounting: Accounting { seen: 12_345, emitted: 12_000, filtered: 300, lost: 45, missed: Some(0) },
+        accounting: Accounting {
+            seen: 12_345,
+            emitted: 12_000,
+            filtered: 300,
+            lost: 45,
+            missed: Some(0),
+            inner_calls: None,
+        },
         time: "12:00:02".to_owned(),
         age_s: 0,
         events: (0..100).map(|at| event(at % 9 == 4, "php-fpm")).collect(),

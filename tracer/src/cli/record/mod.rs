@@ -153,6 +153,7 @@ fn of(args: &Args, armed: &Armed) -> Facts {
         clock_offset_ns: Clock::sample().offset_ns(),
         range_takes_every_port: armed.range_takes_every_port(),
         releases: args.releases,
+        collisions: armed.counts_collisions(),
     }
 }
 

@@ -5,9 +5,11 @@ mod numbers;
 mod tables;
 
 pub use interval::{interval, interval_titles};
-pub use numbers::{duration_ns, grouped, per_second, share};
+pub use numbers::{duration_ns, grouped, inner_calls, per_second, share};
 pub use tables::who;
 pub(super) use tables::{name as process_name, place as destination_name};
+
+use std::collections::BTreeMap;
 
 use super::{
     records::{FindingRecord, PoolRecord, Report},
@@ -48,6 +50,7 @@ pub fn text(report: &Report, look: Look) -> String {
     rate(&mut out, report);
     command(&mut out, report);
     search(&mut out, report);
+    collisions(&mut out, report);
     if look.rows != 0 && report.totals.counted.allocations != 0 {
         tables::processes(&mut out, report, look.rows);
         tables::destinations(&mut out, report, look.rows);
@@ -165,6 +168,31 @@ fn search(out: &mut String, report: &Report) {
     line(out, "search", &told);
 }
 
+/// Collisions by kind, where they were counted.
+fn collisions(out: &mut String, report: &Report) {
+    let Some(counted) = &report.collisions.counted else { return };
+    let found = kinds(&report.collisions.by_kind, counted.time_wait);
+    let mut told = format!("{} found a port: {found}", searches(counted.searches));
+    if counted.bucket_unknown != 0 {
+        put(&mut told, &format!(" (bound ones unknown of {})", grouped(counted.bucket_unknown)));
+    }
+    if counted.failed != 0 {
+        let failed = kinds(&counted.failed_by_kind, counted.failed_time_wait);
+        put(&mut told, &format!("; {} failed: {failed}", searches(counted.failed)));
+    }
+    line(out, "collisions", &told);
+}
+
+fn searches(count: u64) -> String {
+    format!("{} search{}", grouped(count), if count == 1 { "" } else { "es" })
+}
+
+fn kinds(by_kind: &BTreeMap<String, u64>, time_wait: u64) -> String {
+    let of = |kind: &str| by_kind.get(kind).copied().unwrap_or(0);
+    let (bound, tuple) = (grouped(of("bucket")), grouped(of("tuple")));
+    format!("{bound} bound, {tuple} with the 4-tuple in use ({} in TIME_WAIT)", grouped(time_wait))
+}
+
 fn footer(out: &mut String, report: &Report) {
     let accounts = &report.accounting;
     let missed = accounts.missed.filter(|missed| *missed != 0);
@@ -173,11 +201,12 @@ fn footer(out: &mut String, report: &Report) {
     put(
         out,
         &format!(
-            "seen {} = emitted {} + filtered {} + lost {}{missed}\n",
+            "seen {} = emitted {} + filtered {} + lost {}{missed}{}\n",
             grouped(accounts.seen),
             grouped(accounts.emitted),
             grouped(accounts.filtered),
-            grouped(accounts.lost)
+            grouped(accounts.lost),
+            inner_calls(accounts.inner_calls)
         ),
     );
 }

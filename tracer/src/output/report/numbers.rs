@@ -3,6 +3,15 @@
 /// A number with its thousands apart: `28,232`.
 pub use crate::findings::count as grouped;
 
+/// What looking into searches came to; empty where nobody does.
+#[must_use]
+pub fn inner_calls(calls: Option<u64>) -> String {
+    calls.map_or_else(String::new, |calls| {
+        let plural = if calls == 1 { "" } else { "s" };
+        format!("; {} call{plural} inside of searches looked at", grouped(calls))
+    })
+}
+
 /// A share as a percentage with one digit; `-` where it is not known.
 #[must_use]
 pub fn share(share: Option<f64>) -> String {

@@ -5,7 +5,7 @@ use std::io::Write as _;
 use crate::output::{
     escape,
     records::{Footer, LostBy},
-    report::grouped,
+    report::{grouped, inner_calls},
 };
 
 /// Lines about lost events, at most.
@@ -20,11 +20,12 @@ pub(super) fn write(footer: &Footer, out: &mut Vec<u8>) {
     // Writing to a vector cannot fail.
     let _infallible = writeln!(
         out,
-        "seen {} = emitted {} + filtered {} + lost {}{missed}",
+        "seen {} = emitted {} + filtered {} + lost {}{missed}{}",
         grouped(footer.seen),
         grouped(footer.emitted),
         grouped(footer.filtered),
-        grouped(footer.lost)
+        grouped(footer.lost),
+        inner_calls(footer.inner_calls)
     );
     for lost in footer.lost_by.iter().take(MOST_LOST) {
         write_lost(lost, out);

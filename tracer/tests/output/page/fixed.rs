@@ -129,7 +129,14 @@ pub(in super::super) fn report() -> Report {
             out_of_range: 0,
         },
         findings: vec![finding(&plain.verdict.reason)],
-        accounting: Accounting { seen: 2_112, emitted: 2_100, filtered: 12, lost: 0, missed: None },
+        accounting: Accounting {
+            seen: 2_112,
+            emitted: 2_100,
+            filtered: 12,
+            lost: 0,
+            missed: None,
+            inner_calls: None,
+        },
         ..plain
     }
 }
