@@ -4,10 +4,11 @@
 use std::collections::BTreeSet;
 
 use anyhow::{Context as _, Result, ensure};
+use portscope_tests::invocation::portscope;
 use portscope_tests::live::Live;
 use portscope_tests::per_backend;
-use portscope_tests::scenario::{Actor, Manner, OFF_LOOPBACK, Plot, Space, Task, Way};
-use portscope_tests::trace::{Capture, Event};
+use portscope_tests::scenario::{Actor, Manner, OFF_LOOPBACK, Order, Plot, Space, Task, Way};
+use portscope_tests::trace::{Capture, Event, Tracer};
 
 per_backend! {
     [fentry, kprobe]
@@ -17,6 +18,7 @@ per_backend! {
     a_bind_met_every_taken_port_of_a_half,
     a_refused_bind_or_listen_met_every_port,
     what_is_not_asked_for_is_not_counted,
+    what_was_counted_is_recorded_and_summed_up,
 }
 
 const LOW: u16 = 40_000;
@@ -248,6 +250,63 @@ fn what_is_not_asked_for_is_not_counted(live: &Live) -> Result<()> {
     for event in at(&capture, &client, "bind") {
         ensure!(kinds(event) == [None; 3], "{:?}: {}", kinds(event), event.brief());
     }
+    Ok(())
+}
+
+/// Recorded with releases and a filter, and read as a trace and as a report.
+fn what_was_counted_is_recorded_and_summed_up(live: &Live) -> Result<()> {
+    let space = space()?;
+    let (mut server, mut holder, mut client) =
+        (space.actor("server")?, space.actor("holder")?, space.actor("client")?);
+    server.serve(address("127.0.0.1", 7001)?, Manner::Keep)?;
+    bind_all(&mut holder, "127.0.0.1", BOUND)?;
+    let file = live.scratch().file("counted.arrow");
+    let netns = space.id().to_string();
+    let args = ["--backend", live.backend().word(), "-N", &netns, "--releases", "--count-collisions"];
+    let recorder = Tracer::record(live.scratch(), &file, &args)?;
+    let connects = client.take(Task::connect(address("127.0.0.1", 7001)?).until_failed(2, 100))?;
+    client.take(Task::new(Way::Bind).from(address("127.0.0.1", 0)?).times(3))?;
+    // The other ends close first: no port is left in TIME_WAIT here.
+    server.order(&Order::Retire)?;
+    client.order(&Order::Close)?;
+    let given = client.must_take(Task::new(Way::Bind).from(address("127.0.0.1", 0)?).times(6))?;
+    let (status, said) = recorder.stop_plainly()?;
+    ensure!(status == Some(0) && said.contains("inside of searches"), "{status:?}: {said}");
+    let read = |args: &[&str]| {
+        let path = file.to_str().context("a path that is no text")?;
+        let ended = portscope(live.scratch(), &[args, &["-r", path]].concat())?;
+        ensure!(ended.status == Some(0), "{args:?}: {:?}: {}", ended.status, ended.stderr);
+        Ok(ended.stdout)
+    };
+    let capture = Capture::parse(&read(&["trace", "-o", "json", "--releases"])?, String::new())?;
+    let events = at(&capture, &client, "connect");
+    ensure!(connects.failed_with("EADDRNOTAVAIL") == 2 && connects.given() == 32, "{connects:?}");
+    connects_met(&events)?;
+    let binds = at(&capture, &client, "bind");
+    ensure!(binds.len() == 9, "{} binds", binds.len());
+    binds[..3].iter().try_for_each(|event| met(event, [EFFECTIVE, 0, 0]))?;
+    let releases = capture.of(client.pid()).into_iter().filter(|event| event.kind() == "release");
+    ensure!(releases.filter(|event| event.number("local_port").is_some()).count() == 32, "releases");
+    let calls = capture.footer.number("inner_calls").context("no inner_calls")?;
+    let sum = |failed: bool, kind: usize| {
+        let events = events.iter().chain(&binds);
+        let of = events.filter(|event| (event.text("result") == Some("failed")) == failed);
+        of.filter_map(|event| kinds(event)[kind]).sum::<u64>()
+    };
+    let [bound, tuples] = [0, 1].map(|kind| sum(false, kind) + sum(true, kind));
+    // Each collision with a 4-tuple or of a bind was a call; those with a bound port on the way of a connect were none.
+    ensure!(calls >= tuples && tuples > 0 && bound > 0, "{calls} calls, {bound} bound, {tuples} 4-tuples");
+    let report: serde_json::Value = serde_json::from_str(&read(&["report", "-o", "json"])?)?;
+    let told = &report["collisions"];
+    let expected = serde_json::json!({"bucket": sum(false, 0), "tuple": sum(false, 1)});
+    ensure!(told["by_kind"] == expected, "{told}, not {expected}");
+    let failed = serde_json::json!({"bucket": sum(true, 0), "tuple": sum(true, 1)});
+    ensure!(told["counted"]["failed_by_kind"] == failed, "{told}, not {failed}");
+    ensure!(told["counted"]["searches"] == connects.given() + given.given(), "{told}");
+    ensure!(told["counted"]["failed"] == 5 && told["counted"]["bucket_unknown"] == 0, "{told}");
+    ensure!(report["accounting"]["inner_calls"] == calls, "{}", report["accounting"]);
+    let text = read(&["report"])?;
+    ensure!(text.contains("\ncollisions ") && text.contains("inside of searches looked at"), "{text}");
     Ok(())
 }
 
