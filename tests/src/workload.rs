@@ -100,16 +100,30 @@ impl Workload {
     ///
     /// When it fails or says what is no line of a workload.
     pub fn go(mut self) -> Result<Truth> {
-        let mut stdin = self.stdin.take().context("the workload was started before")?;
-        stdin.write_all(b"\n").context("the workload is gone")?;
-        drop(stdin);
-        let mut text = String::new();
-        self.stdout.read_to_string(&mut text)?;
+        let text = self.told()?;
+        drop(self.stdin.take());
         let mut stderr = String::new();
         self.child.stderr.take().context("no standard error")?.read_to_string(&mut stderr)?;
         let status = self.child.wait()?;
         ensure!(status.success(), "the workload ended with {status}: {stderr}");
         parse(&text)
+    }
+
+    /// Gives one with `--stay` the sign, and waits until it is done; it stays for as long as this is kept.
+    ///
+    /// # Errors
+    ///
+    /// When it says what is no line of a workload.
+    pub fn go_and_stay(&mut self) -> Result<Truth> {
+        parse(&self.told()?)
+    }
+
+    fn told(&mut self) -> Result<String> {
+        let stdin = self.stdin.as_mut().context("the workload was started before")?;
+        stdin.write_all(b"\n").context("the workload is gone")?;
+        let mut text = String::new();
+        self.stdout.read_to_string(&mut text)?;
+        Ok(text)
     }
 }
 

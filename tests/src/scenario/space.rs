@@ -130,6 +130,22 @@ impl Space {
         self.inside(move || Ok(fs::read_to_string(&path).context(path)?.trim().to_owned()))
     }
 
+    /// TIME_WAITs of IPv4, of one local port or of all, as the kernel lists them: addresses and states are hexadecimal.
+    ///
+    /// # Errors
+    ///
+    /// When the list cannot be read.
+    pub fn time_waits(&self, port: Option<u16>) -> Result<u64> {
+        let table = self.inside(|| Ok(fs::read_to_string("/proc/thread-self/net/tcp")?))?;
+        let suffix = port.map_or_else(String::new, |port| format!(":{port:04X}"));
+        let is = |line: &&str| {
+            let mut words = line.split_ascii_whitespace().skip(1);
+            let (local, state) = (words.next().unwrap_or_default(), words.nth(1).unwrap_or_default());
+            local.ends_with(&suffix) && state == "06"
+        };
+        Ok(table.lines().filter(is).count() as u64)
+    }
+
     /// Wires it to another one by a pair of veth devices, with an address at each end.
     ///
     /// # Errors

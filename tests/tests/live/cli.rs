@@ -39,7 +39,7 @@ fn ordinary_user(live: &Live) -> Result<()> {
 }
 
 fn usage_errors(live: &Live) -> Result<()> {
-    let cases: [(&[&str], &str); 20] = [
+    let cases: [(&[&str], &str); 22] = [
         (&["trace", "--fields", "nope"], "nope"),
         (&["trace", "--site", "nowhere"], "nowhere"),
         (&["trace", "--proto", "smoke"], "smoke"),
@@ -48,6 +48,8 @@ fn usage_errors(live: &Live) -> Result<()> {
         (&["trace", "-p", "seven"], "seven"),
         (&["trace", "--remote", "10.0.0.0/99"], "10.0.0.0/99"),
         (&["trace", "--backend", "magic"], "magic"),
+        (&["trace", "--backend", "tracepoint", "--count-collisions"], "--count-collisions"),
+        (&["trace", "--summary-only", "--count-collisions"], "--count-collisions"),
         (&["trance"], "trance"),
         (&["who"], "PORT"),
         (&["who", "0"], "0"),

@@ -10,6 +10,7 @@ mod alerts;
 mod callers;
 mod candidates;
 mod cli;
+mod collisions;
 mod contention;
 mod cost;
 mod descent;

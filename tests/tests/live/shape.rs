@@ -4,6 +4,7 @@ use anyhow::{Context as _, Result, ensure};
 use portscope_tests::live::Live;
 use portscope_tests::per_backend;
 use portscope_tests::trace::{Capture, Event};
+use portscope_tests::workload::Workload;
 use serde_json::Value;
 
 per_backend! {
@@ -68,7 +69,12 @@ const FOOTER: [&str; 10] =
 const SELF: [&str; 3] = ["cpu_s", "rss_bytes", "kernel_ns_per_event"];
 
 fn sites(live: &Live) -> Result<(u32, Capture)> {
-    let (truth, capture) = live.trace(&["--explicit"], &["sites", "--protocols", "tcp,udp"])?;
+    // What the tracer learns of a process it asks of /proc, so that one stays until all its events are read.
+    let mut workload = Workload::ready(&["sites", "--protocols", "tcp,udp", "--stay"])?;
+    let tracer = live.tracer(&["--explicit"])?;
+    let truth = workload.go_and_stay()?;
+    let capture = tracer.stop()?;
+    capture.accounting()?;
     Ok((truth.operations[0].pid, capture))
 }
 

@@ -97,6 +97,10 @@ pub mod value {
     pub const FILTERS: u16 = 0x900;
     /// [`super::super::Config::connect_ret`].
     pub const CONNECT_RET: u16 = 0x901;
+    /// [`super::super::Config::check_ret`].
+    pub const CHECK_RET: u16 = 0x908;
+    /// [`super::super::Config::conflict_ret`].
+    pub const CONFLICT_RET: u16 = 0x909;
     /// [`super::super::Config::wake_bytes`], at most `i32::MAX`.
     pub const WAKE_BYTES: u16 = 0x902;
 }

@@ -26,6 +26,10 @@ pub struct Config {
     pub tune: u32,
     /// Index of the return value behind the arguments of `__inet_hash_connect`.
     pub connect_ret: u32,
+    /// The same of `__inet_check_established` and `__inet6_check_established`.
+    pub check_ret: u32,
+    /// The same of `inet_csk_bind_conflict`.
+    pub conflict_ret: u32,
     /// What to show.
     pub filter: FilterConfig,
 }
@@ -48,6 +52,8 @@ pub mod tune {
     pub const SKC_TO_TCP: u32 = 1 << 6;
     /// The end of each TIME_WAIT is hooked: its reuse by a connect can be told.
     pub const TIME_WAIT: u32 = 1 << 7;
+    /// The inner loop of TCP searches is hooked: what each of them meets is counted by kind.
+    pub const COLLISIONS: u32 = 1 << 8;
 }
 
 /// The filters that the kernel half judges. A filter whose bit is clear lets everything pass.
@@ -167,6 +173,6 @@ pub enum Mode {
     Run = 2,
 }
 
-const _: () = assert!(size_of::<Config>() == 40 + size_of::<FilterConfig>());
+const _: () = assert!(size_of::<Config>() == 48 + size_of::<FilterConfig>());
 const _: () = assert!(size_of::<FilterConfig>() == 40 + 8 * MAX_RANGES + 32 * MAX_NAMES);
 const _: () = assert!(size_of::<Control>() == 24);

@@ -155,6 +155,8 @@ pub struct CounterBlock {
     pub read_failed: u64,
     /// Inserts into the table of live sockets that failed: their release will not be seen.
     pub live_full: u64,
+    /// Calls in the inner loops of searches that were looked at, to count collisions.
+    pub inner_calls: u64,
 }
 
 impl CounterBlock {
@@ -171,6 +173,7 @@ impl CounterBlock {
         spill_full: 0,
         read_failed: 0,
         live_full: 0,
+        inner_calls: 0,
     };
 }
 
@@ -194,6 +197,6 @@ pub struct TallyValue {
     pub comm: [u8; 16],
 }
 
-const _: () = assert!(size_of::<CounterBlock>() == CELLS * 8 + 80);
+const _: () = assert!(size_of::<CounterBlock>() == CELLS * 8 + 88);
 const _: () = assert!(size_of::<TallyKey>() == 8);
 const _: () = assert!(size_of::<TallyValue>() == 24);

@@ -6,6 +6,7 @@
 
 mod config;
 mod counters;
+mod met;
 mod offsets;
 mod record;
 
@@ -19,5 +20,6 @@ pub use config::{
 pub use counters::{
     CELLS, COUNTER_BLOCKS, CounterBlock, Lane, Protocol, ResultClass, TallyKey, TallyValue, cell,
 };
+pub use met::Met;
 pub use offsets::{BitOffset, FIELDS, FieldKind, FieldNumber, FieldOffsets, FieldSpec, Need, POISON};
 pub use record::{Record, flags, kind, option, present};

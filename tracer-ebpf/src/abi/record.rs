@@ -152,6 +152,8 @@ pub mod flags {
     /// No event: the name of the first thread of a process whose other threads will follow. Only `pid`,
     /// `start` and `comm` hold anything; it is counted nowhere.
     pub const LEADER_NAME: u8 = 1 << 4;
+    /// What its search met was counted: see [`super::Record::met`].
+    pub const COUNTED: u8 = 1 << 5;
 }
 
 macro_rules! layout {

@@ -4,7 +4,7 @@ use aya_ebpf::helpers::generated::bpf_ktime_get_ns;
 use tracer_ebpf::abi::{Protocol, Record, ResultClass, blanks, cell, flags, kind, present};
 
 use super::{
-    control, emit,
+    collisions, control, emit,
     fill::{Filled, fill_socket, note_bound, unfit},
     filter,
     globals::{apart, frozen, is_set, opaque, reopened, ruled_out, tuned},
@@ -293,7 +293,7 @@ impl Choice {
         if is_direct() {
             return emit::publish(event, cell, ids);
         }
-        let shown = emit::emit(event, filter::task_in_cgroup);
+        let shown = emit::emit(event, filter::task_in_cgroup, |sent| collisions::note(entry, sent));
         if tuned!(RELEASES) && shown && event.error == 0 && entry.requested == 0 {
             live::born(frozen(&entry.sock), event);
         }

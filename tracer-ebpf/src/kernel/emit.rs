@@ -82,12 +82,16 @@ fn may_wake(now: u64) -> bool {
 }
 
 /// Counts a record and passes it on; true when it passed the filters. `in_cgroup` answers the cgroup
-/// filter, and is asked only then.
+/// filter, and is asked only then; `amend` changes what is passed on, and nothing else.
 #[inline(always)]
-pub(crate) fn emit(record: &mut Record, in_cgroup: impl FnOnce() -> bool) -> bool {
+pub(crate) fn emit(
+    record: &mut Record,
+    in_cgroup: impl FnOnce() -> bool,
+    amend: impl FnOnce(&mut Record),
+) -> bool {
     if control::is_self_test() {
         record.flags |= flags::SELF_TEST;
-        push(record);
+        push(record, as_it_is);
         return false;
     }
     let counters = Counters::of(u64::from(record.tid));
@@ -95,7 +99,7 @@ pub(crate) fn emit(record: &mut Record, in_cgroup: impl FnOnce() -> bool) -> boo
         counters.filtered();
         return false;
     }
-    count_and_push(record, counters);
+    count_and_push(record, counters, amend);
     true
 }
 
@@ -104,7 +108,7 @@ pub(crate) fn emit(record: &mut Record, in_cgroup: impl FnOnce() -> bool) -> boo
 #[inline(always)]
 pub(crate) fn emit_release(record: &mut Record) {
     if !control::is_self_test() {
-        count_and_push(record, Counters::here());
+        count_and_push(record, Counters::here(), as_it_is);
     }
 }
 
@@ -134,7 +138,7 @@ fn cell_of(record: &Record) -> usize {
 }
 
 #[inline(always)]
-fn count_and_push(record: &Record, counters: Counters) {
+fn count_and_push(record: &Record, counters: Counters, amend: impl FnOnce(&mut Record)) {
     let cell = cell_of(record);
     counters.event(cell);
     let comm = record.comm;
@@ -146,21 +150,27 @@ fn count_and_push(record: &Record, counters: Counters) {
         let ids = Ids(u64::from(record.pid) << 32 | u64::from(record.tid));
         name_leader(ids, record.start, record.mono_ns);
     }
-    if !push(record) {
+    if !push(record, amend) {
         counters.lost();
         tally(record.pid, cell, counters, || comm);
     }
 }
 
-/// Copies a record to the ring; false when it is full.
+/// What passes a record on unchanged ([`emit`]).
 #[inline(always)]
-fn push(record: &Record) -> bool {
+pub(crate) fn as_it_is(_sent: &mut Record) {}
+
+/// Copies a record to the ring, amended; false when it is full.
+#[inline(always)]
+fn push(record: &Record, amend: impl FnOnce(&mut Record)) -> bool {
     let room = reserve();
     if room.is_null() {
         return false;
     }
     // SAFETY: it is memory of the ring, of the size and alignment of a record.
     unsafe { ptr::write(room, *record) };
+    // SAFETY: it was just written in full.
+    amend(unsafe { &mut *room });
     let ids = Ids(u64::from(record.pid) << 32 | u64::from(record.tid));
     let is_new = record.kind != kind::RELEASE && is_new(ids, record.start, record.mono_ns);
     let wake = is_filling(record.mono_ns) || is_new;

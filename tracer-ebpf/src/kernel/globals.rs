@@ -20,6 +20,8 @@ pub(crate) static CONFIG: Config = Config {
     wake_bytes: 0,
     tune: 0,
     connect_ret: 0,
+    check_ret: 0,
+    conflict_ret: 0,
     filter: FilterConfig {
         active: 0,
         kinds: 0,

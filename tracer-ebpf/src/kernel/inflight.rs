@@ -57,6 +57,12 @@ pub(crate) struct Slot {
     pub(crate) connecting: u64,
     /// See `connecting`.
     pub(crate) peer: u64,
+    /// `entered_ns` of the search that the counts below are of; those of any other are 0.
+    pub(crate) counted_ns: u64,
+    /// Candidates that the search has rejected, as far as the kernel asks a function about them.
+    pub(crate) rejected: u32,
+    /// Of these, those that a TIME_WAIT has.
+    pub(crate) waiting: u32,
     /// Owner of the slot.
     pub(crate) tid: u32,
     /// `table_perturb[index] + (port_offset >> 32)`.
@@ -73,6 +79,10 @@ pub(crate) struct Slot {
     pub(crate) spilled: u8,
     /// Always 0.
     pub(crate) reserved: u8,
+    /// The candidate that was rejected last.
+    pub(crate) rejected_port: u16,
+    /// Always 0.
+    pub(crate) padding: [u16; 3],
     /// The record of the exit, while it is being written.
     pub(crate) record: Record,
 }

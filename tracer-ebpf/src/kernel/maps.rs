@@ -146,7 +146,7 @@ macro_rules! bump {
     };
 }
 
-bump! { filtered lost tally_full entered exited no_entry spilled spill_full read_failed live_full }
+bump! { filtered lost tally_full entered exited no_entry spilled spill_full read_failed live_full inner_calls }
 
 impl Counters {
     /// The block of a thread, by its id; what lies above the lower half is left out.

@@ -4,6 +4,7 @@
 //! through [`fields`], every event through [`emit`].
 
 pub(crate) mod choice;
+pub(crate) mod collisions;
 pub(crate) mod control;
 pub(crate) mod descriptor;
 pub(crate) mod emit;

@@ -12,7 +12,7 @@ use super::{
     choice::{self, Turn},
     control,
     descriptor::{self, Found},
-    emit::emit,
+    emit::{as_it_is, emit},
     fields::{Fields as _, Probed},
     fill::{clear, fill_socket, note_bound, unfit},
     filter,
@@ -389,7 +389,7 @@ fn finish_described(slot: &mut Pending, errno: Option<i32>, port: Option<u16>) {
         }
     }
     let in_cgroup = slot.in_cgroup != 0;
-    let shown = emit(record, || in_cgroup);
+    let shown = emit(record, || in_cgroup, as_it_is);
     if tuned!(RELEASES) && shown && errno == Some(0) && !fixed {
         live::born(slot.sock, record);
     }

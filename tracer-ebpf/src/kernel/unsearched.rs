@@ -6,7 +6,7 @@ use tracer_ebpf::abi::{kind, present};
 
 use super::{
     choice,
-    emit::emit,
+    emit::{as_it_is, emit},
     fields::Probed,
     fill::{Filled, clear, fill_socket},
     filter,
@@ -75,6 +75,6 @@ pub(crate) fn connect_fails<S: Socket>(socket: &S, peer: u64) {
     event.remote_port = Probed(peer as *const u8).at::<u16>(PORT).map_or(0, u16::from_be);
     event.flags = flags as u8;
     event.present = found as u16 | present::ERROR | present::LOCAL_ADDR | task::identify(event);
-    emit(event, filter::task_in_cgroup);
+    emit(event, filter::task_in_cgroup, as_it_is);
     inflight::release(slot);
 }

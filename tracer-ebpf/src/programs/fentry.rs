@@ -16,6 +16,7 @@ use tracer_ebpf::abi::blanks;
 
 use crate::kernel::{
     choice::{self, Path, Turn},
+    collisions,
     fields::Typed,
     globals::value,
     release,
@@ -156,6 +157,57 @@ pair! {
     fexit fx_autobind fx_autobind_2 |_ctx: FExitContext| {
         choice::exit_autobind();
     }
+}
+
+/// What a check of a 4-tuple returned: behind 4 arguments up to 6.12, behind 6 from 6.18 on, as with [`fx_connect`].
+macro_rules! check_ret {
+    ($ctx:ident) => {{
+        let arguments = value::<{ blanks::value::CHECK_RET }>();
+        let ret = if arguments == 4 { word!($ctx + 32) } else { word!($ctx + 48) };
+        ret as i32
+    }};
+}
+
+pair! {
+    /// `int __inet_check_established(struct inet_timewait_death_row *, struct sock *sk, __u16 lport, …)`,
+    /// net/ipv4/inet_hashtables.c: whether a connect can have its 4-tuple.
+    fexit fx_check4 fx_check4_2 |ctx: FExitContext, turn| {
+        collisions::tuple_checked(turn, ctx.arg::<u64>(2) as u16, check_ret!(ctx));
+    }
+}
+
+pair! {
+    /// `int __inet6_check_established(…)`, net/ipv6/inet6_hashtables.c: the same for IPv6.
+    fexit fx_check6 fx_check6_2 |ctx: FExitContext, turn| {
+        collisions::tuple_checked(turn, ctx.arg::<u64>(2) as u16, check_ret!(ctx));
+    }
+}
+
+/// `int tcp_twsk_unique(struct sock *sk, struct sock *sktw, void *twp)`, net/ipv4/tcp_ipv4.c: whether a connect may take
+/// a port over from a TIME_WAIT.
+#[fexit]
+fn fx_tw_unique(ctx: FExitContext) -> i32 {
+    collisions::time_wait_checked(ctx.arg::<u64>(3) as i32);
+    0
+}
+
+/// `int inet_csk_bind_conflict(const struct sock *sk, const struct inet_bind_bucket *tb, …)`,
+/// net/ipv4/inet_connection_sock.c: whether a bind conflicts with those that have a port. 4 arguments on 5.10, 5 from 6.1
+/// on.
+#[fexit]
+fn fx_conflict(ctx: FExitContext) -> i32 {
+    let arguments = value::<{ blanks::value::CONFLICT_RET }>();
+    let ret = if arguments == 4 { word!(ctx + 32) } else { word!(ctx + 40) };
+    collisions::bind_checked(ret as u8 != 0);
+    0
+}
+
+/// `bool inet_bhash2_addr_any_conflict(const struct sock *sk, int port, …)`, net/ipv4/inet_connection_sock.c: the same
+/// with those that have it at all addresses, from 6.1 on; no other is asked then.
+#[fexit]
+fn fx_conflict_any(ctx: FExitContext) -> i32 {
+    collisions::bind_checked(ctx.arg::<u64>(5) as u8 != 0);
+    0
 }
 
 /// `int ping_get_port(struct sock *sk, unsigned short ident)`, net/ipv4/ping.c: the identifier of an ICMP

@@ -10,7 +10,8 @@ use aya_ebpf::{
 };
 
 use crate::kernel::{
-    choice::{self, Path},
+    choice::{self, Path, Turn},
+    collisions,
     fields::Probed,
     release,
     sock::{self, ProbedSock},
@@ -155,6 +156,41 @@ fn kp_autobind(ctx: ProbeContext) -> u32 {
 #[inline(always)]
 fn kr_autobind(_ctx: RetProbeContext) -> u32 {
     choice::exit_autobind();
+    0
+}
+
+/// Exit of `__inet_check_established`, of which no entry is hooked: the port is not at hand.
+#[kretprobe]
+fn kr_check4(ctx: RetProbeContext) -> u32 {
+    collisions::tuple_checked(Turn::First, 0, ctx.ret::<u64>() as i32);
+    0
+}
+
+/// The same of `__inet6_check_established`.
+#[kretprobe]
+fn kr_check6(ctx: RetProbeContext) -> u32 {
+    collisions::tuple_checked(Turn::First, 0, ctx.ret::<u64>() as i32);
+    0
+}
+
+/// The same of `tcp_twsk_unique`.
+#[kretprobe]
+fn kr_tw_unique(ctx: RetProbeContext) -> u32 {
+    collisions::time_wait_checked(ctx.ret::<u64>() as i32);
+    0
+}
+
+/// The same of `inet_csk_bind_conflict`.
+#[kretprobe]
+fn kr_conflict(ctx: RetProbeContext) -> u32 {
+    collisions::bind_checked(ctx.ret::<u64>() as u8 != 0);
+    0
+}
+
+/// The same of `inet_bhash2_addr_any_conflict`.
+#[kretprobe]
+fn kr_conflict_any(ctx: RetProbeContext) -> u32 {
+    collisions::bind_checked(ctx.ret::<u64>() as u8 != 0);
     0
 }
 

@@ -4,7 +4,7 @@ use std::{io::IsTerminal, path::PathBuf};
 
 use clap::{Args, ValueEnum};
 
-use super::words;
+use super::{Failure, words};
 use crate::kernel::{Choice, settings::DEFAULT_BUFFER_BYTES};
 
 /// How to watch the kernel.
@@ -24,11 +24,35 @@ pub(super) struct KernelOptions {
     /// the host meanwhile (CAP_SYS_ADMIN)
     #[arg(long)]
     pub(super) kernel_cost: bool,
+    /// Count collisions by kind, inside of the searches: costly where most ports are taken
+    #[arg(long)]
+    pub(super) count_collisions: bool,
+}
+
+impl KernelOptions {
+    /// Whether collisions are to be counted by kind; a complaint where the backend that was asked for cannot.
+    pub(super) fn counts_collisions(&self) -> Result<bool, Failure> {
+        match self.backend {
+            Choice::Only(backend) if self.count_collisions && !backend.sees_searches() => {
+                Err(Failure::usage(format!(
+                    "--count-collisions: backend {backend} does not see inside of a search"
+                ))
+                .hint("fentry and kprobe do: portscope check --hooks tells whether they run here"))
+            }
+            _ => Ok(self.count_collisions),
+        }
+    }
 }
 
 impl Default for KernelOptions {
     fn default() -> Self {
-        Self { backend: Choice::Auto, buffer: DEFAULT_BUFFER_BYTES, btf: None, kernel_cost: false }
+        Self {
+            backend: Choice::Auto,
+            buffer: DEFAULT_BUFFER_BYTES,
+            btf: None,
+            kernel_cost: false,
+            count_collisions: false,
+        }
     }
 }
 

@@ -11,7 +11,7 @@ use super::{
     rights::tell_losses,
 };
 use crate::{
-    kernel::{self, Armed, Settings},
+    kernel::{self, Armed, Settings, armed::KINDS},
     output::{closing, records::FilterValue},
     pipeline::{Accounts, FrameFacts, Learned, Signals, Spaces},
     stock::Stock,
@@ -52,7 +52,7 @@ impl Session {
         let buffer_bytes = u64::from(wanted.buffer_bytes);
         let frame = FrameFacts { filters, namespaces, configs, settings, buffer_bytes };
         if !is_quiet {
-            tell_backend(&armed);
+            tell_backend(&armed, wanted.collisions);
             tell_losses(&armed);
         }
         Ok(Self { armed, runtime, signals, spaces, frame })
@@ -60,12 +60,14 @@ impl Session {
 }
 
 /// Says which backend runs, and what it cannot see: no silent downgrade.
-fn tell_backend(armed: &Armed) {
+fn tell_backend(armed: &Armed, counts_collisions: bool) {
     for (backend, refusal) in armed.refused() {
         log::info!("{backend}: {refusal}");
     }
     let better: Vec<&str> = armed.refused().iter().map(|(backend, _)| backend.name()).collect();
-    let unseen = armed.unavailable();
+    // Nobody misses what was not asked for.
+    let is_missed = |field: &&str| counts_collisions || !KINDS.contains(field);
+    let unseen: Vec<&str> = armed.unavailable().iter().copied().filter(is_missed).collect();
     if better.is_empty() && unseen.is_empty() {
         log::info!("tracing with {}", armed.backend());
         return;

@@ -5,7 +5,7 @@ use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
 };
 
-use tracer_ebpf::abi::{flags, present};
+use tracer_ebpf::abi::{Met, flags, present};
 
 use super::{
     Cause, Errno, Event, Family, Kind, MonoNs, NetnsId, Options, Outcome, Port, PortRange, Protocol, Site,
@@ -125,7 +125,23 @@ impl Event {
     #[must_use]
     #[inline]
     pub const fn requested_port(&self) -> Option<Port> {
+        if self.met().is_some() {
+            return None;
+        }
         Port::new(self.record.requested_port)
+    }
+
+    /// What the inner loop of its search met; none where it was not watched.
+    #[inline]
+    pub(super) const fn met(&self) -> Option<Met> {
+        self.record.met()
+    }
+
+    /// Whether the inner loop of its search was watched: then it tells what [`super::Kinds`] are.
+    #[must_use]
+    #[inline]
+    pub const fn is_counted(&self) -> bool {
+        self.flag(flags::COUNTED)
     }
 
     /// Remote address; none for a socket without a peer, which has the wildcard and port 0 there.

@@ -21,6 +21,9 @@ use super::{
 };
 use crate::{enrich::monotonic_now, event::MonoNs};
 
+/// Fields that are filled in only where collisions are counted by kind.
+pub const KINDS: [&str; 3] = ["bucket_collisions", "tuple_collisions", "time_wait_collisions"];
+
 /// Hooks that are attached and seen to work.
 pub struct Armed {
     backend: Backend,
@@ -129,6 +132,9 @@ impl Armed {
         let mut unavailable: Vec<&'static str> = backend.blind_fields().to_vec();
         if tuning & tune::TIME_WAIT == 0 {
             unavailable.push("time_wait_reused");
+        }
+        if tuning & tune::COLLISIONS == 0 {
+            unavailable.extend(KINDS);
         }
         if host.facts.symbols.get("table_perturb").copied().unwrap_or(0) == 0 {
             unavailable.extend(["candidates", "candidates_exact", "collisions"]);
@@ -246,6 +252,12 @@ impl Armed {
         &self.unavailable
     }
 
+    /// Whether collisions are counted by kind.
+    #[must_use]
+    pub fn counts_collisions(&self) -> bool {
+        KINDS.iter().all(|field| !self.unavailable.contains(field))
+    }
+
     /// Whether connects with `IP_LOCAL_PORT_RANGE` take every port in turn (Linux 6.8).
     #[must_use]
     pub fn range_takes_every_port(&self) -> bool {
@@ -286,6 +298,7 @@ impl Armed {
         let mut counts = counts::read(&self.ebpf)?;
         counts.skipped = skipped;
         counts.kernel_ns = self.meter.as_ref().map(|meter| meter.ran_ns(&self.ebpf, &self.hooks));
+        counts.inner_calls = self.counts_collisions().then_some(counts.raw().inner_calls);
         Ok(counts)
     }
 

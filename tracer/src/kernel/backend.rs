@@ -35,6 +35,12 @@ impl Backend {
             Self::Tracepoint => &["candidates", "candidates_exact", "collisions", "time_wait_reused"],
         }
     }
+
+    /// Whether it can look into searches to count what they meet.
+    #[must_use]
+    pub const fn sees_searches(self) -> bool {
+        !matches!(self, Self::Tracepoint)
+    }
 }
 
 impl fmt::Display for Backend {

@@ -139,13 +139,15 @@ impl Values<'_> {
             0x800..0x820 => Some((config.tune >> (number - 0x800) & 1).cast_signed()),
             value::FILTERS => Some(config.filter.active.cast_signed()),
             value::CONNECT_RET => Some(config.connect_ret.cast_signed()),
+            value::CHECK_RET => Some(config.check_ret.cast_signed()),
+            value::CONFLICT_RET => Some(config.conflict_ret.cast_signed()),
             value::NO_PORT_SHIFT => {
                 let (word, bit) = (self.offsets.freebind, self.offsets.bind_address_no_port);
                 let apart = bit.byte.wrapping_sub(word.byte) & 3;
                 Some(((apart * 8 + bit.shift) & 31).cast_signed())
             }
             value::DIRECT => {
-                let kept = config.tune & (tune::COUNT_ONLY | tune::RELEASES) != 0;
+                let kept = config.tune & (tune::COUNT_ONLY | tune::RELEASES | tune::COLLISIONS) != 0;
                 Some(i32::from(!kept && config.filter.active == 0))
             }
             value::TIMELESS => {

@@ -18,6 +18,7 @@ pub struct Counts {
     total: CounterBlock,
     pub(super) skipped: Option<u64>,
     pub(super) kernel_ns: Option<u64>,
+    pub(super) inner_calls: Option<u64>,
 }
 
 /// Events of one kind, protocol and result.
@@ -71,21 +72,28 @@ impl Counts {
             total.spill_full += block.spill_full;
             total.read_failed += block.read_failed;
             total.live_full += block.live_full;
+            total.inner_calls += block.inner_calls;
         }
-        Self { total, skipped: None, kernel_ns: None }
+        Self { total, skipped: None, inner_calls: None, kernel_ns: None }
     }
 
     /// Those of a recording: cells with what they count, and events that were kept out and lost. No choice was
     /// missed but `missed`.
     #[must_use]
-    pub fn told(cells: &[(usize, u64)], filtered: u64, lost: u64, missed: Option<u64>) -> Self {
+    pub fn told(
+        cells: &[(usize, u64)],
+        filtered: u64,
+        lost: u64,
+        missed: Option<u64>,
+        inner_calls: Option<u64>,
+    ) -> Self {
         let mut total = CounterBlock { filtered, lost, ..CounterBlock::ZERO };
         for (at, count) in cells {
             if let Some(cell) = total.events.get_mut(*at) {
                 *cell += count;
             }
         }
-        Self { total, skipped: missed, kernel_ns: None }
+        Self { total, skipped: missed, inner_calls, kernel_ns: None }
     }
 
     /// Events that passed the filters.
@@ -117,6 +125,12 @@ impl Counts {
     #[must_use]
     pub fn kernel_ns(&self) -> Option<u64> {
         self.kernel_ns
+    }
+
+    /// Calls inside of searches that were looked at to count collisions; none where none are counted.
+    #[must_use]
+    pub fn inner_calls(&self) -> Option<u64> {
+        self.inner_calls
     }
 
     /// The cells that are not empty.

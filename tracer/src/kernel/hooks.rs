@@ -52,6 +52,8 @@ pub enum Role {
     Optional(&'static str),
     /// Needed for `--releases` only.
     Release(&'static str),
+    /// Needed for `--count-collisions` only, on a kernel that has its function.
+    Collisions(&'static str),
     /// Stands in for the program of this name where the kernel skips that one because it has preempted it on the same
     /// CPU. The kernel takes the two for different programs; the second finds done, most of the time, what it would do.
     Spare(&'static str),
@@ -132,6 +134,10 @@ const fn release(program: &'static str, target: Target, lost: &'static str) -> H
     Hook { program, target, role: Role::Release(lost) }
 }
 
+const fn collisions(program: &'static str, target: Target) -> Hook {
+    Hook { program, target, role: Role::Collisions(NO_KINDS) }
+}
+
 const fn spare(program: &'static str, target: Target, of: &'static str) -> Hook {
     Hook { program, target, role: Role::Spare(of) }
 }
@@ -149,6 +155,11 @@ const PUT_PORT: &[&str] = &["inet_put_port"];
 const UDP_UNHASH: &[&str] = &["udp_lib_unhash"];
 const UDP_DISCONNECT: &[&str] = &["__udp_disconnect"];
 const PING_UNHASH: &[&str] = &["ping_unhash"];
+const CHECK4: &[&str] = &["__inet_check_established"];
+const CHECK6: &[&str] = &["__inet6_check_established"];
+const TW_UNIQUE: &[&str] = &["tcp_twsk_unique"];
+const CONFLICT: &[&str] = &["inet_csk_bind_conflict"];
+const CONFLICT_ANY: &[&str] = &["inet_bhash2_addr_any_conflict"];
 
 const NO_PING: &str = "allocations of ICMP echo sockets";
 const NO_SCTP: &str = "allocations of SCTP sockets";
@@ -156,6 +167,7 @@ const NO_SOURCE: &str = "connects over IPv6 that fail for want of a source addre
 const NO_TW: &str = "whether a connect took a port over from a TIME_WAIT";
 const NO_RELEASE: &str = "releases";
 const NO_TW_RELEASE: &str = "releases by TIME_WAIT";
+const NO_KINDS: &str = "collisions by kind";
 const NO_DISCONNECT: &str = "releases by disconnecting a UDP socket";
 
 const FENTRY: &[Hook] = &[
@@ -169,6 +181,13 @@ const FENTRY: &[Hook] = &[
     required("fx_autobind", Target::Fexit(AUTOBIND)),
     optional("fx_connect6", Target::Fexit(CONNECT6), NO_SOURCE),
     optional("fx_ping_port", Target::Fexit(PING_PORT), NO_PING),
+    spare("fx_check4_2", Target::Fexit(CHECK4), "fx_check4"),
+    collisions("fx_check4", Target::Fexit(CHECK4)),
+    spare("fx_check6_2", Target::Fexit(CHECK6), "fx_check6"),
+    collisions("fx_check6", Target::Fexit(CHECK6)),
+    collisions("fx_tw_unique", Target::Fexit(TW_UNIQUE)),
+    collisions("fx_conflict", Target::Fexit(CONFLICT)),
+    collisions("fx_conflict_any", Target::Fexit(CONFLICT_ANY)),
     spare("fe_tw_end_2", Target::Fentry(TW_END), "fe_tw_end"),
     optional("fe_tw_end", Target::Fentry(TW_END), NO_TW),
     spare("fe_tw_start_2", Target::Fentry(TW_START), "fe_tw_start"),
@@ -199,6 +218,11 @@ const KPROBE: &[Hook] = &[
     optional("kr_connect6", Target::Kprobe(CONNECT6), NO_SOURCE),
     optional("kr_ping_port", Target::Kprobe(PING_PORT), NO_PING),
     optional("kr_sctp_port", Target::Kprobe(SCTP_PORT), NO_SCTP),
+    collisions("kr_check4", Target::Kprobe(CHECK4)),
+    collisions("kr_check6", Target::Kprobe(CHECK6)),
+    collisions("kr_tw_unique", Target::Kprobe(TW_UNIQUE)),
+    collisions("kr_conflict", Target::Kprobe(CONFLICT)),
+    collisions("kr_conflict_any", Target::Kprobe(CONFLICT_ANY)),
     optional("kp_tw_end", Target::Kprobe(TW_END), NO_TW),
     release("kp_tw_start", Target::Kprobe(TW_START), NO_TW_RELEASE),
     release("kp_put_port", Target::Kprobe(PUT_PORT), NO_RELEASE),
@@ -272,7 +296,17 @@ mod tests {
     #[test]
     fn exits_come_before_their_entries() {
         for backend in [Backend::Fentry, Backend::Kprobe] {
-            let names: Vec<_> = hooks(backend).iter().map(|hook| hook.program).collect();
+            // What is inside of a search has no entry.
+            let inner: Vec<_> = hooks(backend)
+                .iter()
+                .filter(|hook| matches!(hook.role, Role::Collisions(_)))
+                .flat_map(|hook| hook.target.functions())
+                .collect();
+            let hooks = hooks(backend).iter();
+            let names: Vec<_> = hooks
+                .filter(|hook| !hook.target.functions().iter().any(|name| inner.contains(&name)))
+                .map(|hook| hook.program)
+                .collect();
             for (exit, entry) in [("fx_", "fe_"), ("kr_", "kp_")] {
                 for (at, name) in names.iter().enumerate().filter(|(_, name)| name.starts_with(exit)) {
                     // It is told all it needs by its arguments.

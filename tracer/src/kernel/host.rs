@@ -26,10 +26,12 @@ pub(super) struct Host {
 }
 
 /// Kernel functions whose presence or parameters decide how the programs are set up.
-const FUNCTIONS: [&str; 4] = [
+const FUNCTIONS: [&str; 6] = [
+    "__inet_check_established",
     "__inet_hash_connect",
     "bpf_get_current_task_btf",
     "bpf_skc_to_tcp_sock",
+    "inet_csk_bind_conflict",
     "inet_sk_get_local_port_range",
 ];
 
@@ -64,7 +66,8 @@ impl Host {
         settings: &Settings,
         backend: Backend,
     ) -> Result<Result<Armed, Refusal>, KernelError> {
-        let mut plan = match plan(&self.facts, backend, Wishes { releases: settings.releases }) {
+        let wishes = Wishes { releases: settings.releases, collisions: settings.collisions };
+        let mut plan = match plan(&self.facts, backend, wishes) {
             Ok(plan) => plan,
             Err(refusal) => return Ok(Err(refusal)),
         };
@@ -127,13 +130,22 @@ impl Host {
 
     fn config(&self, settings: &Settings, plan: &Plan, tuning: u32) -> Result<Config, KernelError> {
         let watches_time_wait = plan.hooks.iter().any(|hook| hook.program.ends_with("_tw_end"));
-        let arguments = self.types.functions.get("__inet_hash_connect").map_or(4, |found| found.parameters);
+        let arguments = |name: &str, usual: u32| {
+            let found = self.types.functions.get(name);
+            found.and_then(|found| u32::try_from(found.parameters).ok()).unwrap_or(usual)
+        };
+        let mut tuning = tuning;
+        let mut on = |set: bool, bit: u32| tuning |= if set { bit } else { 0 };
+        on(watches_time_wait, tune::TIME_WAIT);
+        on(plan.counts_collisions(), tune::COLLISIONS);
         Ok(Config {
             socket_key: self.socket_key,
             table_perturb: self.facts.symbols.get("table_perturb").copied().unwrap_or(0),
             wake_bytes: u64::from(settings.buffer_bytes / 4),
-            tune: tuning | if watches_time_wait { tune::TIME_WAIT } else { 0 },
-            connect_ret: u32::try_from(arguments).unwrap_or(4),
+            tune: tuning,
+            connect_ret: arguments("__inet_hash_connect", 4),
+            check_ret: arguments("__inet_check_established", 4),
+            conflict_ret: arguments("inet_csk_bind_conflict", 5),
             filter: settings.filter.to_config().map_err(|error| KernelError::Object(error.to_string()))?,
         })
     }

@@ -22,6 +22,8 @@ pub struct Plan {
 pub struct Wishes {
     /// Record releases.
     pub releases: bool,
+    /// Count collisions by kind.
+    pub collisions: bool,
 }
 
 /// Plans a backend, or says what this host lacks for it.
@@ -42,6 +44,9 @@ pub fn plan(facts: &Facts, backend: Backend, wishes: Wishes) -> Result<Plan, Ref
         let missing = missing_function(facts, hook.target);
         match (hook.role, missing) {
             (Role::Release(_), _) if !wishes.releases => plan.left_out.push((*hook, Verdict::NotWanted)),
+            (Role::Collisions(_), _) if !wishes.collisions => {
+                plan.left_out.push((*hook, Verdict::NotWanted));
+            }
             (Role::Spare(_), _) if !spares => plan.left_out.push((*hook, Verdict::NotWanted)),
             (Role::Required, Some(reason)) => return Err(Refusal::Missing(reason)),
             (_, Some(reason)) => plan.left_out.push((*hook, Verdict::Not(Refusal::Missing(reason)))),
@@ -57,6 +62,22 @@ pub fn plan(facts: &Facts, backend: Backend, wishes: Wishes) -> Result<Plan, Ref
     plan.hooks = kept;
     plan.left_out.extend(Vec::into_iter(dropped).map(|hook| (hook, Verdict::NotWanted)));
     Ok(plan)
+}
+
+impl Plan {
+    /// Whether all hooks that count collisions by kind are in it, but those whose function the kernel does not have
+    /// because it does not need it.
+    #[must_use]
+    pub fn counts_collisions(&self) -> bool {
+        /// Before 6.1 all who have a port are asked at once.
+        const LATER: [&str; 2] = ["fx_conflict_any", "kr_conflict_any"];
+        let is_counting = |hook: &Hook| matches!(hook.role, Role::Collisions(_));
+        let may_lack = |hook: &Hook, verdict: &Verdict| {
+            LATER.contains(&hook.program) && matches!(verdict, Verdict::Not(Refusal::Missing(_)))
+        };
+        self.hooks.iter().any(is_counting)
+            && self.left_out.iter().all(|(hook, verdict)| !is_counting(hook) || may_lack(hook, verdict))
+    }
 }
 
 /// Whether the kernel preempts the programs of a backend: those of kprobes and of system calls never, those of raw
@@ -114,8 +135,9 @@ mod tests {
     fn a_full_kernel_runs_every_backend() {
         let host = Facts { preempts: true, release: "7.2.1".to_owned(), ..host() };
         for backend in Backend::ALL {
-            let plan = plan(&host, backend, Wishes { releases: true }).unwrap();
+            let plan = plan(&host, backend, Wishes { releases: true, collisions: true }).unwrap();
             assert_eq!(plan.hooks.len(), hooks(backend).len(), "{backend}");
+            assert_eq!(plan.counts_collisions(), backend != Backend::Tracepoint, "{backend}");
         }
     }
 
@@ -124,12 +146,26 @@ mod tests {
         let plan = plan(&host(), Backend::Fentry, Wishes::default()).unwrap();
         assert!(plan.hooks.iter().all(|hook| !matches!(hook.role, Role::Release(_))));
         assert!(plan.left_out.iter().all(|(_, verdict)| *verdict == Verdict::NotWanted));
+        assert!(!plan.counts_collisions());
+    }
+
+    #[test]
+    fn collisions_are_counted_where_everything_that_rejects_is_hooked() {
+        let wishes = Wishes { collisions: true, ..Wishes::default() };
+        let counts = |facts: &Facts| {
+            [Backend::Fentry, Backend::Kprobe]
+                .map(|backend| plan(facts, backend, wishes).unwrap().counts_collisions())
+        };
+        assert_eq!(counts(&without("inet_bhash2_addr_any_conflict")), [true; 2]);
+        for name in ["__inet6_check_established", "inet_csk_bind_conflict", "tcp_twsk_unique"] {
+            assert_eq!(counts(&without(name)), [false; 2], "{name}");
+        }
     }
 
     #[test]
     fn spares_stand_in_where_programs_are_preempted_and_for_programs_that_are_there() {
         let spares = |facts: &Facts, backend, releases| {
-            let plan = plan(facts, backend, Wishes { releases }).unwrap();
+            let plan = plan(facts, backend, Wishes { releases, collisions: false }).unwrap();
             let names = plan.hooks.iter().filter(|hook| matches!(hook.role, Role::Spare(_)));
             names.map(|hook| hook.program).collect::<Vec<_>>()
         };

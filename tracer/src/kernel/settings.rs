@@ -24,6 +24,8 @@ pub struct Settings {
     pub releases: bool,
     /// Measure how long the programs run in the kernel.
     pub kernel_cost: bool,
+    /// Count collisions by kind, inside of the searches.
+    pub collisions: bool,
     /// Count only, by process.
     pub count_only: bool,
     /// What to show.

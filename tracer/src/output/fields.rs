@@ -63,6 +63,9 @@ fields! {
     Candidates "candidates" 10 "Ports looked at.";
     CandidatesExact "candidates_exact" 16 "Whether `candidates` is exact.";
     Collisions "collisions" 10 "Candidates that somebody had.";
+    BucketCollisions "bucket_collisions" 17 "Collisions with a port that a bind had.";
+    TupleCollisions "tuple_collisions" 16 "Collisions with a 4-tuple in use.";
+    TimeWaitCollisions "time_wait_collisions" 20 "Of these, those with a TIME_WAIT.";
     CrossedHalf "crossed_half" 12 "Whether one half was searched in vain.";
     Range "range" 11 "Range of the choice.";
     Options "options" 9 "Socket options.";

@@ -5,7 +5,7 @@ use std::{borrow::Cow, net::IpAddr};
 use super::{Field, Observation};
 use crate::{
     enrich::UtcNs,
-    event::{Errno, Kind, Options, Outcome, PortRange, Site},
+    event::{Errno, Kind, Kinds, Options, Outcome, PortRange, Site},
 };
 
 /// The value of a field.
@@ -94,6 +94,7 @@ impl<'a> Value<'a> {
     /// Looks up a field that releases do not have.
     fn of_search(field: Field, seen: &Observation<'a>) -> Self {
         let (event, search) = (seen.event, seen.search);
+        let kinds = || Kinds::of(event, &search);
         match field {
             Field::KernelSocket => boolean(event.kernel_socket()),
             Field::RequestedPort => number(Some(event.requested_port().map_or(0, crate::event::Port::get))),
@@ -102,6 +103,9 @@ impl<'a> Value<'a> {
             Field::Candidates => number(search.candidates),
             Field::CandidatesExact => boolean(search.candidates_exact),
             Field::Collisions => number(search.collisions),
+            Field::BucketCollisions => number(kinds().and_then(|kinds| kinds.bucket)),
+            Field::TupleCollisions => number(kinds().map(|kinds| kinds.tuple)),
+            Field::TimeWaitCollisions => number(kinds().map(|kinds| kinds.time_wait)),
             Field::CrossedHalf => boolean(search.crossed_half),
             Field::Range => event.range().map_or(Self::Null, Self::Range),
             Field::Options => event.options().map_or(Self::Null, Self::Options),

@@ -29,6 +29,8 @@ pub struct Accounts {
     pub missed: Option<u64>,
     /// Time that the programs ran in the kernel, nanoseconds; none where it was not measured.
     pub kernel_ns: Option<u64>,
+    /// Calls inside of searches that were looked at to count collisions; none where none are counted.
+    pub inner_calls: Option<u64>,
     /// Counts of the events shown and lost.
     pub totals: Totals,
 }
@@ -86,6 +88,7 @@ impl Accounts {
             astray: if count_only { 0 } else { passed.saturating_sub(accounted) },
             missed: missed(counts, misses),
             kernel_ns: counts.kernel_ns(),
+            inner_calls: counts.inner_calls(),
             totals: totals(counts.cells().map(|cell| minus(cell, &read.left_out))),
         }
     }
@@ -101,8 +104,8 @@ impl Accounts {
     /// The part that a report tells.
     #[must_use]
     pub fn accounting(&self) -> Accounting {
-        let &Self { seen, emitted, filtered, lost, missed, kernel_ns, .. } = self;
-        Accounting { seen, emitted, filtered, lost, missed, kernel_ns }
+        let &Self { seen, emitted, filtered, lost, missed, inner_calls, kernel_ns, .. } = self;
+        Accounting { seen, emitted, filtered, lost, missed, inner_calls, kernel_ns }
     }
 
     /// What it cost to gather them, until now.
@@ -118,9 +121,13 @@ pub(super) fn since(now: &Accounting, before: &Accounting) -> Accounting {
     let [emitted, filtered, lost] =
         [(now.emitted, before.emitted), (now.filtered, before.filtered), (now.lost, before.lost)]
             .map(|(now, before)| now.saturating_sub(before));
-    let missed = now.missed.map(|now| now.saturating_sub(before.missed.unwrap_or(0)));
-    let kernel_ns = now.kernel_ns.map(|now| now.saturating_sub(before.kernel_ns.unwrap_or(0)));
-    Accounting { seen: emitted + filtered + lost, emitted, filtered, lost, missed, kernel_ns }
+    let [missed, inner_calls, kernel_ns] = [
+        (now.missed, before.missed),
+        (now.inner_calls, before.inner_calls),
+        (now.kernel_ns, before.kernel_ns),
+    ]
+    .map(|(now, before)| now.map(|now| now.saturating_sub(before.unwrap_or(0))));
+    Accounting { seen: emitted + filtered + lost, emitted, filtered, lost, missed, inner_calls, kernel_ns }
 }
 
 /// The cost with the part of the kernel, where these events tell it.

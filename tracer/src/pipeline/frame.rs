@@ -140,6 +140,7 @@ pub(super) fn footer_of(
         filtered: accounts.filtered,
         lost: accounts.lost,
         missed: accounts.missed,
+        inner_calls: accounts.inner_calls,
         ended,
         totals: accounts.totals.clone(),
         lost_by,

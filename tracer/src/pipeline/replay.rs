@@ -281,6 +281,7 @@ impl Replayed {
             filtered: account.filtered.saturating_sub(base.filtered),
             lost: account.lost.saturating_sub(base.lost),
             missed: account.missed.map(|missed| missed.saturating_sub(base.missed.unwrap_or(0))),
+            inner_calls: account.inner_calls.map(|calls| calls.saturating_sub(base.inner_calls.unwrap_or(0))),
             lost_by: account
                 .lost_by
                 .iter()
@@ -320,10 +321,10 @@ impl Replayed {
         };
         let counted = lost.iter().map(|(_, count)| count).sum::<u64>();
         let cells: Vec<(usize, u64)> = taken.chain(lost).collect();
-        let Account { filtered, lost, missed, .. } = self.account;
+        let Account { filtered, lost, missed, inner_calls, .. } = self.account;
         // Those that a filter keeps out here are lost no longer.
         let kept = if is_sieved { (counted + unjudged).min(lost) } else { lost };
-        let counts = Counts::told(&cells, filtered + (lost - kept), kept, missed);
+        let counts = Counts::told(&cells, filtered + (lost - kept), kept, missed, inner_calls);
         let accounts = intake.accounts(&counts);
         // Of some lost events not even the kind is known.
         Accounts { seen: accounts.emitted + accounts.filtered + accounts.lost, astray: 0, ..accounts }

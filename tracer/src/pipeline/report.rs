@@ -6,13 +6,13 @@ use super::series::Series;
 use crate::{
     event::{MonoNs, NetnsId, Port},
     output::records::{
-        CollisionsRecord, DestinationRecord, DistributionRecord, HotPortRecord, MOST_SHOWN, ProcessRecord,
-        ReportTotals, ReuseRecord, RowRecord, RowsBound, SearchIntervals, SearchRecord, SearchTimes,
-        SiteCollisions, Totals,
+        CollisionsRecord, CountedRecord, DestinationRecord, DistributionRecord, HotPortRecord, MOST_SHOWN,
+        ProcessRecord, ReportTotals, ReuseRecord, RowRecord, RowsBound, SearchIntervals, SearchRecord,
+        SearchTimes, SiteCollisions, Totals,
     },
     stats::{
-        By, ByErrno, Distribution, Group, Known, QuantileIntervals, Quantiles, Row, Scope, SearchSums, Stats,
-        Timed,
+        By, ByErrno, CollisionKinds, Distribution, Group, KindSums, Known, QuantileIntervals, Quantiles, Row,
+        Scope, SearchSums, Stats, Timed,
     },
     stock::NetnsConfig,
 };
@@ -147,10 +147,12 @@ fn times(quantiles: Quantiles, sums: &SearchSums) -> SearchTimes {
 pub fn collisions(stats: &Stats) -> CollisionsRecord {
     let report = stats.collisions();
     let crossed = |known: Known| known.total();
+    let kinds = &report.kinds;
     CollisionsRecord {
         candidates: report.all.candidates.total(),
         collisions: report.all.collisions.total(),
-        by_kind: BTreeMap::new(),
+        by_kind: by_kind(&kinds.found),
+        counted: counted(kinds),
         observed_per_allocation: report.observed_per_allocation,
         expected_per_allocation: report.expected_per_allocation,
         crossed_half: crossed(report.all.crossed),
@@ -169,6 +171,25 @@ pub fn collisions(stats: &Stats) -> CollisionsRecord {
             })
             .collect(),
     }
+}
+
+/// Collisions by kind; empty where none were counted.
+fn by_kind(sums: &KindSums) -> BTreeMap<String, u64> {
+    let kinds = [("bucket", sums.bucket), ("tuple", sums.tuple)];
+    let counted = kinds.into_iter().filter(|_| sums.searches != 0);
+    counted.map(|(kind, count)| (kind.to_owned(), count)).collect()
+}
+
+fn counted(kinds: &CollisionKinds) -> Option<CountedRecord> {
+    let CollisionKinds { found, failed } = kinds;
+    (found.searches != 0 || failed.searches != 0).then(|| CountedRecord {
+        searches: found.searches,
+        bucket_unknown: found.searches.saturating_sub(found.bucket_known),
+        time_wait: found.time_wait,
+        failed: failed.searches,
+        failed_by_kind: by_kind(failed),
+        failed_time_wait: failed.time_wait,
+    })
 }
 
 /// Times of all searches.

@@ -13,6 +13,7 @@ impl Account {
             filtered: self.filtered.saturating_sub(earlier.filtered),
             lost: self.lost.saturating_sub(earlier.lost),
             missed: self.missed.map(|missed| missed.saturating_sub(earlier.missed.unwrap_or(0))),
+            inner_calls: self.inner_calls.map(|calls| calls.saturating_sub(earlier.inner_calls.unwrap_or(0))),
             diagnostics: each(&self.diagnostics, &earlier.diagnostics, u64::saturating_sub),
             cost: SelfCost { cpu_s: (self.cost.cpu_s - earlier.cost.cpu_s).max(0.0), ..self.cost.clone() },
             lost_by: joined(&self.lost_by, &earlier.lost_by, u64::saturating_sub),
@@ -26,6 +27,10 @@ impl Account {
             filtered: self.filtered.saturating_add(before.filtered),
             lost: self.lost.saturating_add(before.lost),
             missed: self.missed.map(|missed| missed.saturating_add(before.missed.unwrap_or(0))),
+            inner_calls: match (self.inner_calls, before.inner_calls) {
+                (None, None) => None,
+                (one, other) => Some(one.unwrap_or(0).saturating_add(other.unwrap_or(0))),
+            },
             diagnostics: each(&self.diagnostics, &before.diagnostics, u64::saturating_add),
             cost: SelfCost {
                 cpu_s: self.cost.cpu_s + before.cost.cpu_s,

@@ -4,10 +4,18 @@ use std::{collections::HashMap, sync::Arc};
 
 use arrow_schema::{DataType, Field, Schema, SchemaRef};
 
+use super::Facts;
 use crate::event::{Columns, Width};
 
 /// Version of the format; it goes up when an older reader would misunderstand a newer file.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
+/// That of a recording without collisions by kind, whose counts an older reader would take for ports that were asked for.
+const PLAIN: u32 = 1;
+
+/// The version that a recording needs.
+pub(super) const fn version(facts: &Facts) -> u32 {
+    if facts.collisions { VERSION } else { PLAIN }
+}
 
 /// The member of the schema's metadata that says which format it is.
 pub(super) const VERSION_KEY: &str = "portscope.recording";

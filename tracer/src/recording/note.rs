@@ -29,6 +29,9 @@ pub struct Facts {
     pub range_takes_every_port: bool,
     /// Releases are recorded.
     pub releases: bool,
+    /// Collisions are counted by kind.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub collisions: bool,
 }
 
 /// What is not an event.
@@ -158,6 +161,9 @@ pub struct Account {
     pub lost: u64,
     /// At most so many choices were missed; none where the kernel does not tell.
     pub missed: Option<u64>,
+    /// Calls inside of searches that were looked at; none where none were.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub inner_calls: Option<u64>,
     /// What went wrong inside.
     pub diagnostics: Diagnostics,
     /// What recording cost.

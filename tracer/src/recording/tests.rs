@@ -3,7 +3,7 @@ use proptest::{
     strategy::{Strategy as _, ValueTree as _},
     test_runner::TestRunner,
 };
-use tracer_ebpf::abi::{Record, kind, present};
+use tracer_ebpf::abi::{Met, Record, kind, present};
 use zerocopy::IntoBytes as _;
 
 use super::{
@@ -118,6 +118,32 @@ fn what_was_written_is_read() {
     let different: std::collections::HashSet<_> = sockets.values().collect();
     assert_eq!(different.len(), sockets.len());
     assert_eq!(reader.ending(), Some(Ending::Complete));
+}
+
+#[test]
+fn collisions_by_kind_are_kept_and_are_none_of_an_older_readers_business() {
+    let counted = |kind, met| {
+        let mut record = Record { kind, pid: 7, protocol: 6, present: present::ERROR, ..Record::default() };
+        record.note_met(met);
+        Row::of(record.as_bytes()).unwrap()
+    };
+    let rows = [
+        counted(kind::CONNECT, Met::Connect { tuple: 28_232, waiting: 513 }),
+        counted(kind::BIND, Met::Port { bucket: 14_116 }),
+    ];
+    let facts = Facts { collisions: true, ..opening().facts };
+    let mut out = Vec::new();
+    let mut writer = Writer::begin(&Opening { facts: facts.clone(), ..opening() }, &mut out).unwrap();
+    rows.iter().for_each(|row| writer.event(row).unwrap());
+    writer.end(&mut out).unwrap();
+    let mut reader = Reader::open(out.as_slice()).unwrap();
+    assert!(reader.opening().facts.collisions);
+    let found = reader.by_ref().filter_map(|entry| match entry.unwrap() {
+        Entry::Event(row) => Some(row),
+        Entry::Note(_) => None,
+    });
+    assert!(found.eq(rows.map(|row| row.with(MonoNs(0), 0))));
+    assert_eq!((format::version(&facts), format::version(&opening().facts)), (VERSION, VERSION - 1));
 }
 
 #[test]

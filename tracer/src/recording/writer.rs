@@ -12,7 +12,7 @@ use rustc_hash::FxHashMap;
 use super::{
     LookNote, Note, Opening, PoolLook,
     batch::{NO_SOCKET, Rows},
-    format::{self, NOTE, OPENING_KEY, PART, PART_BYTES, VERSION, VERSION_KEY},
+    format::{self, NOTE, OPENING_KEY, PART, PART_BYTES, VERSION_KEY},
     frame,
     socket_numbers::SocketNumbers,
 };
@@ -50,9 +50,10 @@ impl Writer {
     ///
     /// As Arrow's encoder.
     pub fn begin(opening: &Opening, out: &mut Vec<u8>) -> Result<Self, ArrowError> {
+        let version = format::version(&opening.facts);
         let opening = serde_json::to_string(opening).map_err(unwritable)?;
         let metadata =
-            HashMap::from([(VERSION_KEY.to_owned(), VERSION.to_string()), (OPENING_KEY.to_owned(), opening)]);
+            HashMap::from([(VERSION_KEY.to_owned(), version.to_string()), (OPENING_KEY.to_owned(), opening)]);
         let schema = format::schema(metadata);
         let options = IpcWriteOptions::default().try_with_compression(Some(CompressionType::ZSTD))?;
         let mut dictionaries = DictionaryTracker::new(false);

@@ -17,6 +17,7 @@ mod errnos;
 mod forecast;
 mod histogram;
 mod holds;
+mod kinds;
 mod parts;
 mod quantiles;
 mod ratio;
@@ -43,6 +44,7 @@ pub use distribution::{Distribution, HotPort};
 pub use errnos::ByErrno;
 pub use forecast::{Demand, Forecast, Slope, forecast, freed};
 pub use holds::{Ends, Hold, Holds, TIME_WAIT_NS, TimeWaits};
+pub use kinds::{CollisionKinds, KindSums};
 pub use quantiles::{QuantileIntervals, Quantiles};
 pub use refusals::{MOST_REFUSALS, MOST_VICTIMS, RefusalKey, RefusalRow, Refused};
 pub use reuse::ReuseReport;
@@ -102,6 +104,8 @@ pub struct CollisionReport {
     pub expected_per_allocation: Option<f64>,
     /// Share of the searches that crossed to the other half, of those that have halves; none where none has.
     pub crossed_share: Option<f64>,
+    /// By kind, of the searches whose inner loop was watched.
+    pub kinds: CollisionKinds,
 }
 
 /// Everything that is counted.
@@ -114,6 +118,7 @@ pub struct Stats {
     holds: Holds,
     searches: SearchesBySite,
     expected: ExpectedSums,
+    kinds: CollisionKinds,
     processes: ProcessRows,
     destinations: Destinations,
     scopes: Scopes,
@@ -137,6 +142,7 @@ impl Stats {
             holds: Holds::default(),
             searches: SearchesBySite::default(),
             expected: ExpectedSums::default(),
+            kinds: CollisionKinds::default(),
             processes: ProcessRows::new(settings.rows),
             destinations: Destinations::new(settings.rows),
             scopes: Scopes::default(),
@@ -239,6 +245,7 @@ impl Stats {
             observed_per_allocation: all.collisions.mean(),
             expected_per_allocation: self.expected.per_allocation(),
             crossed_share: all.crossed.mean(),
+            kinds: self.kinds,
         }
     }
 

@@ -17,6 +17,7 @@ impl Stats {
         self.holds.merge(&other.holds);
         self.searches.merge(&other.searches);
         self.expected.merge(other.expected);
+        self.kinds.merge(other.kinds);
         self.processes.merge(other.processes);
         self.destinations.merge(other.destinations);
         self.scopes.merge(&other.scopes);
@@ -45,6 +46,7 @@ impl Stats {
             holds: std::mem::replace(&mut self.holds, fresh.holds),
             searches: std::mem::replace(&mut self.searches, fresh.searches),
             expected: std::mem::replace(&mut self.expected, fresh.expected),
+            kinds: std::mem::replace(&mut self.kinds, fresh.kinds),
             processes,
             destinations: std::mem::replace(
                 &mut self.destinations,
@@ -71,6 +73,7 @@ impl Stats {
             holds: self.holds,
             searches: self.searches.clone(),
             expected: self.expected,
+            kinds: self.kinds,
             processes: self.processes.copy(),
             destinations: self.destinations.clone(),
             scopes: self.scopes.copy(),

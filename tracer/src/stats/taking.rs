@@ -17,6 +17,9 @@ impl Stats {
     /// before [`Stats::settle`]. Whether more like it may be expected ([`Stats::expect_more`]).
     #[inline]
     pub fn take(&mut self, event: &Event, search: &Search, process: &Process) -> bool {
+        if event.is_counted() {
+            self.kinds.take(event, search);
+        }
         if let (Kind::Allocation(site), Some(port), Some(ns)) =
             (event.kind(), event.local_port(), event.search_ns())
             && let Some(now) = self.runs.within(event.mono()).or_else(|| self.turn(event.mono()))

@@ -13,7 +13,7 @@ use portscope::{
     },
 };
 use proptest::prelude::*;
-use tracer_ebpf::abi::{Record, flags, kind, option, present};
+use tracer_ebpf::abi::{Met, Record, flags, kind, option, present};
 use zerocopy::{FromBytes as _, IntoBytes as _};
 
 /// An event and its process, owned.
@@ -82,6 +82,12 @@ pub(crate) fn connect() -> Record {
 pub(crate) fn records() -> Vec<Record> {
     let six = |text: &str| text.parse::<Ipv6Addr>().unwrap().octets();
     let nobody = Record { remote_addr: [0; 16], remote_port: 0, ..connect() };
+    let met = |record: Record, met| {
+        let mut record = record;
+        record.note_met(met);
+        record
+    };
+    let taken = Met::Connect { tuple: 9, waiting: 4 };
     vec![
         connect(),
         Record { local_port: 0, error: 99, search_ns: 1_512_345, options: option::REUSEADDR, ..connect() },
@@ -115,6 +121,9 @@ pub(crate) fn records() -> Vec<Record> {
         },
         Record { kind: kind::RELEASE, state: 6, search_ns: 58_593_750, ..connect() },
         Record { kind: kind::RELEASE, state: 7, search_ns: u32::MAX, protocol: 17, ..connect() },
+        met(Record { local_port: 40_180, options: option::FREEBIND, ..connect() }, taken),
+        met(Record { local_port: 40_180, flags: 0, ..connect() }, taken),
+        met(Record { kind: kind::BIND, local_port: 50_000, ..nobody }, Met::Port { bucket: 12 }),
     ]
 }
 
@@ -232,6 +241,7 @@ pub(crate) fn footer() -> Footer {
         filtered: 2,
         lost: 12,
         missed: Some(3),
+        inner_calls: Some(41_300),
         ended: "2026-11-22T12:00:30.000000000Z".into(),
         totals: Totals {
             allocations: 1_202,

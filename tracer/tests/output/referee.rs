@@ -2,7 +2,7 @@
 
 use portscope::{
     enrich::Rfc3339,
-    event::{Family, Kind, NetnsId, Outcome, Port, ReleaseState, Site},
+    event::{Family, Kind, Kinds, NetnsId, Outcome, Port, ReleaseState, Site},
     output::{
         Field, JsonOutput, Observation, TraceOutput as _,
         records::{Choice, ExplicitBind, FamilyName, Release, ReleaseStateName, ResultName, TraceRecord},
@@ -23,6 +23,7 @@ fn family(family: Family) -> Option<FamilyName> {
 
 fn choice(seen: &Observation<'_>, site: Site) -> Choice {
     let (event, process) = (seen.event, seen.process);
+    let kinds = Kinds::of(event, &seen.search);
     Choice {
         ts: Rfc3339::text(seen.utc),
         mono_us: event.mono().0 / 1000,
@@ -57,6 +58,9 @@ fn choice(seen: &Observation<'_>, site: Site) -> Choice {
         candidates: seen.search.candidates,
         candidates_exact: seen.search.candidates_exact,
         collisions: seen.search.collisions,
+        bucket_collisions: kinds.and_then(|kinds| kinds.bucket),
+        tuple_collisions: kinds.map(|kinds| kinds.tuple),
+        time_wait_collisions: kinds.map(|kinds| kinds.time_wait),
         crossed_half: seen.search.crossed_half,
         range: event.range().map(|range| [range.low(), range.high()]),
         options: event.options().map(|options| options.iter().map(|option| option.name.into()).collect()),

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use portscope::output::{
     records::{
-        Accounting, CollisionsRecord, CommandEnd, DistributionRecord, PoolRecord, Report, ReportTotals,
-        ReuseRecord, RowsBound, SCHEMA, SearchRecord, SelfCost, Totals, VerdictRecord, Window,
+        Accounting, CollisionsRecord, CommandEnd, CountedRecord, DistributionRecord, PoolRecord, Report,
+        ReportTotals, ReuseRecord, RowsBound, SCHEMA, SearchRecord, SelfCost, Totals, VerdictRecord, Window,
     },
     report::{Look, interval, interval_titles, text},
 };
@@ -116,4 +116,33 @@ fn how_a_command_was_told_from_the_rest_is_said_unless_it_had_a_cgroup() {
             && !told("forks", 0).contains("left out")
     );
     assert!(told("parents", 1_234).contains("1,234 events left out"), "{}", told("parents", 1_234));
+}
+
+#[test]
+fn collisions_are_told_by_kind_where_they_were_counted() {
+    let of = |bucket, tuple| BTreeMap::from([("bucket".to_owned(), bucket), ("tuple".to_owned(), tuple)]);
+    let collisions = CollisionsRecord {
+        by_kind: of(1_200, 7),
+        counted: Some(CountedRecord {
+            searches: 40,
+            bucket_unknown: 2,
+            time_wait: 3,
+            failed: 1,
+            failed_by_kind: of(5, 32),
+            failed_time_wait: 9,
+        }),
+        ..CollisionsRecord::default()
+    };
+    let plain = report("OK", None, Vec::new());
+    let accounting = Accounting { inner_calls: Some(1_301), ..plain.accounting.clone() };
+    let counted = text(&Report { collisions, accounting, ..plain.clone() }, Look::default());
+    let line = counted.lines().find(|line| line.starts_with("collisions ")).unwrap();
+    assert_eq!(
+        line.split_once(' ').unwrap().1.trim(),
+        "40 searches found a port: 1,200 bound, 7 with the 4-tuple in use (3 in TIME_WAIT) (bound ones unknown of 2); \
+         1 search failed: 5 bound, 32 with the 4-tuple in use (9 in TIME_WAIT)"
+    );
+    assert!(counted.ends_with("lost 0; 1,301 calls inside of searches looked at\n"), "{counted}");
+    let plain = text(&plain, Look::default());
+    assert!(!plain.contains("collisions ") && plain.ends_with("lost 0\n"), "{plain}");
 }

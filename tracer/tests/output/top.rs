@@ -222,6 +222,7 @@ fn view_of(report: Report) -> View {
             lost: 45,
             missed: Some(0),
             kernel_ns: None,
+            inner_calls: None,
         },
         time: "12:00:02".to_owned(),
         age_s: 0,

@@ -35,6 +35,9 @@ pub(crate) struct Cli {
     /// Print a first line with pid and netns, then wait until this file exists.
     #[arg(long, global = true, value_name = "PATH")]
     pub(crate) go_file: Option<PathBuf>,
+    /// When all is done, close standard output and stay until standard input ends.
+    #[arg(long, global = true)]
+    pub(crate) stay: bool,
     /// Name to give the process first.
     #[arg(long, global = true, value_name = "NAME")]
     pub(crate) comm: Option<String>,
@@ -235,6 +238,15 @@ impl Cli {
     /// Whether it was asked to wait.
     pub(crate) fn waits(&self) -> bool {
         self.wait_stdin || self.go_file.is_some()
+    }
+
+    /// Stays if it was asked to: whoever reads standard output sees its end before.
+    pub(crate) fn stay(&self) -> Result<()> {
+        if self.stay {
+            rustix::stdio::dup2_stdout(std::fs::File::create("/dev/null")?)?;
+            std::io::copy(&mut std::io::stdin(), &mut std::io::sink())?;
+        }
+        Ok(())
     }
 
     /// Waits for the newline or for the file.

@@ -76,5 +76,6 @@ fn run(cli: &Cli) -> Result<()> {
         Command::Testator(plan) => handed::bind_and_become(&stage, plan)?,
         Command::Heir(plan) => handed::connect(&stage, plan)?,
     }
-    stage.flush()
+    stage.flush()?;
+    cli.stay()
 }

@@ -1,7 +1,5 @@
 //! PS005, PS020 and PS021: a service cannot have its port, and what is printed about that mends it.
 
-use std::fs;
-
 use anyhow::{Context as _, Result, ensure};
 use portscope_tests::invocation::portscope;
 use portscope_tests::live::Live;
@@ -24,18 +22,6 @@ const FAR_END: &str = "127.0.0.1:4317";
 /// Tries to listen on this port of every address.
 fn service(port: u16) -> Task {
     Task::new(Way::Listen).from(([0, 0, 0, 0], port).into())
-}
-
-/// TIME_WAITs on a local port, as the kernel lists them: addresses and states are hexadecimal.
-fn time_waits(space: &Space, port: u16) -> Result<u64> {
-    let table = space.inside(|| Ok(fs::read_to_string("/proc/thread-self/net/tcp")?))?;
-    let suffix = format!(":{port:04X}");
-    let is = |line: &&str| {
-        let mut words = line.split_ascii_whitespace().skip(1);
-        let (local, state) = (words.next().unwrap_or_default(), words.nth(1).unwrap_or_default());
-        local.ends_with(&suffix) && state == "06"
-    };
-    Ok(table.lines().filter(is).count() as u64)
 }
 
 fn text<'a>(command: &'a Value, part: &str) -> Result<&'a str> {
@@ -135,7 +121,7 @@ fn lost_to_a_listener_to_time_wait_or_to_a_datagram_socket(live: &Live) -> Resul
     let datagrams = Space::with_range("53000-53000")?;
     let (mut resolver, mut dns) = (datagrams.actor("resolver")?, datagrams.actor("dns")?);
 
-    let waits = time_waits(&again, 8_081)?;
+    let waits = again.time_waits(Some(8_081))?;
     let report = Report::begin(live, &[])?;
     let lost = second.take(service(8_080).times(2))?;
     let barred = new.take(service(8_081).times(4))?;
@@ -160,7 +146,7 @@ fn lost_to_a_listener_to_time_wait_or_to_a_datagram_socket(live: &Live) -> Resul
     let finding = told.finding("PS021", again.id())?;
     let told_waits = finding["evidence"]["time_waits"].as_u64().context("no count")?;
     // One that meets a RST ends early.
-    let waits = time_waits(&again, 8_081)?..=waits;
+    let waits = again.time_waits(Some(8_081))?..=waits;
     ensure!(waits.contains(&told_waits) && told_waits != 0, "{waits:?}: {finding}");
     ensure!(finding["evidence"]["refused"] == 4, "{finding}");
     let left = finding["evidence"]["seconds_left"].as_u64().context("no seconds left")?;

@@ -3,8 +3,10 @@
 
 use std::fs;
 use std::process::Command;
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
+use portscope_tests::deadline;
 use portscope_tests::invocation::{self, portscope};
 use portscope_tests::live::Live;
 use portscope_tests::need::Need;
@@ -65,6 +67,10 @@ fn idle_reuse(live: &Live) -> Result<()> {
     client.must_take(Task::connect(at(&away)).times(10).closing())?;
     check(live, space.id())?.silent("PS012", space.id())?;
     client.must_take(Task::connect(at(&away)).times(10).closing())?;
+    // The server closes behind the client, in its own time.
+    deadline::until("20 TIME_WAITs", Duration::from_secs(5), || {
+        Ok((space.time_waits(None)? == 20).then_some(()))
+    })?;
     let told = check(live, space.id())?;
     let finding = told.finding("PS012", space.id())?;
     ensure!(finding["evidence"]["time_wait_share"] == 20.0 / 64.0, "{finding}");

@@ -25,6 +25,7 @@ pub(super) fn run(output: Format, verbose: bool, kernel: &KernelOptions) -> Resu
         btf: kernel.btf.clone(),
         buffer_bytes: kernel.buffer,
         releases: true,
+        collisions: true,
         ..Settings::default()
     };
     let trials = crate::kernel::armed::survey(&settings)?;

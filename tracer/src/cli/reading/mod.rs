@@ -196,7 +196,8 @@ impl Reading {
         self.refuse("--backend", kernel.backend != Choice::Auto, instead)?;
         self.refuse("--buffer", kernel.buffer != DEFAULT_BUFFER_BYTES, instead)?;
         self.refuse("--btf", kernel.btf.is_some(), instead)?;
-        self.refuse("--kernel-cost", kernel.kernel_cost, instead)
+        self.refuse("--kernel-cost", kernel.kernel_cost, instead)?;
+        self.refuse("--count-collisions", kernel.count_collisions, instead)
     }
 }
 

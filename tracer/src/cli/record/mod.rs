@@ -153,6 +153,7 @@ fn of(args: &Args, armed: &Armed) -> Facts {
         clock_offset_ns: Clock::sample().offset_ns(),
         range_takes_every_port: armed.range_takes_every_port(),
         releases: args.releases,
+        collisions: armed.counts_collisions(),
     }
 }
 
@@ -168,6 +169,7 @@ fn settings(args: &Args, command: &Command) -> Result<Settings, Failure> {
         // A report asks for them, and trace may.
         explicit: true,
         releases: args.releases,
+        collisions: args.kernel.counts_collisions()?,
         count_only: false,
         filter,
     })

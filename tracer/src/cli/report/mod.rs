@@ -275,6 +275,7 @@ fn settings(args: &Args, command: &Command) -> Result<Settings, Failure> {
         // Connects from a bound port are among the checks: bind before connect is seen by them.
         explicit: true,
         releases: args.releases,
+        collisions: args.kernel.counts_collisions()?,
         count_only: false,
         filter,
     })

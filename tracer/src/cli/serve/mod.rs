@@ -122,6 +122,7 @@ fn gather(args: &Args, bound: &[Bound]) -> Result<(), Failure> {
         // As `report` does: bind before connect is seen by them.
         explicit: true,
         releases: args.releases,
+        collisions: args.kernel.counts_collisions()?,
         count_only: false,
         filter: args.filters.in_kernel(false, cgroup2.as_deref())?,
     };

@@ -255,6 +255,7 @@ fn settings(args: &Args, command: &Command) -> Result<Settings, Failure> {
         // As `report` does: bind before connect is seen by them.
         explicit: true,
         releases: args.releases,
+        collisions: args.kernel.counts_collisions()?,
         count_only: false,
         filter,
     })

@@ -47,7 +47,7 @@ pub(super) struct Args {
     #[arg(long)]
     releases: bool,
     /// Show no events, only the counts of each process at the end
-    #[arg(long)]
+    #[arg(long, conflicts_with = "count_collisions")]
     summary_only: bool,
     /// Output format: text, json (JSON Lines), csv
     #[arg(short, long, value_name = "FORMAT", default_value = "text", value_parser = format)]
@@ -148,6 +148,7 @@ fn settings(args: &Args) -> Result<Settings, Failure> {
         buffer_bytes: args.kernel.buffer,
         explicit: args.explicit,
         releases: args.releases,
+        collisions: args.kernel.counts_collisions()?,
         count_only: args.summary_only,
         filter: args.filters.in_kernel(args.failed, cgroup2.as_deref())?,
     })

@@ -1,6 +1,9 @@
 //! What a search tells: candidates, collisions, and whether it had to cross to the other half.
 //!
-//! Derived, never measured: the inner loop of a search may run 28,000 times, so nothing is attached there.
+//! Derived, not measured: the inner loop of a search may run 28,000 times, so nothing is attached there unless that is
+//! asked for. What it then tells of a bind can be derived from nothing else.
+
+use tracer_ebpf::abi::Met;
 
 use crate::event::{
     Cause, Event, Kind, Options, Outcome, PortRange, Protocol, Reserved, Site, Stride,
@@ -88,6 +91,10 @@ impl Course {
     /// The course of the searches of all choices like this one; none where each has its own.
     #[must_use]
     pub fn of(event: &Event, rules: &SearchRules<'_>) -> Option<Self> {
+        // What each of them met is told by itself alone.
+        if event.is_counted() {
+            return None;
+        }
         if let Some([low, _, high]) = event.plain_connect() {
             return Self::halves(low, high, rules);
         }
@@ -207,7 +214,11 @@ impl Search {
                     crossed_half: (halves && step == Step::Parity).then_some(!same_parity),
                 }
             }
-            Walk::Bind => Self { crossed_half: halves.then_some(same_parity), ..Self::default() },
+            Walk::Bind => Self {
+                collisions: rejected(event),
+                crossed_half: halves.then_some(same_parity),
+                ..Self::default()
+            },
             Walk::Scattered => Self::default(),
         }
     }
@@ -231,10 +242,18 @@ impl Search {
         Self {
             candidates: Some(any.candidates),
             candidates_exact: Some(true),
-            collisions,
+            collisions: rejected(event).or(collisions),
             crossed_half: (ports > 1 && !matches!(walk, Walk::Scattered) && step == Step::Parity)
                 .then_some(true),
         }
+    }
+}
+
+/// How many candidates a bind or listen was seen to reject.
+fn rejected(event: &Event) -> Option<u32> {
+    match event.met()? {
+        Met::Port { bucket } => Some(bucket),
+        Met::Connect { .. } => None,
     }
 }
 

@@ -199,7 +199,8 @@ proptest! {
         if !event.failed() {
             prop_assert_eq!(event.local_port().map_or(0, Port::get), record.local_port);
         }
-        prop_assert_eq!(event.requested_port().map_or(0, Port::get), record.requested_port);
+        let requested = if record.met().is_none() { record.requested_port } else { 0 };
+        prop_assert_eq!(event.requested_port().map_or(0, Port::get), requested);
         prop_assert_eq!(event.self_test(), record.flags & flags::SELF_TEST != 0);
         let class = if record.present & present::ERROR == 0 { 255 } else { record.error };
         prop_assert_eq!(event.failed(), class != 0 && kind != kind::RELEASE);

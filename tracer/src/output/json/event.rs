@@ -7,8 +7,8 @@ use super::{
 };
 use crate::{
     event::{
-        Cause, CgroupId, Event, Family, Kind, NetnsId, Outcome, Port, Protocol, ReleaseState, Site, SocketId,
-        Uid,
+        Cause, CgroupId, Event, Family, Kind, Kinds, NetnsId, Outcome, Port, Protocol, ReleaseState, Site,
+        SocketId, Uid,
     },
     output::{Observation, value::result_name},
 };
@@ -204,5 +204,18 @@ fn search(line: &mut Line<'_>, seen: &Observation<'_>) {
     answer!(line, "candidates_exact", search.candidates_exact);
     line.put(",\"collisions\":");
     line.number(search.collisions);
+    match Kinds::of(event, search) {
+        None => {
+            line.put(",\"bucket_collisions\":null,\"tuple_collisions\":null,\"time_wait_collisions\":null")
+        }
+        Some(kinds) => {
+            line.put(",\"bucket_collisions\":");
+            line.number(kinds.bucket);
+            line.put(",\"tuple_collisions\":");
+            line.number(Some(kinds.tuple));
+            line.put(",\"time_wait_collisions\":");
+            line.number(Some(kinds.time_wait));
+        }
+    }
     answer!(line, "crossed_half", search.crossed_half);
 }

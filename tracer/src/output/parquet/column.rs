@@ -88,7 +88,10 @@ const fn kind(field: Field) -> Kind {
         | Field::Netns
         | Field::SearchNs
         | Field::Candidates
-        | Field::Collisions => Kind::U32,
+        | Field::Collisions
+        | Field::BucketCollisions
+        | Field::TupleCollisions
+        | Field::TimeWaitCollisions => Kind::U32,
         Field::LocalPort | Field::RequestedPort | Field::RemotePort => Kind::U16,
         Field::KernelSocket
         | Field::SearchExact

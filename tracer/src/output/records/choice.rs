@@ -100,6 +100,12 @@ pub struct Choice {
     pub candidates_exact: Option<bool>,
     /// Candidates that somebody had.
     pub collisions: Option<u32>,
+    /// Of these, those that a bind had; null where they were not counted, or the search cannot be told from another.
+    pub bucket_collisions: Option<u32>,
+    /// Of these, those whose 4-tuple was in use; null where they were not counted.
+    pub tuple_collisions: Option<u32>,
+    /// Of those with a 4-tuple in use, those that a TIME_WAIT had; null where they were not counted.
+    pub time_wait_collisions: Option<u32>,
     /// Whether the search went through one half of the range in vain.
     pub crossed_half: Option<bool>,
     /// First and last port of the range of this choice.

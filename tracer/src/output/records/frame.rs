@@ -113,6 +113,10 @@ pub struct Footer {
     /// At most so many choices were missed: their exit never came (`kprobe`), or the kernel skipped a program that was
     /// still running on the same CPU; null where the kernel does not tell.
     pub missed: Option<u64>,
+    /// Calls inside of searches that were looked at to count collisions by kind, each for some hundred instructions; null
+    /// where none are counted.
+    #[serde(default)]
+    pub inner_calls: Option<u64>,
     /// When tracing ended: RFC 3339, UTC.
     pub ended: String,
     /// Emitted and lost events, counted by the kernel half.

@@ -177,8 +177,11 @@ pub struct CollisionsRecord {
     pub candidates: Option<u64>,
     /// Of these, ports that somebody had.
     pub collisions: Option<u64>,
-    /// By kind; empty where kinds are not counted.
+    /// By kind, of searches that found a port; empty where kinds are not counted.
     pub by_kind: BTreeMap<String, u64>,
+    /// What is beside the kinds; null where they are not counted.
+    #[serde(default)]
+    pub counted: Option<CountedRecord>,
     /// Collisions per allocation.
     pub observed_per_allocation: Option<f64>,
     /// What was to be expected.
@@ -189,6 +192,24 @@ pub struct CollisionsRecord {
     pub crossed_share: Option<f64>,
     /// By site.
     pub by_site: BTreeMap<String, SiteCollisions>,
+}
+
+/// Searches whose collisions were counted by kind.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct CountedRecord {
+    /// Those that found a port.
+    pub searches: u64,
+    /// Of these, those whose ports that a bind had are not known: another search may have overlapped, or where it began
+    /// was not seen. By kind they have only the others.
+    pub bucket_unknown: u64,
+    /// Of the collisions with a 4-tuple in use, those that a TIME_WAIT had.
+    pub time_wait: u64,
+    /// Those that failed, which are in none of these numbers.
+    pub failed: u64,
+    /// Collisions of those by kind.
+    pub failed_by_kind: BTreeMap<String, u64>,
+    /// Of these, those that a TIME_WAIT had.
+    pub failed_time_wait: u64,
 }
 
 /// Collisions at a site.
@@ -299,6 +320,10 @@ pub struct Accounting {
     /// Time that the programs ran in the kernel for these events, nanoseconds; null where it was not measured.
     #[serde(default)]
     pub kernel_ns: Option<u64>,
+    /// Calls inside of searches that were looked at to count collisions by kind, each for some hundred instructions; null
+    /// where none are counted.
+    #[serde(default)]
+    pub inner_calls: Option<u64>,
 }
 
 /// How the command of `-- CMD` ended.

@@ -9,6 +9,8 @@ pub use numbers::{duration_ns, grouped, per_second, share};
 pub use tables::who;
 pub(super) use tables::{name as process_name, place as destination_name};
 
+use std::collections::BTreeMap;
+
 use super::{
     closing,
     records::{FindingRecord, PoolRecord, Report},
@@ -49,6 +51,7 @@ pub fn text(report: &Report, look: Look) -> String {
     rate(&mut out, report);
     command(&mut out, report);
     search(&mut out, report);
+    collisions(&mut out, report);
     if look.rows != 0 && report.totals.counted.allocations != 0 {
         tables::processes(&mut out, report, look.rows);
         tables::destinations(&mut out, report, look.rows);
@@ -164,6 +167,31 @@ fn search(out: &mut String, report: &Report) {
         put(&mut told, &format!("; {} crossed to the other half", share(Some(crossed))));
     }
     line(out, "search", &told);
+}
+
+/// Collisions by kind, where they were counted.
+fn collisions(out: &mut String, report: &Report) {
+    let Some(counted) = &report.collisions.counted else { return };
+    let found = kinds(&report.collisions.by_kind, counted.time_wait);
+    let mut told = format!("{} found a port: {found}", searches(counted.searches));
+    if counted.bucket_unknown != 0 {
+        put(&mut told, &format!(" (bound ones unknown of {})", grouped(counted.bucket_unknown)));
+    }
+    if counted.failed != 0 {
+        let failed = kinds(&counted.failed_by_kind, counted.failed_time_wait);
+        put(&mut told, &format!("; {} failed: {failed}", searches(counted.failed)));
+    }
+    line(out, "collisions", &told);
+}
+
+fn searches(count: u64) -> String {
+    format!("{} search{}", grouped(count), if count == 1 { "" } else { "es" })
+}
+
+fn kinds(by_kind: &BTreeMap<String, u64>, time_wait: u64) -> String {
+    let of = |kind: &str| by_kind.get(kind).copied().unwrap_or(0);
+    let (bound, tuple) = (grouped(of("bucket")), grouped(of("tuple")));
+    format!("{bound} bound, {tuple} with the 4-tuple in use ({} in TIME_WAIT)", grouped(time_wait))
 }
 
 fn footer(out: &mut String, report: &Report) {

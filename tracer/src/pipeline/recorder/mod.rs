@@ -137,6 +137,7 @@ impl Recorder {
             filtered: accounts.filtered,
             lost: accounts.lost,
             missed: accounts.missed,
+            inner_calls: accounts.inner_calls,
             diagnostics: diagnostics(&counts, self.intake.undecodable()),
             cost: accounts.cost(),
             lost_by: tallies.iter().map(lost_count).collect(),

@@ -79,7 +79,7 @@ fn lost(count: u64) -> Vec<Tally> {
 }
 
 fn accounting(emitted: u64, lost: u64) -> Accounting {
-    Accounting { seen: emitted + lost, emitted, filtered: 0, lost, missed: Some(0), kernel_ns: None }
+    Accounting { seen: emitted + lost, emitted, filtered: 0, lost, missed: Some(0), ..Accounting::default() }
 }
 
 /// The events, refusals and accounts of a window, and when it began.
