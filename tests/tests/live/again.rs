@@ -26,7 +26,7 @@ fn every_connect_of_a_socket_that_tries_again_is_told(live: &Live) -> Result<()>
         [(": refused twice", 3), ("bind(0), refused", 2), ("bound without a port, refused", 3)]
     {
         let had = choices(&truth, scene);
-        ensure!(had.len() % count == 0 && !had.is_empty(), "{} choices of {scene:?}", had.len());
+        ensure!(had.len().is_multiple_of(count) && !had.is_empty(), "{} choices of {scene:?}", had.len());
     }
     compare(&truth.operations, &capture)
 }

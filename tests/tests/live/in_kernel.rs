@@ -118,7 +118,7 @@ fn mounted(live: &Live, tracer: &[&str], options: &str) -> Result<Option<(Seen, 
 }
 
 /// The events of the connections that the listener saw.
-fn towards<'a>(capture: &'a Capture, server: SocketAddr) -> Vec<&'a Event> {
+fn towards(capture: &Capture, server: SocketAddr) -> Vec<&Event> {
     let port = Some(u64::from(server.port()));
     capture.events.iter().filter(|event| event.number("remote_port") == port).collect()
 }
