@@ -107,5 +107,6 @@ pub(super) fn tell_astray(astray: u64) {
 /// The accounts on one line.
 pub(super) fn account_line(accounts: &Accounts) -> String {
     let Accounts { seen, emitted, filtered, lost, inner_calls: calls, .. } = accounts;
-    format!("seen {seen} = emitted {emitted} + filtered {filtered} + lost {lost}{}", inner_calls(*calls))
+    let looked = inner_calls(*calls).map(|looked| format!("; {looked}")).unwrap_or_default();
+    format!("seen {seen} = emitted {emitted} + filtered {filtered} + lost {lost}{looked}")
 }

@@ -3,12 +3,12 @@
 /// A number with its thousands apart: `28,232`.
 pub use crate::findings::count as grouped;
 
-/// What looking into searches came to; empty where nobody does.
+/// What looking into searches came to; none where nobody does.
 #[must_use]
-pub fn inner_calls(calls: Option<u64>) -> String {
-    calls.map_or_else(String::new, |calls| {
+pub fn inner_calls(calls: Option<u64>) -> Option<String> {
+    calls.map(|calls| {
         let plural = if calls == 1 { "" } else { "s" };
-        format!("; {} call{plural} inside of searches looked at", grouped(calls))
+        format!("{} call{plural} inside of searches looked at", grouped(calls))
     })
 }
 

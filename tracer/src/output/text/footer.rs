@@ -20,13 +20,15 @@ pub(super) fn write(footer: &Footer, out: &mut Vec<u8>) {
     // Writing to a vector cannot fail.
     let _infallible = writeln!(
         out,
-        "seen {} = emitted {} + filtered {} + lost {}{missed}{}",
+        "seen {} = emitted {} + filtered {} + lost {}{missed}",
         grouped(footer.seen),
         grouped(footer.emitted),
         grouped(footer.filtered),
-        grouped(footer.lost),
-        inner_calls(footer.inner_calls)
+        grouped(footer.lost)
     );
+    if let Some(looked) = inner_calls(footer.inner_calls) {
+        let _infallible = writeln!(out, "{looked}");
+    }
     for lost in footer.lost_by.iter().take(MOST_LOST) {
         write_lost(lost, out);
     }
