@@ -32,7 +32,7 @@ impl Record {
                 let [low, high] = waiting.to_le_bytes();
                 self.requested_port = tuple;
                 self.state = low;
-                self.options |= (high as u16) << 8;
+                self.options |= u16::from_le_bytes([0, high]);
             }
             Met::Port { bucket } => self.search_start = bucket,
         }

@@ -5,7 +5,7 @@ use super::{
     report::grouped,
 };
 
-/// `seen = emitted + filtered + lost`, how many choices were missed at most, and what looking into searches came to.
+/// `seen = emitted + filtered + lost`, and how many choices were missed at most.
 #[must_use]
 pub fn identity(accounting: &Accounting) -> String {
     let missed = match accounting.missed {
@@ -13,12 +13,11 @@ pub fn identity(accounting: &Accounting) -> String {
         _ => String::new(),
     };
     format!(
-        "seen {} = emitted {} + filtered {} + lost {}{missed}{}",
+        "seen {} = emitted {} + filtered {} + lost {}{missed}",
         grouped(accounting.seen),
         grouped(accounting.emitted),
         grouped(accounting.filtered),
-        grouped(accounting.lost),
-        inner_calls(accounting.inner_calls)
+        grouped(accounting.lost)
     )
 }
 
@@ -41,12 +40,19 @@ pub fn cost(cost: &SelfCost) -> Option<String> {
     ))
 }
 
-/// What looking into searches came to; empty where nobody does.
-fn inner_calls(calls: Option<u64>) -> String {
-    calls.map_or_else(String::new, |calls| {
+/// What looking into searches came to; none where nobody does.
+#[must_use]
+pub fn looked(calls: Option<u64>) -> Option<String> {
+    calls.map(|calls| {
         let plural = if calls == 1 { "" } else { "s" };
-        format!("; {} call{plural} inside of searches looked at", grouped(calls))
+        format!("{} call{plural} inside of searches looked at", grouped(calls))
     })
+}
+
+/// The same as a line of its own.
+#[must_use]
+pub fn cost_line(told: &SelfCost) -> Option<String> {
+    cost(told).map(|told| format!("cost {told}"))
 }
 
 #[cfg(test)]
@@ -60,12 +66,13 @@ mod tests {
         assert_eq!(identity(&accounting), "seen 1,204 = emitted 1,190 + filtered 2 + lost 12");
         let told = identity(&Accounting { missed: Some(3), ..accounting.clone() });
         assert_eq!(told, "seen 1,204 = emitted 1,190 + filtered 2 + lost 12; at most 3 were missed");
-        let told = identity(&Accounting { inner_calls: Some(1_234), ..accounting.clone() });
-        assert_eq!(
-            told,
-            "seen 1,204 = emitted 1,190 + filtered 2 + lost 12; 1,234 calls inside of searches looked at"
-        );
         assert_eq!(identity(&Accounting { missed: Some(0), ..accounting.clone() }), identity(&accounting));
+    }
+
+    #[test]
+    fn looking_into_searches_is_told_where_it_is_done() {
+        assert_eq!(looked(Some(1_234)).unwrap(), "1,234 calls inside of searches looked at");
+        assert_eq!((looked(Some(1)).unwrap().contains("1 call inside"), looked(None)), (true, None));
     }
 
     #[test]

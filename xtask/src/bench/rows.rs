@@ -43,6 +43,30 @@ pub(super) const ROWS: &[Row] = &[
         goal: None,
     },
     Row {
+        name: "kernel half and ring, fentry, collisions by kind",
+        subject: Subject::Portscope(&[
+            "trace",
+            "-q",
+            "--discard",
+            "--count-collisions",
+            "--backend",
+            "fentry",
+        ]),
+        goal: None,
+    },
+    Row {
+        name: "kernel half and ring, kprobe, collisions by kind",
+        subject: Subject::Portscope(&[
+            "trace",
+            "-q",
+            "--discard",
+            "--count-collisions",
+            "--backend",
+            "kprobe",
+        ]),
+        goal: None,
+    },
+    Row {
         name: "counts by process, fentry",
         subject: Subject::Portscope(&["trace", "--summary-only", "--backend", "fentry"]),
         goal: Some(700),

@@ -173,30 +173,29 @@ fn search(out: &mut String, report: &Report) {
 fn collisions(out: &mut String, report: &Report) {
     let Some(counted) = &report.collisions.counted else { return };
     let found = kinds(&report.collisions.by_kind, counted.time_wait);
-    let mut told = format!("{} found a port: {found}", searches(counted.searches));
+    let plural = if counted.searches == 1 { "" } else { "es" };
+    let mut told = format!("{found} in {} search{plural}", grouped(counted.searches));
     if counted.bucket_unknown != 0 {
-        put(&mut told, &format!(" (bound ones unknown of {})", grouped(counted.bucket_unknown)));
+        put(&mut told, &format!(" (bound: not known of {})", grouped(counted.bucket_unknown)));
     }
     if counted.failed != 0 {
         let failed = kinds(&counted.failed_by_kind, counted.failed_time_wait);
-        put(&mut told, &format!("; {} failed: {failed}", searches(counted.failed)));
+        put(&mut told, &format!("; {failed} in {} that failed", grouped(counted.failed)));
     }
     line(out, "collisions", &told);
 }
 
-fn searches(count: u64) -> String {
-    format!("{} search{}", grouped(count), if count == 1 { "" } else { "es" })
-}
-
 fn kinds(by_kind: &BTreeMap<String, u64>, time_wait: u64) -> String {
-    let of = |kind: &str| by_kind.get(kind).copied().unwrap_or(0);
-    let (bound, tuple) = (grouped(of("bucket")), grouped(of("tuple")));
-    format!("{bound} bound, {tuple} with the 4-tuple in use ({} in TIME_WAIT)", grouped(time_wait))
+    let of = |kind: &str| grouped(by_kind.get(kind).copied().unwrap_or(0));
+    format!("{} bound, {} in use ({} TIME_WAIT)", of("bucket"), of("tuple"), grouped(time_wait))
 }
 
 fn footer(out: &mut String, report: &Report) {
     put(out, &format!("{}\n", closing::identity(&report.accounting)));
-    if let Some(cost) = closing::cost(&report.cost) {
-        put(out, &format!("cost {cost}\n"));
+    for line in [closing::looked(report.accounting.inner_calls), closing::cost_line(&report.cost)]
+        .into_iter()
+        .flatten()
+    {
+        put(out, &format!("{line}\n"));
     }
 }

@@ -24,8 +24,9 @@ pub(super) fn write(footer: &Footer, out: &mut Vec<u8>) {
         let rest: u64 = footer.lost_by.iter().skip(MOST_LOST).map(|lost| lost.count).sum();
         let _infallible = writeln!(out, "lost  {} others", grouped(rest));
     }
-    if let Some(cost) = closing::cost(&footer.cost) {
-        let _infallible = writeln!(out, "cost {cost}");
+    for line in [closing::looked(footer.inner_calls), closing::cost_line(&footer.cost)].into_iter().flatten()
+    {
+        let _infallible = writeln!(out, "{line}");
     }
 }
 
