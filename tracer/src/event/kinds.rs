@@ -39,7 +39,7 @@ mod tests {
     use zerocopy::IntoBytes as _;
 
     use super::*;
-    use crate::event::{Reserved, SearchRules, decode};
+    use crate::event::{Options, Reserved, SearchRules, decode};
 
     /// A search of 40,000 to 40,039 that began at the first of them.
     fn found(kind: u8, port: u16, flags: u8, met: Met) -> (Option<u32>, Option<Kinds>) {
@@ -65,7 +65,7 @@ mod tests {
         };
         record.note_met(met);
         let event = decode(record.as_bytes()).unwrap();
-        assert_eq!((event.requested_port(), event.options().map(|options| options.bits())), (None, Some(0)));
+        assert_eq!((event.requested_port(), event.options().map(Options::bits)), (None, Some(0)));
         let reserved = Reserved::from_ports([40_002]);
         let rules = SearchRules { reserved: Some(&reserved), ..SearchRules::default() };
         let search = Search::of(&event, &rules);

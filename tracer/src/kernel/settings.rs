@@ -11,6 +11,7 @@ pub const DEFAULT_BUFFER_BYTES: u32 = 4 << 20;
 
 /// How to trace.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a wish of its own")]
 pub struct Settings {
     /// Which backend.
     pub backend: Choice,

@@ -104,8 +104,8 @@ impl Accounts {
     /// The part that a report tells.
     #[must_use]
     pub fn accounting(&self) -> Accounting {
-        let &Self { seen, emitted, filtered, lost, missed, inner_calls, kernel_ns, .. } = self;
-        Accounting { seen, emitted, filtered, lost, missed, inner_calls, kernel_ns }
+        let &Self { seen, emitted, filtered, lost, missed, kernel_ns, inner_calls, .. } = self;
+        Accounting { seen, emitted, filtered, lost, missed, kernel_ns, inner_calls }
     }
 
     /// What it cost to gather them, until now.
@@ -127,7 +127,7 @@ pub(super) fn since(now: &Accounting, before: &Accounting) -> Accounting {
         (now.kernel_ns, before.kernel_ns),
     ]
     .map(|(now, before)| now.map(|now| now.saturating_sub(before.unwrap_or(0))));
-    Accounting { seen: emitted + filtered + lost, emitted, filtered, lost, missed, inner_calls, kernel_ns }
+    Accounting { seen: emitted + filtered + lost, emitted, filtered, lost, missed, kernel_ns, inner_calls }
 }
 
 /// The cost with the part of the kernel, where these events tell it.

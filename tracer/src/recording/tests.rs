@@ -134,7 +134,9 @@ fn collisions_by_kind_are_kept_and_are_none_of_an_older_readers_business() {
     let counting = Opening { facts: Facts { collisions: true, ..opening().facts }, ..opening() };
     let mut out = Vec::new();
     let mut writer = Writer::begin(&counting, &mut out).unwrap();
-    rows.iter().for_each(|row| writer.event(row).unwrap());
+    for row in &rows {
+        writer.event(row).unwrap();
+    }
     writer.end(&mut out).unwrap();
     let mut reader = Reader::open(out.as_slice()).unwrap();
     assert!(reader.opening().facts.collisions);

@@ -42,7 +42,9 @@ mod tests {
 
     fn of(lines: &[&str]) -> Vec<String> {
         let mut failures = Failures::default();
-        lines.iter().for_each(|line| failures.take(line));
+        for line in lines {
+            failures.take(line);
+        }
         failures.shown().collect()
     }
 

@@ -206,7 +206,7 @@ fn search(line: &mut Line<'_>, seen: &Observation<'_>) {
     line.number(search.collisions);
     match Kinds::of(event, search) {
         None => {
-            line.put(",\"bucket_collisions\":null,\"tuple_collisions\":null,\"time_wait_collisions\":null")
+            line.put(",\"bucket_collisions\":null,\"tuple_collisions\":null,\"time_wait_collisions\":null");
         }
         Some(kinds) => {
             line.put(",\"bucket_collisions\":");

@@ -246,7 +246,7 @@ impl Families {
         if let Some(ns) = accounting.kernel_ns {
             Family::new("portscope_programs", "Time that the programs of portscope ran in the kernel")
                 .in_unit(Unit::Seconds)
-                .counter(sink, ns as f64 / 1e9)?;
+                .counter(sink, real(ns) / 1e9)?;
         }
         Family::new("process_resident_memory", "Its resident memory")
             .in_unit(Unit::Bytes)

@@ -14,7 +14,7 @@ const MOST_LOST: usize = 5;
 /// Appends the identity `seen = emitted + filtered + lost`, whose events were lost, and the cost.
 pub(super) fn write(footer: &Footer, out: &mut Vec<u8>) {
     let &Footer { seen, emitted, filtered, lost, missed, inner_calls, .. } = footer;
-    let accounting = Accounting { seen, emitted, filtered, lost, missed, inner_calls, kernel_ns: None };
+    let accounting = Accounting { seen, emitted, filtered, lost, missed, kernel_ns: None, inner_calls };
     // Writing to a vector cannot fail.
     let _infallible = writeln!(out, "{}", closing::identity(&accounting));
     for lost in footer.lost_by.iter().take(MOST_LOST) {
