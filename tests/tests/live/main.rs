@@ -13,6 +13,7 @@ mod cli;
 mod collisions;
 mod contention;
 mod cost;
+mod crowd;
 mod descent;
 mod diff;
 mod exhaustion;

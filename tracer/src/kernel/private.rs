@@ -3,6 +3,7 @@
 use std::{path::Path, thread};
 
 use rustix::{
+    io::Errno,
     mount::{MountFlags, MountPropagationFlags, mount, mount_change},
     thread::UnshareFlags,
 };
@@ -36,6 +37,19 @@ pub(super) fn with_mounted<T: Send>(
 fn mount_privately(kind: &str, point: &Path) -> rustix::io::Result<()> {
     #[expect(deprecated, reason = "the flag that makes it unsafe, CLONE_FILES, is not used")]
     rustix::thread::unshare(UnshareFlags::NEWNS)?;
-    mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)?;
+    keep_apart(point)?;
     mount(kind, point, kind, MountFlags::empty(), None)
+}
+
+/// Makes the mount that a path lies in private, so that what is mounted there is seen by nobody else. That of `/` is not
+/// enough: in a chroot there may be none.
+fn keep_apart(point: &Path) -> rustix::io::Result<()> {
+    for path in point.ancestors() {
+        match mount_change(path, MountPropagationFlags::PRIVATE) {
+            // No mount begins here.
+            Err(Errno::INVAL) => {}
+            outcome => return outcome,
+        }
+    }
+    Err(Errno::INVAL)
 }

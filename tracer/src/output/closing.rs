@@ -21,23 +21,20 @@ pub fn identity(accounting: &Accounting) -> String {
     )
 }
 
-/// CPU time and memory of the tracer, and the time of its programs in the kernel; none where nothing is known of them, as
-/// of a recording that was cut off.
+/// CPU time and memory of the tracer, and the time of its programs in the kernel where there were events; none where
+/// nothing is known of them, as of a recording that was cut off.
 #[must_use]
-pub fn cost(cost: &SelfCost) -> Option<String> {
+pub fn cost(cost: &SelfCost, seen: u64) -> Option<String> {
     const MIB: u64 = 1 << 20;
     if cost.rss_bytes == 0 {
         return None;
     }
     let kernel = match cost.kernel_ns_per_event {
-        Some(ns) => format!("in the kernel {ns:.0} ns an event"),
-        None => "in the kernel not measured (--kernel-cost)".to_owned(),
+        Some(ns) => format!("; in the kernel {ns:.0} ns an event"),
+        None if seen == 0 => String::new(),
+        None => "; in the kernel not measured (--kernel-cost)".to_owned(),
     };
-    Some(format!(
-        "{:.2} s of CPU, {} MiB at most; {kernel}",
-        cost.cpu_s,
-        grouped(cost.rss_bytes.div_ceil(MIB))
-    ))
+    Some(format!("{:.2} s of CPU, {} MiB at most{kernel}", cost.cpu_s, grouped(cost.rss_bytes.div_ceil(MIB))))
 }
 
 /// What looking into searches came to; none where nobody does.
@@ -51,8 +48,8 @@ pub fn looked(calls: Option<u64>) -> Option<String> {
 
 /// The same as a line of its own.
 #[must_use]
-pub fn cost_line(told: &SelfCost) -> Option<String> {
-    cost(told).map(|told| format!("cost {told}"))
+pub fn cost_line(told: &SelfCost, seen: u64) -> Option<String> {
+    cost(told, seen).map(|told| format!("cost {told}"))
 }
 
 #[cfg(test)]
@@ -78,9 +75,10 @@ mod tests {
     #[test]
     fn what_was_not_measured_is_not_told() {
         let known = SelfCost { cpu_s: 0.214, rss_bytes: 13 << 20, kernel_ns_per_event: Some(311.7) };
-        assert_eq!(cost(&known).unwrap(), "0.21 s of CPU, 13 MiB at most; in the kernel 312 ns an event");
+        assert_eq!(cost(&known, 9).unwrap(), "0.21 s of CPU, 13 MiB at most; in the kernel 312 ns an event");
         let half = SelfCost { kernel_ns_per_event: None, ..known };
-        assert!(cost(&half).unwrap().ends_with("in the kernel not measured (--kernel-cost)"));
-        assert_eq!(cost(&SelfCost::default()), None);
+        assert!(cost(&half, 9).unwrap().ends_with("in the kernel not measured (--kernel-cost)"));
+        assert_eq!(cost(&half, 0).unwrap(), "0.21 s of CPU, 13 MiB at most");
+        assert_eq!(cost(&SelfCost::default(), 9), None);
     }
 }

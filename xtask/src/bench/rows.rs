@@ -87,6 +87,20 @@ pub(super) const ROWS: &[Row] = &[
         goal: Some(1_700),
     },
     Row {
+        name: "report, fentry, with the kernel's part measured",
+        subject: Subject::Portscope(&[
+            "report",
+            "-o",
+            "json",
+            "-w",
+            "/tmp/out.json",
+            "--kernel-cost",
+            "--backend",
+            "fentry",
+        ]),
+        goal: None,
+    },
+    Row {
         name: "report, kprobe",
         subject: Subject::Portscope(&["report", "-o", "json", "-w", "/tmp/out.json", "--backend", "kprobe"]),
         goal: Some(3_000),

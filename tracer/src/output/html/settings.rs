@@ -132,7 +132,10 @@ fn tracing(report: &Report) -> Table {
         ("filters", list(&header.filters_given())),
         ("hooks that are not attached", list(&hooks.collect::<Vec<_>>())),
         ("ring", format!("{} bytes", grouped(header.buffer_bytes))),
-        ("own cost", closing::cost(&report.cost).unwrap_or_else(|| UNKNOWN.to_owned())),
+        (
+            "own cost",
+            closing::cost(&report.cost, report.accounting.seen).unwrap_or_else(|| UNKNOWN.to_owned()),
+        ),
     ];
     Table {
         id: "tracing",

@@ -192,9 +192,12 @@ fn kinds(by_kind: &BTreeMap<String, u64>, time_wait: u64) -> String {
 
 fn footer(out: &mut String, report: &Report) {
     put(out, &format!("{}\n", closing::identity(&report.accounting)));
-    for line in [closing::looked(report.accounting.inner_calls), closing::cost_line(&report.cost)]
-        .into_iter()
-        .flatten()
+    for line in [
+        closing::looked(report.accounting.inner_calls),
+        closing::cost_line(&report.cost, report.accounting.seen),
+    ]
+    .into_iter()
+    .flatten()
     {
         put(out, &format!("{line}\n"));
     }

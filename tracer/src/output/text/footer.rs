@@ -24,7 +24,8 @@ pub(super) fn write(footer: &Footer, out: &mut Vec<u8>) {
         let rest: u64 = footer.lost_by.iter().skip(MOST_LOST).map(|lost| lost.count).sum();
         let _infallible = writeln!(out, "lost  {} others", grouped(rest));
     }
-    for line in [closing::looked(footer.inner_calls), closing::cost_line(&footer.cost)].into_iter().flatten()
+    for line in
+        [closing::looked(footer.inner_calls), closing::cost_line(&footer.cost, seen)].into_iter().flatten()
     {
         let _infallible = writeln!(out, "{line}");
     }
