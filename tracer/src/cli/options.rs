@@ -5,7 +5,7 @@ use std::{io::IsTerminal, path::PathBuf};
 use clap::{Args, ValueEnum};
 
 use super::{Failure, words};
-use crate::kernel::{Choice, settings::DEFAULT_BUFFER_BYTES};
+use crate::kernel::{Choice, Settings, settings::DEFAULT_BUFFER_BYTES};
 
 /// How to watch the kernel.
 #[derive(Args, Debug)]
@@ -30,8 +30,20 @@ pub(super) struct KernelOptions {
 }
 
 impl KernelOptions {
+    /// What these options ask of the kernel half; a complaint where the backend that was asked for cannot do it.
+    pub(super) fn settings(&self) -> Result<Settings, Failure> {
+        Ok(Settings {
+            backend: self.backend,
+            btf: self.btf.clone(),
+            buffer_bytes: self.buffer,
+            kernel_cost: self.kernel_cost,
+            collisions: self.counts_collisions()?,
+            ..Settings::default()
+        })
+    }
+
     /// Whether collisions are to be counted by kind; a complaint where the backend that was asked for cannot.
-    pub(super) fn counts_collisions(&self) -> Result<bool, Failure> {
+    fn counts_collisions(&self) -> Result<bool, Failure> {
         match self.backend {
             Choice::Only(backend) if self.count_collisions && !backend.sees_searches() => {
                 Err(Failure::usage(format!(

@@ -115,16 +115,12 @@ fn gather(args: &Args, bound: &[Bound]) -> Result<(), Failure> {
     let before = Survey::bare(&ThisHost::new(Path::new("/proc")), &Wanted::default())?;
     let cgroup2 = facts::cgroup2_mount()?;
     let settings = Settings {
-        backend: args.kernel.backend,
-        btf: args.kernel.btf.clone(),
-        kernel_cost: args.kernel.kernel_cost,
-        buffer_bytes: args.kernel.buffer,
         // As `report` does: bind before connect is seen by them.
         explicit: true,
         releases: args.releases,
-        collisions: args.kernel.counts_collisions()?,
         count_only: false,
         filter: args.filters.in_kernel(false, cgroup2.as_deref())?,
+        ..args.kernel.settings()?
     };
     let Session { mut armed, runtime, signals, spaces, frame } =
         Session::open(&settings, args.filters.told(false), args.loudness.quiet, &place, Some(&before.stock))?;

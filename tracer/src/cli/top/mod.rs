@@ -248,16 +248,12 @@ fn settings(args: &Args, command: &Command) -> Result<Settings, Failure> {
     let mut filter = args.filters.in_kernel(false, cgroup2.as_deref())?;
     filter.config.cgroup = command.cgroup().or(filter.config.cgroup);
     Ok(Settings {
-        backend: args.kernel.backend,
-        btf: args.kernel.btf.clone(),
-        kernel_cost: args.kernel.kernel_cost,
-        buffer_bytes: args.kernel.buffer,
         // As `report` does: bind before connect is seen by them.
         explicit: true,
         releases: args.releases,
-        collisions: args.kernel.counts_collisions()?,
         count_only: false,
         filter,
+        ..args.kernel.settings()?
     })
 }
 

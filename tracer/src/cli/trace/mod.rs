@@ -142,15 +142,11 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
 fn settings(args: &Args) -> Result<Settings, Failure> {
     let cgroup2 = facts::cgroup2_mount()?;
     Ok(Settings {
-        backend: args.kernel.backend,
-        btf: args.kernel.btf.clone(),
-        kernel_cost: args.kernel.kernel_cost,
-        buffer_bytes: args.kernel.buffer,
         explicit: args.explicit,
         releases: args.releases,
-        collisions: args.kernel.counts_collisions()?,
         count_only: args.summary_only,
         filter: args.filters.in_kernel(args.failed, cgroup2.as_deref())?,
+        ..args.kernel.settings()?
     })
 }
 
