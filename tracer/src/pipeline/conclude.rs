@@ -111,7 +111,7 @@ pub fn conclude_and<T>(
         totals: report::totals(stats, span, series),
         processes: report::processes(stats, watched.by, span),
         destinations: report::destinations(stats, span),
-        rows_bound: report::rows_bound(stats),
+        rows_bound: report::rows_bound(stats, watched.by),
         pools,
         collisions: report::collisions(stats),
         search: report::search(stats, span),

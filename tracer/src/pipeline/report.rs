@@ -110,8 +110,8 @@ pub fn destinations(stats: &Stats, span: Span) -> Vec<DestinationRecord> {
 
 /// What a row that is not shown may have had.
 #[must_use]
-pub fn rows_bound(stats: &Stats) -> RowsBound {
-    let (_, process_at_most) = stats.processes_bound();
+pub fn rows_bound(stats: &Stats, by: By) -> RowsBound {
+    let process_at_most = stats.processes_bound(by);
     let (destination_at_most, _) = stats.destinations_bound();
     RowsBound { process_at_most, destination_at_most }
 }

@@ -255,11 +255,18 @@ impl Stats {
         self.processes.grouped(by)
     }
 
-    /// How many processes have a row, and how many events one without a row may have had at most: 0 until the
-    /// table was full, and never more than events ÷ rows.
+    /// How many processes have a row of their own.
     #[must_use]
-    pub fn processes_bound(&self) -> (usize, u64) {
-        (self.processes.len(), self.processes.floor())
+    pub fn process_rows(&self) -> usize {
+        self.processes.len()
+    }
+
+    /// How many events one without a row may have had at most, where rows are collapsed like that. Of processes 0 until
+    /// the table was full, and never more than events ÷ rows; what made room there is in a sum by name, so that programs
+    /// miss nothing until there are a thousand names beside those in the table.
+    #[must_use]
+    pub const fn processes_bound(&self, by: By) -> u64 {
+        self.processes.floor(by)
     }
 
     /// The rows of destinations, the busiest first.

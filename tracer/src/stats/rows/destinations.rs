@@ -155,12 +155,12 @@ impl Destinations {
 
     /// Keeps so many rows.
     pub(in crate::stats) fn condense(&mut self, rows: usize) {
-        self.table.condense(rows);
+        drop(self.table.condense(rows));
     }
 
     pub(in crate::stats) fn merge(&mut self, other: Self) {
         self.without += other.without;
-        self.table.merge(other.table, |mine, more| *mine = (*mine).max(more));
+        drop(self.table.merge(other.table, |mine, more| *mine = (*mine).max(more)));
     }
 
     pub(in crate::stats) const fn floor(&self) -> u64 {

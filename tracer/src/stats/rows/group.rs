@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use super::{Identity, ProcessKey, Row, processes::ProcessEntry};
+use super::{Identity, ProcessKey, Row, processes::Asker};
 
 /// How processes are collapsed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -25,15 +25,16 @@ pub enum By {
 /// Processes that are shown as one: exact sums of their rows.
 #[derive(Clone, Debug)]
 pub struct Group {
-    /// How many processes.
+    /// How many processes. One that comes back after it made room in a full table counts again.
     pub processes: u64,
-    /// The process; none where there are several.
+    /// The process; none where there are several, or only those that made room.
     pub process: Option<ProcessKey>,
     /// What they have in common; the rest is none. The name is that of the busiest of them.
     pub identity: Identity,
     /// Their numbers.
     pub row: Row,
-    /// Events that these rows may have missed while the table had no room for them: at most this many.
+    /// Events that the row of a process may have missed while the table had no room for it: at most this many. None are
+    /// missed where processes are collapsed: they are in a sum by name.
     pub missed_at_most: u64,
     /// Sockets that were bound to port 0 and then connected without `IP_BIND_ADDRESS_NO_PORT`, as far as
     /// successful checks are recorded.
@@ -42,12 +43,20 @@ pub struct Group {
     pub bound_held: u64,
 }
 
-type Rows<'a> = Vec<(ProcessKey, &'a ProcessEntry)>;
+/// What is collapsed: the row of a process, or the sum of some of one name that made room in a full table.
+#[derive(Clone, Copy)]
+pub(super) struct Member<'a> {
+    pub(super) process: Option<ProcessKey>,
+    pub(super) processes: u64,
+    pub(super) row: &'a Row,
+    pub(super) asker: &'a Asker,
+    pub(super) missed: u64,
+}
 
 /// Groups of processes, the busiest first.
-pub(super) fn grouped<'a>(rows: impl Iterator<Item = (ProcessKey, &'a ProcessEntry)>, by: By) -> Vec<Group> {
+pub(super) fn grouped<'a>(rows: impl Iterator<Item = Member<'a>>, by: By) -> Vec<Group> {
     if by == By::Pid {
-        return sorted(rows.map(|row| sum(&[row], Identity::clone)).collect());
+        return sorted(rows.map(|row| Group { missed_at_most: row.missed, ..sum(&[row], Identity::clone) }).collect());
     }
     let key = |identity: &Identity| match by {
         By::Exe => only_program(identity),
@@ -62,20 +71,17 @@ pub(super) fn grouped<'a>(rows: impl Iterator<Item = (ProcessKey, &'a ProcessEnt
             Identity { container: place.container, unit: place.unit, ..only_program(identity) }
         }
     };
-    let mut groups: BTreeMap<Identity, Rows<'a>> = BTreeMap::new();
+    let mut groups: BTreeMap<Identity, Vec<Member<'a>>> = BTreeMap::new();
     // Few names, many processes: the key is made once for each name.
     let mut keys: BTreeMap<*const Identity, Identity> = BTreeMap::new();
     for row in rows {
-        let identity = &row.1.extra.identity;
+        let identity = &row.asker.identity;
         let key = keys.entry(Arc::as_ptr(identity)).or_insert_with(|| key(identity));
         groups.entry(key.clone()).or_default().push(row);
     }
+    // In the order of time seconds add up, so that a program of short-lived processes has its peak.
+    groups.values_mut().for_each(|rows| rows.sort_by_key(|one| one.row.last()));
     sorted(groups.values().map(|rows| sum(rows, |_| common(rows))).collect())
-}
-
-/// [`By::Program`].
-pub(super) fn programs<'a>(rows: impl Iterator<Item = (ProcessKey, &'a ProcessEntry)>) -> Vec<Group> {
-    grouped(rows, By::Program)
 }
 
 /// The executable, or the name where that could not be learned.
@@ -85,13 +91,13 @@ fn only_program(identity: &Identity) -> Identity {
 }
 
 /// What all of them have, with the name of the busiest.
-fn common(rows: &[(ProcessKey, &ProcessEntry)]) -> Identity {
+fn common(rows: &[Member<'_>]) -> Identity {
     let mut rows = rows.iter();
-    let Some((_, first)) = rows.next() else { return Identity::default() };
-    let mut common = Identity::clone(&first.extra.identity);
+    let Some(first) = rows.next() else { return Identity::default() };
+    let mut common = Identity::clone(&first.asker.identity);
     let mut most = first.row.allocations();
-    for (_, entry) in rows {
-        let other = &*entry.extra.identity;
+    for one in rows {
+        let other = &*one.asker.identity;
         let pairs = [
             (&mut common.exe, &other.exe),
             (&mut common.unit, &other.unit),
@@ -103,15 +109,15 @@ fn common(rows: &[(ProcessKey, &ProcessEntry)]) -> Identity {
                 *mine = None;
             }
         }
-        if entry.row.allocations() > most {
-            most = entry.row.allocations();
+        if one.row.allocations() > most {
+            most = one.row.allocations();
             common.comm.clone_from(&other.comm);
         }
     }
     common
 }
 
-fn sum(rows: &[(ProcessKey, &ProcessEntry)], identity: impl Fn(&Identity) -> Identity) -> Group {
+fn sum(rows: &[Member<'_>], identity: impl Fn(&Identity) -> Identity) -> Group {
     let mut group = Group {
         processes: 0,
         process: None,
@@ -122,20 +128,18 @@ fn sum(rows: &[(ProcessKey, &ProcessEntry)], identity: impl Fn(&Identity) -> Ide
         bound_held: 0,
     };
     let mut still_held = 0;
-    for (key, entry) in rows {
-        let (connects, held) = entry.extra.bound();
-        group.processes += 1;
-        group.process = Some(*key);
-        group.row.merge(&entry.row, true);
-        group.missed_at_most += entry.missed;
+    for one in rows {
+        let (connects, held) = one.asker.bound();
+        group.processes += one.processes;
+        group.row.merge(one.row, true);
         group.bound_connects += connects;
         still_held += held;
     }
     group.bound_held = u64::try_from(still_held).unwrap_or(0);
-    if let [(_, only)] = rows {
-        group.identity = identity(&only.extra.identity);
+    if let [only] = rows {
+        group.process = only.process;
+        group.identity = identity(&only.asker.identity);
     } else {
-        group.process = None;
         group.identity = identity(&group.identity);
     }
     group

@@ -1,6 +1,7 @@
 //! Rows: what one process, or one destination, did. Bounded tables of them, with a bound on what they missed.
 
 mod destinations;
+mod evicted;
 mod group;
 mod identity;
 mod ports;

@@ -6,7 +6,8 @@ use rustc_hash::FxHashMap;
 
 use super::{
     By, Entry, Group, Identity, Row,
-    group::{grouped, programs},
+    evicted::{Evicted, Sum},
+    group::{Member, grouped},
     identity::Identities,
     table::{Table, power_within},
 };
@@ -55,7 +56,7 @@ pub(in crate::stats) struct Asker {
 pub(in crate::stats) type ProcessEntry = Entry<u64, Asker>;
 
 impl Asker {
-    fn new(identity: Arc<Identity>) -> Self {
+    pub(super) const fn new(identity: Arc<Identity>) -> Self {
         Self { identity, bound_connects: 0, bound_held: 0 }
     }
 
@@ -63,7 +64,7 @@ impl Asker {
         (self.bound_connects, self.bound_held)
     }
 
-    fn join(&mut self, other: &Self) {
+    pub(super) const fn join(&mut self, other: &Self) {
         self.bound_connects += other.bound_connects;
         self.bound_held += other.bound_held;
     }
@@ -73,6 +74,8 @@ impl Asker {
 #[derive(Clone, Debug)]
 pub(in crate::stats) struct ProcessRows {
     table: Table<u64, Asker>,
+    /// What is in the table no more.
+    evicted: Evicted,
     identities: Identities,
     /// Processes of earlier parts that still matter.
     earlier: Arc<FxHashMap<u64, Arc<Identity>>>,
@@ -81,8 +84,13 @@ pub(in crate::stats) struct ProcessRows {
 
 impl ProcessRows {
     pub(in crate::stats) fn new(capacity: usize) -> Self {
-        let (table, identities, earlier) = (Table::new(capacity), Identities::default(), Arc::default());
-        Self { table, identities, earlier, most: capacity.max(1) }
+        Self {
+            table: Table::new(capacity),
+            evicted: Evicted::default(),
+            identities: Identities::default(),
+            earlier: Arc::default(),
+            most: capacity.max(1),
+        }
     }
 
     pub(in crate::stats) fn allocate(&mut self, part: &Part<'_>) {
@@ -94,12 +102,12 @@ impl ProcessRows {
     }
 
     fn count(&mut self, event: &Event, process: &Process, weight: u64, then: impl FnOnce(&mut Row)) {
-        let Self { table, identities, most, .. } = self;
+        let Self { table, evicted, identities, most, .. } = self;
         // Distinct names never outnumber twice the rows: those of no row are dropped first.
         let most = most.saturating_mul(2);
         let key = ProcessKey::of(event);
         let mut asked = false;
-        table.count(
+        let made_room = table.count(
             key,
             weight,
             || Asker::new(identities.of(process, most)),
@@ -109,29 +117,37 @@ impl ProcessRows {
                 then(&mut entry.row);
             },
         );
+        if let Some(entry) = made_room {
+            evicted.take(entry);
+        }
         if asked && let Some(entry) = table.find(&key) {
             entry.extra.identity = identities.of(process, most);
         }
     }
 
     pub(in crate::stats) fn release(&mut self, event: &Event, process: &Process) {
-        let Self { table, identities, most, .. } = self;
-        let make = || Asker::new(identities.of(process, most.saturating_mul(2)));
-        if let Some(entry) = table.find_or_make(ProcessKey::of(event), make) {
-            entry.row.release(event);
-        }
+        self.later(event, process, |row, _| row.release(event));
     }
 
     pub(in crate::stats) fn bound(&mut self, event: &Event, process: &Process, step: Step) {
-        let Self { table, identities, most, .. } = self;
-        let make = || Asker::new(identities.of(process, most.saturating_mul(2)));
-        let Some(entry) = table.find_or_make(ProcessKey::of(event), make) else { return };
-        match step {
+        self.later(event, process, |_, asker| match step {
             Step::Connects => {
-                entry.extra.bound_connects += 1;
-                entry.extra.bound_held += 1;
+                asker.bound_connects += 1;
+                asker.bound_held += 1;
             }
-            Step::GivesBack => entry.extra.bound_held -= 1,
+            Step::GivesBack => asker.bound_held -= 1,
+        });
+    }
+
+    /// What follows on something that was counted: in the row of the process, or of its program where it made room.
+    fn later(&mut self, event: &Event, process: &Process, then: impl FnOnce(&mut Row, &mut Asker)) {
+        let Self { table, evicted, identities, most, .. } = self;
+        let most = most.saturating_mul(2);
+        let make = || Asker::new(identities.of(process, most));
+        if let Some(Entry { row, extra, .. }) = table.find_or_make(ProcessKey::of(event), make) {
+            then(row, extra);
+        } else if let Some(Sum { row, asker, .. }) = evicted.find(&identities.of(process, most)) {
+            then(row, asker);
         }
     }
 
@@ -142,10 +158,12 @@ impl ProcessRows {
         let of_pid = |entry: &&ProcessEntry| ProcessKey::unpack(entry.key).pid == pid;
         let latest = self.table.entries().iter().filter(of_pid).max_by_key(|entry| entry.row.last());
         let key = latest.map_or(u64::from(pid.0) << 32, |entry| entry.key);
-        let Self { table, identities, most, .. } = self;
+        let Self { table, evicted, identities, most, .. } = self;
         let named = Process::new(lost.comm.as_deref(), None, None);
         let make = || Asker::new(identities.of(&named, *most));
-        table.count(key, lost.count, make, |entry| entry.row.absorb(lost));
+        if let Some(entry) = table.count(key, lost.count, make, |entry| entry.row.absorb(lost)) {
+            evicted.take(entry);
+        }
     }
 
     /// Ends a part: what was counted in it. The next one knows what those are called that `still` tells.
@@ -164,20 +182,23 @@ impl ProcessRows {
     pub(in crate::stats) fn copy(&self) -> Self {
         Self {
             table: self.table.clone(),
+            evicted: self.evicted.clone(),
             identities: Identities::default(),
             earlier: Arc::clone(&self.earlier),
             most: self.most,
         }
     }
 
-    /// Keeps so many rows.
+    /// Keeps so many rows, and the others by program.
     pub(in crate::stats) fn condense(&mut self, rows: usize) {
-        self.table.condense(rows);
+        self.table.condense(rows).into_iter().for_each(|entry| self.evicted.take(entry));
         (self.identities, self.earlier) = (Identities::default(), Arc::default());
     }
 
     pub(in crate::stats) fn merge(&mut self, other: Self) {
-        self.table.merge(other.table, |mine, more| mine.join(&more));
+        let evicted = self.table.merge(other.table, |mine, more| mine.join(&more));
+        evicted.into_iter().for_each(|entry| self.evicted.take(entry));
+        self.evicted.merge(other.evicted);
         if self.earlier.is_empty() {
             self.earlier = other.earlier;
         } else if !other.earlier.is_empty() {
@@ -193,8 +214,12 @@ impl ProcessRows {
         entry.map(|entry| &entry.extra.identity).or_else(|| self.earlier.get(&packed)).map(AsRef::as_ref)
     }
 
-    pub(in crate::stats) const fn floor(&self) -> u64 {
-        self.table.floor()
+    /// Most events that a row which is not there may have had, where rows are collapsed like that.
+    pub(in crate::stats) const fn floor(&self, by: By) -> u64 {
+        match by {
+            By::Pid => self.table.floor(),
+            _ => self.evicted.unnamed(),
+        }
     }
 
     pub(in crate::stats) fn len(&self) -> usize {
@@ -202,10 +227,20 @@ impl ProcessRows {
     }
 
     pub(in crate::stats) fn grouped(&self, by: By) -> Vec<Group> {
-        let rows = self.table.entries().iter().map(|entry| (ProcessKey::unpack(entry.key), entry));
-        match by {
-            By::Program => programs(rows),
-            by => grouped(rows, by),
-        }
+        let rows = self.table.entries().iter().map(|entry| Member {
+            process: Some(ProcessKey::unpack(entry.key)),
+            processes: 1,
+            row: &entry.row,
+            asker: &entry.extra,
+            missed: entry.missed,
+        });
+        let others = self.evicted.sums().map(|sum| Member {
+            process: None,
+            processes: sum.processes,
+            row: &sum.row,
+            asker: &sum.asker,
+            missed: 0,
+        });
+        grouped(rows.chain(others), by)
     }
 }

@@ -29,6 +29,8 @@ pub(in crate::stats) struct Entry<K, X> {
 /// Space-Saving (Metwally et al. 2005) with `capacity` counters: true ∈ [seen, seen + missed], and missed is at
 /// most the floor, which is at most events ÷ capacity; so after a merge.
 ///
+/// What made room is handed to the caller, which may keep it elsewhere.
+///
 /// The count of the algorithm is seen + missed. The lowest counts are found by a scan of the counts that finds
 /// all of them; the next scan finds a higher count, so that there are at most as many scans as events ÷
 /// capacity, and their cost is constant per event.
@@ -92,7 +94,7 @@ impl<K: Copy + Eq + Hash, X> Table<K, X> {
     pub(super) fn find_or_make(&mut self, key: K, make: impl FnOnce() -> X) -> Option<&mut Entry<K, X>> {
         let place = match self.place(&key) {
             Some(place) => place,
-            None if self.entries.len() < self.capacity => self.admit(key, make()),
+            None if self.entries.len() < self.capacity => self.admit(key, make()).0,
             None => return None,
         };
         if self.entries.get(place).is_some_and(|entry| entry.row.is_empty()) {
@@ -101,7 +103,8 @@ impl<K: Copy + Eq + Hash, X> Table<K, X> {
         self.entries.get_mut(place)
     }
 
-    /// Counts `weight` events of a key and does `then` to its row, made first where it has none.
+    /// Counts `weight` events of a key and does `then` to its row, made first where it has none. The row that made room
+    /// for it, if one had to.
     #[inline]
     pub(super) fn count(
         &mut self,
@@ -109,15 +112,15 @@ impl<K: Copy + Eq + Hash, X> Table<K, X> {
         weight: u64,
         make: impl FnOnce() -> X,
         then: impl FnOnce(&mut Entry<K, X>),
-    ) {
-        let place = match self.place(&key) {
-            Some(place) => place,
+    ) -> Option<Entry<K, X>> {
+        let (place, evicted) = match self.place(&key) {
+            Some(place) => (place, None),
             None => self.admit(key, make()),
         };
         if let Some(count) = self.counts.get_mut(place) {
             *count += weight;
         }
-        let Some(entry) = self.entries.get(place) else { return };
+        let entry = self.entries.get(place)?;
         // Before the events, so that the first are in the histogram; then ever more seldom.
         if !entry.row.has_detail()
             && let Some(allocations) = power_within(entry.row.allocations(), weight)
@@ -127,11 +130,13 @@ impl<K: Copy + Eq + Hash, X> Table<K, X> {
         if let Some(entry) = self.entries.get_mut(place) {
             then(entry);
         }
+        evicted
     }
 
     #[cold]
     #[inline(never)]
-    fn admit(&mut self, key: K, extra: X) -> usize {
+    fn admit(&mut self, key: K, extra: X) -> (usize, Option<Entry<K, X>>) {
+        let mut evicted = None;
         let place = if self.entries.len() < self.capacity {
             self.entries.push(Entry { key, row: Row::default(), missed: self.floor, extra });
             self.counts.push(self.floor);
@@ -142,14 +147,15 @@ impl<K: Copy + Eq + Hash, X> Table<K, X> {
                 self.floor = self.floor.max(*count);
                 *count = self.floor;
                 self.places.remove(&entry.key);
-                *entry = Entry { key, row: Row::default(), missed: self.floor, extra };
+                let new = Entry { key, row: Row::default(), missed: self.floor, extra };
+                evicted = Some(std::mem::replace(entry, new));
             }
             self.detailed.retain(|detailed| *detailed != place);
             place
         };
         self.places.insert(key, place);
         self.last = place;
-        place
+        (place, evicted)
     }
 
     /// A place with the lowest count.
@@ -163,7 +169,8 @@ impl<K: Copy + Eq + Hash, X> Table<K, X> {
             self.lowest = self.counts.iter().copied().min().unwrap_or(0);
             let lowest = self.lowest;
             let places = self.counts.iter().enumerate().filter(|(_, count)| **count == lowest);
-            self.to_evict.extend(places.map(|(place, _)| place));
+            // They are taken from the end: first whoever came first.
+            self.to_evict.extend(places.map(|(place, _)| place).rev());
             if self.to_evict.is_empty() {
                 return 0;
             }
@@ -203,8 +210,9 @@ impl<K: Copy + Eq + Hash, X> Table<K, X> {
         self.floor
     }
 
-    /// Adds another table: exact while the union has room, else within the bound (Agarwal et al. 2012).
-    pub(super) fn merge(&mut self, other: Self, join: impl Fn(&mut X, X)) {
+    /// Adds another table: exact while the union has room, else within the bound (Agarwal et al. 2012). The rows for
+    /// which there is no room.
+    pub(super) fn merge(&mut self, other: Self, join: impl Fn(&mut X, X)) -> Vec<Entry<K, X>> {
         let (mine, theirs) = (self.floor, other.floor);
         let mut only_mine = vec![true; self.entries.len()];
         for (entry, count) in other.entries.into_iter().zip(other.counts) {
@@ -230,35 +238,38 @@ impl<K: Copy + Eq + Hash, X> Table<K, X> {
             }
         }
         self.floor = mine + theirs;
-        self.shrink();
+        let evicted = self.shrink();
         self.choose_detailed(MOST_DETAILED);
+        evicted
     }
 
-    /// Keeps so many rows of the highest counts, few of them with detail, now and after each merge.
-    pub(super) fn condense(&mut self, capacity: usize) {
+    /// Keeps so many rows of the highest counts, few of them with detail, now and after each merge. The others.
+    pub(super) fn condense(&mut self, capacity: usize) -> Vec<Entry<K, X>> {
         self.capacity = capacity.clamp(1, self.capacity);
-        self.shrink();
+        let evicted = self.shrink();
         self.choose_detailed(MOST_CONDENSED);
         self.entries.shrink_to_fit();
         self.counts.shrink_to_fit();
         self.places.shrink_to_fit();
+        evicted
     }
 
-    /// Keeps the highest counts, as many as there is room for.
-    fn shrink(&mut self) {
+    /// Keeps the highest counts, as many as there is room for. The others.
+    fn shrink(&mut self) -> Vec<Entry<K, X>> {
         self.to_evict.clear();
         self.lowest = 0;
         self.last = 0;
         if self.entries.len() <= self.capacity {
-            return;
+            return Vec::new();
         }
         let entries = std::mem::take(&mut self.entries);
         let mut all: Vec<_> = std::mem::take(&mut self.counts).into_iter().zip(entries).collect();
         all.sort_by_key(|(count, _)| std::cmp::Reverse(*count));
         self.floor = self.floor.max(all.get(self.capacity).map_or(0, |(count, _)| *count));
-        all.truncate(self.capacity);
+        let evicted = all.drain(self.capacity..).map(|(_, entry)| entry).collect();
         (self.counts, self.entries) = all.into_iter().unzip();
         self.places = self.entries.iter().enumerate().map(|(place, entry)| (entry.key, place)).collect();
+        evicted
     }
 
     fn choose_detailed(&mut self, most: usize) {

@@ -5,8 +5,11 @@ use std::collections::HashMap;
 use proptest::prelude::*;
 use tracer_ebpf::abi::Record;
 
-use super::sample::{connect, fed, settings};
-use crate::stats::{By, Settings, Stats};
+use super::sample::{connect, fed, feed_as, release, settings};
+use crate::{
+    enrich::Process,
+    stats::{By, Settings, Stats},
+};
 
 const ROWS: u64 = 16;
 
@@ -28,11 +31,12 @@ fn holds_the_bound(stats: &Stats, pids: &[u32]) -> Result<(), TestCaseError> {
     for pid in pids {
         *truth.entry(*pid).or_default() += 1;
     }
-    let (rows, floor) = stats.processes_bound();
+    let (rows, floor) = (stats.process_rows(), stats.processes_bound(By::Pid));
     let most = pids.len() as u64 / ROWS;
     prop_assert!(rows as u64 <= ROWS && floor <= most, "{rows} rows, {floor} of {most}");
-    for group in stats.processes(By::Pid) {
-        let truth = truth.remove(&group.process.unwrap().pid.0).unwrap_or(0);
+    let groups = stats.processes(By::Pid);
+    for (process, group) in groups.iter().filter_map(|group| Some((group.process?, group))) {
+        let truth = truth.remove(&process.pid.0).unwrap_or(0);
         let seen = group.row.allocations();
         prop_assert!(seen <= truth && truth <= seen + group.missed_at_most, "{seen} {truth}");
         prop_assert!(group.missed_at_most <= floor);
@@ -40,6 +44,12 @@ fn holds_the_bound(stats: &Stats, pids: &[u32]) -> Result<(), TestCaseError> {
     // Whoever has no row had no more than the floor.
     prop_assert!(truth.values().all(|count| *count <= floor), "{truth:?} {floor}");
     prop_assert_eq!(stats.totals().allocations(), pids.len() as u64);
+    // What made room for others is still in a row of its program.
+    let programs = stats.processes(By::Program);
+    for rows in [groups, programs] {
+        prop_assert_eq!(rows.iter().map(|group| group.row.allocations()).sum::<u64>(), pids.len() as u64);
+    }
+    prop_assert_eq!(stats.processes_bound(By::Program), 0);
     Ok(())
 }
 
@@ -61,6 +71,36 @@ proptest! {
         super::sample::feed(&mut stats, &records(&more));
         holds_the_bound(&stats, &[pids, more].concat())?;
     }
+}
+
+/// Processes that connect once each, 40 a second.
+fn short_lived(processes: u32) -> Vec<Record> {
+    (0..processes).map(|number| connect(u64::from(number) * 25, number + 1, 1, 40_000)).collect()
+}
+
+#[test]
+fn a_program_of_short_lived_processes_keeps_its_sums_its_peak_and_its_releases() {
+    let records = short_lived(400);
+    let mut stats = Stats::new(small());
+    let curl = |_: &Record| Process::new(Some("curl"), None, None);
+    feed_as(&mut stats, &records, curl);
+    feed_as(&mut stats, &[release(20_000, 19_000, 7, &records[3])], curl);
+    let rows = stats.processes(By::Program);
+    assert_eq!((rows.len(), rows[0].processes, rows[0].process), (1, 400, None));
+    assert_eq!((rows[0].row.allocations(), rows[0].row.churn_peak()), (400, 40));
+    assert_eq!(rows[0].row.holds(), stats.holds());
+}
+
+#[test]
+fn names_beyond_a_thousand_are_summed_under_none_and_told() {
+    let mut stats = Stats::new(small());
+    let called = |record: &Record| Process::new(Some(&format!("job-{}", record.pid)), None, None);
+    feed_as(&mut stats, &short_lived(1_100), called);
+    let rows = stats.processes(By::Program);
+    let unnamed = rows.iter().find(|group| group.identity.comm.is_none()).map(|group| group.row.allocations());
+    // 16 have a row, and 1,024 names a sum.
+    assert_eq!((unnamed, stats.processes_bound(By::Program)), (Some(60), 60));
+    assert_eq!(rows.iter().map(|group| group.row.allocations()).sum::<u64>(), 1_100);
 }
 
 #[test]

@@ -54,7 +54,7 @@ pub(super) fn digest(stats: &Stats, peaks: bool) -> Vec<String> {
         format!("{:?}", stats.totals()),
         format!("{:?} {:?} {:?}", stats.churn(), stats.freed(), stats.holds()),
         format!("{:?} {:?}", stats.search(), stats.search_by_site().collect::<Vec<_>>()),
-        format!("{:?} {:?}", stats.processes_bound(), stats.destinations_bound()),
+        format!("{:?} {:?}", stats.processes_bound(By::Pid), stats.destinations_bound()),
     ];
     for by in [By::Pid, By::Program, By::Exe, By::Unit, By::Container, By::Pod] {
         let mut rows: Vec<String> = stats

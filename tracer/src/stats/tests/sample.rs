@@ -74,15 +74,19 @@ pub(super) fn settings() -> Settings {
 
 /// Takes records; their processes are called after their number modulo 3.
 pub(super) fn feed(stats: &mut Stats, records: &[Record]) {
+    feed_as(stats, records, |record| {
+        let number = record.pid % 3;
+        Process::new(Some(&format!("app-{number}")), Some(&format!("/usr/bin/{number}")), None)
+    });
+}
+
+/// Takes records of processes that are called like that.
+pub(super) fn feed_as(stats: &mut Stats, records: &[Record], called: impl Fn(&Record) -> Process) {
     let reserved = Reserved::default();
     let rules = SearchRules { reserved: Some(&reserved), ..SearchRules::default() };
-    let programs: Vec<Process> = (0..3)
-        .map(|number| Process::new(Some(&format!("app-{number}")), Some(&format!("/usr/bin/{number}")), None))
-        .collect();
     for record in records {
         let event = event(record);
-        let process = &programs[(record.pid % 3) as usize];
-        stats.take(&event, &Search::of(&event, &rules), process);
+        stats.take(&event, &Search::of(&event, &rules), &called(record));
     }
     stats.settle();
 }
