@@ -2,6 +2,7 @@
 //! use, and the order in which the kernel looks at them.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use portscope_tests::invocation::portscope;
@@ -19,6 +20,10 @@ per_backend! {
     a_refused_bind_or_listen_met_every_port,
     what_is_not_asked_for_is_not_counted,
     what_was_counted_is_recorded_and_summed_up,
+}
+
+per_backend! {
+    what_was_to_be_expected_is_told_beside_what_was_met,
 }
 
 const LOW: u16 = 40_000;
@@ -78,7 +83,7 @@ fn looked_at(port: u16, candidates: u64) -> Result<Vec<u16>> {
     ensure!(steps < half, "{port} after {candidates} candidates");
     let mut at = port;
     for _ in 0..steps {
-        at = if at < LOW + 2 { at + HIGH + 1 - LOW - 2 } else { at - 2 };
+        at = if at < LOW + 2 { at + (HIGH + 1 - LOW) - 2 } else { at - 2 };
         ports.push(at);
     }
     Ok(ports)
@@ -307,6 +312,32 @@ fn what_was_counted_is_recorded_and_summed_up(live: &Live) -> Result<()> {
     ensure!(report["accounting"]["inner_calls"] == calls, "{}", report["accounting"]);
     let text = read(&["report"])?;
     ensure!(text.contains("\ncollisions ") && text.contains("inside of searches looked at"), "{text}");
+    Ok(())
+}
+
+/// A half of 500 ports fills from nothing to 400, towards one destination.
+fn what_was_to_be_expected_is_told_beside_what_was_met(live: &Live) -> Result<()> {
+    let space = Space::with_range("40000-40999")?;
+    let (mut server, mut client) = (space.actor("server")?, space.actor("client")?);
+    server.serve(address("127.0.0.1", 7001)?, Manner::Keep)?;
+    let netns = space.id().to_string();
+    let args = ["--backend", live.backend().word(), "-N", &netns];
+    let reporter = Tracer::start_command(live.scratch(), "report", &args)?;
+    client.must_take(Task::connect(address("127.0.0.1", 7001)?).times(400))?;
+    // Until the pools have been looked at after that.
+    std::thread::sleep(Duration::from_secs(4));
+    let report = reporter.stop_with_document()?;
+    let told = &report["collisions"];
+    if !live.backend().sees_searches() {
+        ensure!(told["compared"].is_null() && told["expected_per_allocation"].is_null(), "{told}");
+        return Ok(());
+    }
+    let compared = &told["compared"];
+    ensure!(compared["searches"] == 400, "{told}");
+    ensure!(compared["observed_per_allocation"] == told["observed_per_allocation"], "{told}");
+    let expected = told["expected_per_allocation"].as_f64().context("nothing expected")?;
+    let truth = (0..400).map(|taken| f64::from(taken) / f64::from(501 - taken)).sum::<f64>() / 400.0;
+    ensure!((expected - truth).abs() < 0.05 * truth, "{expected} expected, not {truth}");
     Ok(())
 }
 

@@ -167,6 +167,13 @@ impl Gatherer {
         if let Some((_, peaks)) = &mut self.interval {
             peaks.raise(look);
         }
+        for (key, now) in look.occupancies() {
+            let Some(now) = now else { continue };
+            self.stats.occupied(key, now);
+            if let Some((stats, _)) = &mut self.interval {
+                stats.occupied(key, now);
+            }
+        }
     }
 
     /// So far everything has been taken in.

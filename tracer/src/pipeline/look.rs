@@ -11,7 +11,10 @@ use crate::{
     enrich::monotonic_now,
     event::{MonoNs, NetnsId},
     recording::{LookNote, MomentNote, PoolLook},
-    stock::{Holders, Pool, PoolKey, Pools, PortSet, Socket, Stock, StockError, Wanted, WhichHolders},
+    stats::{DestinationKey, Half, Occupancy},
+    stock::{
+        self, Halves, Holders, Pool, PoolKey, Pools, PortSet, Socket, Stock, StockError, Wanted, WhichHolders,
+    },
 };
 
 /// Share of its ports from which on a pool is remembered as it was.
@@ -132,7 +135,8 @@ impl Look {
             let Pools { connect, bind, .. } = pools;
             for pool in connect.into_iter().chain(bind) {
                 let key = (netns, pool.key);
-                look.pools.push(PoolLook { netns, key: pool.key, barred: pool.barred, share: share(&pool) });
+                let Pool { key: of, barred, halves, .. } = pool;
+                look.pools.push(PoolLook { netns, key: of, barred, share: share(&pool), halves });
                 let is_new = before.iter().any(|one| one.fullest(&key).is_none_or(|most| pool.barred > most));
                 if is_new && pool.utilisation().is_some_and(|share| share >= NEARLY_FULL) {
                     fuller.push((netns, barring(&pool, space.list()), pool));
@@ -155,6 +159,19 @@ impl Look {
     /// The utilisation of the pools.
     pub(super) fn shares(&self) -> impl Iterator<Item = (Key, f32)> {
         self.pools.iter().filter_map(|pool| Some(((pool.netns, pool.key), pool.share?)))
+    }
+
+    /// How full the pools of connects are by which searches go in halves. None of a destination that is reached from several
+    /// local addresses: what was counted for it does not tell from which.
+    pub(super) fn occupancies(&self) -> FxHashMap<DestinationKey, Option<Occupancy>> {
+        let mut found = FxHashMap::default();
+        for PoolLook { netns, key, halves, .. } in &self.pools {
+            if let PoolKey::Connect { proto, raddr, rport, .. } = *key {
+                let key = DestinationKey::new(Some(*netns), proto, raddr, rport);
+                found.entry(key).and_modify(|one| *one = None).or_insert_with(|| halves.map(occupancy));
+            }
+        }
+        found
     }
 
     /// The look as it is recorded, with these moments.
@@ -197,6 +214,12 @@ impl From<MomentNote> for Moment {
     }
 }
 
+/// How full the halves are, in the order in which a search takes them.
+fn occupancy(halves: Halves) -> Occupancy {
+    let half = |half: stock::Half| Half { ports: half.of, barred: half.barred };
+    Occupancy { first: half(halves.first_half()), other: half(halves.second_half()) }
+}
+
 /// The utilisation of a pool; none where it can have no port.
 #[expect(clippy::cast_possible_truncation, reason = "a share of at most 65,536 ports")]
 pub(super) fn share(pool: &Pool) -> Option<f32> {
@@ -230,7 +253,7 @@ mod tests {
         let holders = Arc::new(Holders::default());
         let at = MonoNs(u64::from(barred));
         let moment = Arc::new(Moment { netns, at, pool, sockets: Vec::new(), holders });
-        let pools = vec![PoolLook { netns, key, barred, share: None }];
+        let pools = vec![PoolLook { netns, key, barred, share: None, halves: None }];
         Look { at, pools, all: true, moments: vec![moment], stock: None }
     }
 

@@ -6,13 +6,13 @@ use super::series::Series;
 use crate::{
     event::{MonoNs, NetnsId, Port},
     output::records::{
-        CollisionsRecord, CountedRecord, DestinationRecord, DistributionRecord, HotPortRecord, MOST_SHOWN,
-        ProcessRecord, ReportTotals, ReuseRecord, RowRecord, RowsBound, SearchIntervals, SearchRecord,
-        SearchTimes, SiteCollisions, Totals,
+        CollisionsRecord, ComparedRecord, CountedRecord, DestinationRecord, DistributionRecord,
+        HotPortRecord, MOST_SHOWN, ProcessRecord, ReportTotals, ReuseRecord, RowRecord, RowsBound,
+        SearchIntervals, SearchRecord, SearchTimes, SiteCollisions, Totals,
     },
     stats::{
-        By, ByErrno, CollisionKinds, Distribution, Group, KindSums, Known, QuantileIntervals, Quantiles, Row,
-        Scope, SearchSums, Stats, Timed,
+        By, ByErrno, CollisionKinds, Distribution, ExpectedSums, Group, KindSums, Known, QuantileIntervals,
+        Quantiles, Row, Scope, SearchSums, Stats, Timed,
     },
     stock::NetnsConfig,
 };
@@ -154,7 +154,8 @@ pub fn collisions(stats: &Stats) -> CollisionsRecord {
         by_kind: by_kind(&kinds.found),
         counted: counted(kinds),
         observed_per_allocation: report.observed_per_allocation,
-        expected_per_allocation: report.expected_per_allocation,
+        expected_per_allocation: report.expected.per_allocation(),
+        compared: compared(&report.expected),
         crossed_half: crossed(report.all.crossed),
         crossed_share: report.crossed_share,
         by_site: report
@@ -171,6 +172,15 @@ pub fn collisions(stats: &Stats) -> CollisionsRecord {
             })
             .collect(),
     }
+}
+
+/// What was expected beside what the same searches met.
+fn compared(sums: &ExpectedSums) -> Option<ComparedRecord> {
+    (sums.searches() != 0).then(|| ComparedRecord {
+        searches: sums.searches(),
+        observed_per_allocation: sums.observed_per_allocation(),
+        ratio: sums.ratio(),
+    })
 }
 
 /// Collisions by kind; empty where none were counted.

@@ -6,7 +6,7 @@ use crate::{
     enrich::Process,
     event::{MonoNs, NetnsId, Pid, StartTime},
     output::records::{CommandEnd, Diagnostics, Header, Holder, SelfCost},
-    stock::{Holders, NetnsConfig, Pool, PoolKey, Socket, Stock},
+    stock::{Halves, Holders, NetnsConfig, Pool, PoolKey, Socket, Stock},
 };
 
 /// What a recording begins with.
@@ -118,6 +118,9 @@ pub struct PoolLook {
     pub barred: u32,
     /// Utilisation; none where it can have no port.
     pub share: Option<f32>,
+    /// Its halves; none where the search knows none, and in recordings made before they were told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub halves: Option<Halves>,
 }
 
 /// A pool when it was nearly full.

@@ -336,6 +336,7 @@ fn looks_are_complete_although_only_changes_are_written() {
         key: PoolKey::Bind { proto: Protocol::Udp, laddr: std::net::Ipv4Addr::new(10, 0, 0, last).into() },
         barred,
         share: Some(0.5),
+        halves: None,
     };
     let looks = [vec![pool(1, 5), pool(2, 6)], vec![pool(1, 5), pool(2, 7)], vec![pool(2, 7)], Vec::new()];
     let mut out = Vec::new();

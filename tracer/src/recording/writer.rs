@@ -38,7 +38,7 @@ pub struct Writer {
     sockets: SocketNumbers,
     /// The time of the last event, if times are counted from it.
     last: Option<MonoNs>,
-    looked: FxHashMap<(NetnsId, PoolKey), (u32, u32)>,
+    looked: FxHashMap<(NetnsId, PoolKey), PoolLook>,
     /// The next look tells all pools: the last one is in another file.
     restates: bool,
 }
@@ -138,12 +138,11 @@ impl Writer {
         let mut before = std::mem::take(&mut self.looked);
         let mut changed = Vec::new();
         for pool in look.pools {
-            let PoolLook { netns, key, barred, share } = pool;
-            let now = (barred, share.map_or(u32::MAX, f32::to_bits));
-            if before.remove(&(netns, key)) != Some(now) || self.restates {
+            let key = (pool.netns, pool.key);
+            if before.remove(&key) != Some(pool) || self.restates {
                 changed.push(pool);
             }
-            self.looked.insert((netns, key), now);
+            self.looked.insert(key, pool);
         }
         let gone = before.into_keys().collect();
         self.restates = false;

@@ -3,7 +3,10 @@
 //! Observed ÷ expected has no threshold: it is read beside the reference of a healthy host, which falls from
 //! 1.25 to 0.37 for connects as a half fills from 25 % to 95 %, and rises from 1.15 to 6.0 for bind(0).
 
-use super::ratio::real;
+use super::{
+    ratio::{real, share},
+    search::Known,
+};
 
 /// One half of the unreserved ports of a range, by parity.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -109,31 +112,103 @@ fn until_free(half: &[Place]) -> Option<f64> {
     Some(real(sum) / real(u64::try_from(half.len()).ok()?))
 }
 
+/// How full both halves of a pool were at a moment.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Occupancy {
+    /// The half that a search takes first.
+    pub first: Half,
+    /// The other one.
+    pub other: Half,
+}
+
+impl Occupancy {
+    /// As it was before `given` of these ports were given, at most so many: those of the other half came last.
+    #[must_use]
+    pub fn before(self, given: u64) -> Self {
+        let given = u32::try_from(given).unwrap_or(u32::MAX);
+        let of_other = given.min(self.other.barred);
+        let take = |half: Half, less: u32| Half { barred: half.barred.saturating_sub(less), ..half };
+        Self { first: take(self.first, given.saturating_sub(of_other)), other: take(self.other, of_other) }
+    }
+
+    /// What was to be expected on average of searches that came one by one while the pool went from there to here: E_u
+    /// (see [`expected_uniform`]), averaged along the way. Nothing of a pool that is full all the time.
+    #[must_use]
+    pub fn expected_since(self, before: Self) -> Option<f64> {
+        let [in_first, in_other] = [(before.first, self.first), (before.other, self.other)]
+            .map(|(one, two)| two.barred.abs_diff(one.barred));
+        let ramps = [
+            (in_first, ramp(before.first, self.first)),
+            // The other half is searched once the first is full.
+            (if self.first.free().is_none() { in_other } else { 0 }, {
+                ramp(before.other, self.other).map(|rest| f64::from(self.first.ports) + rest)
+            }),
+        ];
+        let (steps, sum) = ramps
+            .into_iter()
+            .filter_map(|(steps, mean)| Some((f64::from(steps), mean.filter(|_| steps != 0)?)))
+            .fold((0.0, 0.0), |(steps, sum), (more, mean)| (steps + more, sum + more * mean));
+        if steps > 0.0 {
+            return Some(sum / steps);
+        }
+        let Expected { collisions, fails } = expected_uniform(self.first, self.other);
+        (!fails).then_some(collisions)
+    }
+}
+
+/// The mean of b ÷ (H − b + 1) along the way: with x = H + 1 − b it is (H + 1) ÷ x − 1, whose integral is a logarithm. None
+/// where nothing changes.
+fn ramp(from: Half, to: Half) -> Option<f64> {
+    let left = |half: Half| f64::from(half.ports.saturating_sub(half.barred)) + 1.0;
+    let all = f64::from(from.ports.max(to.ports)) + 1.0;
+    let (from, to) = (left(from), left(to));
+    ((from - to).abs() > 0.5).then(|| all * (from / to).ln() / (from - to) - 1.0)
+}
+
 /// What was expected of the searches so far, so that it can be set against what was observed.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct ExpectedSums {
     searches: u64,
-    collisions: f64,
+    expected: f64,
+    observed: u64,
 }
 
 impl ExpectedSums {
-    /// Adds `searches` that found a port while `expected` held; those expected to fail are left out.
-    pub fn add(&mut self, expected: Expected, searches: u64) {
-        if !expected.fails {
-            self.searches += searches;
-            self.collisions += expected.collisions * real(searches);
-        }
+    /// Adds searches that found a port and met so many collisions together, of which `expected` each were to be expected.
+    pub(super) fn add(&mut self, expected: f64, met: Known) {
+        self.searches += met.searches;
+        self.expected += expected * real(met.searches);
+        self.observed += met.sum;
     }
 
     pub(super) fn merge(&mut self, other: Self) {
         self.searches += other.searches;
-        self.collisions += other.collisions;
+        self.expected += other.expected;
+        self.observed += other.observed;
+    }
+
+    /// How many searches that is: those whose collisions are known, and how full their pool was.
+    #[must_use]
+    pub const fn searches(&self) -> u64 {
+        self.searches
     }
 
     /// Expected collisions per allocation; none where no occupancy was known.
     #[must_use]
     pub fn per_allocation(&self) -> Option<f64> {
-        (self.searches != 0).then(|| self.collisions / real(self.searches))
+        (self.searches != 0).then(|| self.expected / real(self.searches))
+    }
+
+    /// Collisions that the same searches met, per allocation.
+    #[must_use]
+    pub fn observed_per_allocation(&self) -> Option<f64> {
+        share(self.observed, self.searches)
+    }
+
+    /// Observed ÷ expected; none where either is not known.
+    #[must_use]
+    pub fn ratio(&self) -> Option<f64> {
+        observed_to_expected(self.observed_per_allocation(), self.per_allocation())
     }
 }
 
@@ -197,7 +272,65 @@ mod tests {
         prop_oneof![3 => Just(Place::Free), 4 => Just(Place::Barred), 1 => Just(Place::Reserved)]
     }
 
+    fn occupancy(first: [u32; 2], other: [u32; 2]) -> Occupancy {
+        let half = |[ports, barred]: [u32; 2]| Half { ports, barred };
+        Occupancy { first: half(first), other: half(other) }
+    }
+
+    /// The mean of what each search expects that takes one port more than the one before.
+    fn one_by_one(from: Occupancy, searches: u32) -> f64 {
+        let (mut now, mut sum) = (from, 0.0);
+        for _ in 0..searches {
+            sum += expected_uniform(now.first, now.other).collisions;
+            let half = if now.first.free().is_some() { &mut now.first } else { &mut now.other };
+            half.barred += 1;
+        }
+        sum / f64::from(searches)
+    }
+
+    #[test]
+    fn on_the_way_from_one_look_to_the_next_it_is_the_mean_of_the_single_searches() {
+        for (from, searches) in [
+            (occupancy([14_116, 0], [14_116, 0]), 7_000),
+            (occupancy([14_116, 7_000], [14_116, 0]), 7_000),
+            (occupancy([14_116, 14_000], [14_116, 0]), 500),
+            (occupancy([14_116, 14_116], [14_116, 500]), 9_000),
+        ] {
+            let mut to = from;
+            to.first.barred = (from.first.barred + searches).min(14_116);
+            to.other.barred += searches - (to.first.barred - from.first.barred);
+            let (found, truth) = (to.expected_since(from).unwrap(), one_by_one(from, searches));
+            assert!((found - truth).abs() < 0.01 * truth + 0.01, "{from:?} {searches}: {found} {truth}");
+            assert_eq!(to.before(searches.into()), from);
+        }
+    }
+
+    #[test]
+    fn a_pool_that_stays_as_it_is_expects_what_its_occupancy_tells() {
+        let half_full = occupancy([100, 50], [100, 0]);
+        assert_eq!(half_full.expected_since(half_full), Some(50.0 / 51.0));
+        let full = occupancy([100, 100], [100, 100]);
+        assert_eq!(full.expected_since(full), None);
+        // Ports that come back are the same way, backwards.
+        let empty = occupancy([100, 0], [100, 0]);
+        let ways =
+            [(empty, half_full), (half_full, empty)].map(|(to, from)| to.expected_since(from).unwrap());
+        assert!(close(ways[0], ways[1]), "{ways:?}");
+    }
+
     proptest! {
+        #[test]
+        fn no_occupancy_makes_it_less_than_nothing(
+            halves in proptest::array::uniform4(0_u32..40), barred in proptest::array::uniform4(0_u32..40), given in 0_u64..90
+        ) {
+            let [a, b, c, d] = halves;
+            let [e, f, g, h] = barred;
+            let (from, to) = (occupancy([a, e], [b, f]), occupancy([c, g], [d, h]));
+            for before in [from, to.before(given)] {
+                prop_assert!(to.expected_since(before).is_none_or(|mean| mean >= 0.0 && mean.is_finite()));
+            }
+        }
+
         #[test]
         fn without_replacement_agrees_with_enumeration(free in 1_u32..40, barred in 0_u32..40) {
             let first = Half { ports: free + barred, barred };

@@ -37,7 +37,7 @@ mod totals;
 pub use beta::beta_quantile;
 pub use churn::Churn;
 pub use collisions::{
-    Expected, ExpectedSums, Half, Place, expected_linear, expected_on_map, expected_uniform,
+    Expected, ExpectedSums, Half, Occupancy, Place, expected_linear, expected_on_map, expected_uniform,
     observed_to_expected,
 };
 pub use distribution::{Distribution, HotPort};
@@ -100,8 +100,8 @@ pub struct CollisionReport {
     pub by_site: [(Site, SearchSums); 4],
     /// Collisions per allocation whose collisions are known; none where there is none.
     pub observed_per_allocation: Option<f64>,
-    /// What was to be expected ([`Stats::expect`]); none where no occupancy was given.
-    pub expected_per_allocation: Option<f64>,
+    /// What was to be expected of connects, as far as their pools were looked at ([`Stats::occupied`]).
+    pub expected: ExpectedSums,
     /// Share of the searches that crossed to the other half, of those that have halves; none where none has.
     pub crossed_share: Option<f64>,
     /// By kind, of the searches whose inner loop was watched.
@@ -162,10 +162,13 @@ impl Stats {
         self.processes.absorb(lost);
     }
 
-    /// Notes what was to be expected of `searches` that found a port, from the occupancy of their half at that
-    /// moment.
-    pub fn expect(&mut self, expected: Expected, searches: u64) {
-        self.expected.add(expected, searches);
+    /// Notes how full the pool of a destination is now. The searches for it since the last note are expected to have met
+    /// what there was on the way from there to here.
+    pub fn occupied(&mut self, key: DestinationKey, now: Occupancy) {
+        self.settle();
+        if let Some((expected, met)) = self.destinations.occupied(key, now) {
+            self.expected.add(expected, met);
+        }
     }
 
     /// What the stream holds.
@@ -243,7 +246,7 @@ impl Stats {
             all,
             by_site,
             observed_per_allocation: all.collisions.mean(),
-            expected_per_allocation: self.expected.per_allocation(),
+            expected: self.expected,
             crossed_share: all.crossed.mean(),
             kinds: self.kinds,
         }

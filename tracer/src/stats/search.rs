@@ -100,6 +100,14 @@ impl Known {
         self.sum += other.sum;
     }
 
+    /// What came after `earlier`.
+    pub(super) const fn since(self, earlier: Self) -> Self {
+        Self {
+            searches: self.searches.saturating_sub(earlier.searches),
+            sum: self.sum.saturating_sub(earlier.sum),
+        }
+    }
+
     /// The sum; none where it is known of no search.
     #[must_use]
     pub const fn total(self) -> Option<u64> {

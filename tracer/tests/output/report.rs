@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use portscope::output::{
     records::{
-        Accounting, CollisionsRecord, CommandEnd, CountedRecord, DistributionRecord, PoolRecord, Report,
-        ReportTotals, ReuseRecord, RowsBound, SCHEMA, SearchRecord, SelfCost, Totals, VerdictRecord, Window,
+        Accounting, CollisionsRecord, CommandEnd, ComparedRecord, CountedRecord, DistributionRecord,
+        PoolRecord, Report, ReportTotals, ReuseRecord, RowsBound, SCHEMA, SearchRecord, SelfCost, Totals,
+        VerdictRecord, Window,
     },
     report::{Look, interval, interval_titles, text},
 };
@@ -144,4 +145,31 @@ fn collisions_are_told_by_kind_where_they_were_counted() {
     assert!(counted.lines().skip(1).all(|line| line.chars().count() <= 110), "{counted}");
     let plain = text(&plain, Look::default());
     assert!(!plain.contains("collisions ") && plain.ends_with("lost 0\n"), "{plain}");
+}
+
+#[test]
+fn collisions_are_told_beside_what_was_to_be_expected() {
+    let told = |observed, expected, ratio| {
+        let compared =
+            Some(ComparedRecord { searches: 9_000, observed_per_allocation: Some(observed), ratio });
+        let collisions = CollisionsRecord {
+            compared,
+            expected_per_allocation: Some(expected),
+            ..CollisionsRecord::default()
+        };
+        let text = text(&Report { collisions, ..report("OK", None, Vec::new()) }, Look::default());
+        text.lines()
+            .find(|line| line.starts_with("collisions"))
+            .map(|line| line.split_whitespace().collect::<Vec<_>>().join(" "))
+    };
+    let full = told(7_441.2, 6_909.0, Some(1.077));
+    assert_eq!(
+        full.as_deref(),
+        Some("collisions 7441.20 per connect, 6909.00 expected of pools as full as these (1.08 times)")
+    );
+    assert_eq!(told(0.0, 0.04, Some(0.0)), None);
+    assert_eq!(
+        told(0.5, 0.0, None).as_deref(),
+        Some("collisions 0.50 per connect, 0.00 expected of pools as full as these")
+    );
 }

@@ -26,9 +26,9 @@ pub use diff::{
 };
 pub use frame::{Diagnostics, FilterValue, Footer, Header, HookState, LostBy, NetnsState, SelfCost, Totals};
 pub use report::{
-    Accounting, CollisionsRecord, CommandEnd, CountedRecord, DestinationRecord, DistributionRecord,
-    HotPortRecord, ProcessRecord, Report, ReportTotals, ReuseRecord, RowRecord, RowsBound, SearchIntervals,
-    SearchRecord, SearchTimes, SiteCollisions, Window,
+    Accounting, CollisionsRecord, CommandEnd, ComparedRecord, CountedRecord, DestinationRecord,
+    DistributionRecord, HotPortRecord, ProcessRecord, Report, ReportTotals, ReuseRecord, RowRecord,
+    RowsBound, SearchIntervals, SearchRecord, SearchTimes, SiteCollisions, Window,
 };
 pub use whatif::{ModelRecord, WhatIf, WhatIfPool};
 pub use who::{

@@ -20,6 +20,9 @@ use super::{
 /// Findings that are told in full.
 const FULL_FINDINGS: usize = 3;
 
+/// Collisions a connect from which on it is worth a line how many there were.
+const WORTH_TELLING: f64 = 0.05;
+
 /// How a report looks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Look {
@@ -169,9 +172,27 @@ fn search(out: &mut String, report: &Report) {
     line(out, "search", &told);
 }
 
-/// Collisions by kind, where they were counted.
+/// Collisions: what was to be expected beside what was met, and by kind where they were counted.
 fn collisions(out: &mut String, report: &Report) {
-    let Some(counted) = &report.collisions.counted else { return };
+    let told: Vec<String> = compared(report).into_iter().chain(by_kind(report)).collect();
+    if !told.is_empty() {
+        line(out, "collisions", &told.join("; "));
+    }
+}
+
+/// Observed and expected, unless there is next to nothing of either.
+fn compared(report: &Report) -> Option<String> {
+    let record = &report.collisions;
+    let compared = record.compared.as_ref()?;
+    let (observed, expected) = (compared.observed_per_allocation?, record.expected_per_allocation?);
+    let ratio = compared.ratio.map(|ratio| format!(" ({ratio:.2} times)")).unwrap_or_default();
+    (observed.max(expected) >= WORTH_TELLING).then(|| {
+        format!("{observed:.2} per connect, {expected:.2} expected of pools as full as these{ratio}")
+    })
+}
+
+fn by_kind(report: &Report) -> Option<String> {
+    let counted = report.collisions.counted.as_ref()?;
     let found = kinds(&report.collisions.by_kind, counted.time_wait);
     let plural = if counted.searches == 1 { "" } else { "es" };
     let mut told = format!("{found} in {} search{plural}", grouped(counted.searches));
@@ -182,7 +203,7 @@ fn collisions(out: &mut String, report: &Report) {
         let failed = kinds(&counted.failed_by_kind, counted.failed_time_wait);
         put(&mut told, &format!("; {failed} in {} that failed", grouped(counted.failed)));
     }
-    line(out, "collisions", &told);
+    Some(told)
 }
 
 fn kinds(by_kind: &BTreeMap<String, u64>, time_wait: u64) -> String {

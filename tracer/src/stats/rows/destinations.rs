@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use super::{Row, table::Table};
 use crate::{
     event::{Event, MonoNs, NetnsId, Port, Protocol, Site},
-    stats::{ratio::SECOND_NS, runs::Part},
+    stats::{Known, Occupancy, ratio::SECOND_NS, runs::Part},
 };
 
 /// How long the kernel's offset of a destination holds: `secure_ipv4_port_ephemeral` changes with it.
@@ -20,18 +20,25 @@ pub struct DestinationKey {
 }
 
 impl DestinationKey {
+    /// A destination.
+    #[must_use]
+    #[inline]
+    pub fn new(netns: Option<NetnsId>, protocol: Protocol, addr: IpAddr, port: Port) -> Self {
+        let port = u64::from(port.get());
+        let (addr, four) = match addr {
+            IpAddr::V4(addr) => ([0, u64::from(addr.to_bits())], 1),
+            IpAddr::V6(addr) => (halves(addr.to_bits()), 0),
+        };
+        let netns = u64::from(netns.map_or(0, NetnsId::get));
+        Self { addr, rest: netns << 32 | port << 16 | u64::from(number(protocol)) << 8 | four }
+    }
+
     /// The destination of an event; none without a remote address or port.
     #[must_use]
     #[inline]
     pub fn of(event: &Event) -> Option<Self> {
-        let port = u64::from(event.remote_port()?.get());
-        let (addr, four) = match event.remote_addr()? {
-            IpAddr::V4(addr) => ([0, u64::from(addr.to_bits())], 1),
-            IpAddr::V6(addr) => (halves(addr.to_bits()), 0),
-        };
-        let netns = u64::from(event.netns().map_or(0, NetnsId::get));
-        let rest = netns << 32 | port << 16 | u64::from(number(event.protocol())) << 8 | four;
-        Some(Self { addr, rest })
+        let port = event.remote_port()?;
+        Some(Self::new(event.netns(), event.protocol(), event.remote_addr()?, port))
     }
 
     /// Namespace; none where the events do not tell it.
@@ -95,10 +102,25 @@ pub struct Destination<'a> {
 /// The last epoch of a destination whose first choice was noted, plus 1; 0 for none.
 type Epoch = u32;
 
+/// What a row has only because it is a destination's.
+#[derive(Clone, Copy, Debug, Default)]
+struct Reach {
+    /// The last epoch whose first choice was noted.
+    epoch: Epoch,
+    /// How full its pool was when it was last looked at, and what its searches had met by then.
+    looked: Option<(Occupancy, Known)>,
+}
+
+impl Reach {
+    const fn of(epoch: Epoch) -> Self {
+        Self { epoch, looked: None }
+    }
+}
+
 /// The rows of destinations. Lost events have none: the rows are incomplete by as many.
 #[derive(Clone, Debug)]
 pub(in crate::stats) struct Destinations {
-    table: Table<DestinationKey, Epoch>,
+    table: Table<DestinationKey, Reach>,
     /// The epoch in which the part began, plus 1; 0 for the first part.
     begun: Epoch,
     /// Allocations that named no destination.
@@ -135,11 +157,11 @@ impl Destinations {
         self.table.count(
             key,
             count,
-            || begin,
+            || Reach::of(begin),
             |entry| {
                 entry.row.allocate(part);
-                if connects && entry.extra < epoch {
-                    entry.extra = epoch;
+                if connects && entry.extra.epoch < epoch {
+                    entry.extra.epoch = epoch;
                     first = true;
                 }
             },
@@ -148,9 +170,22 @@ impl Destinations {
     }
 
     pub(in crate::stats) fn release(&mut self, key: Option<DestinationKey>, event: &Event) {
-        if let Some(entry) = key.and_then(|key| self.table.find_or_make(key, || 0)) {
+        if let Some(entry) = key.and_then(|key| self.table.find_or_make(key, Reach::default)) {
             entry.row.release(event);
         }
+    }
+
+    /// Notes how full the pool of a destination is now: the collisions that each search since the last note was to expect,
+    /// and what they met; none where there was no search, or nothing is known.
+    pub(in crate::stats) fn occupied(&mut self, key: DestinationKey, now: Occupancy) -> Option<(f64, Known)> {
+        let entry = self.table.find(&key)?;
+        let met = entry.row.search().collisions;
+        let looked = entry.extra.looked.replace((now, met));
+        let since = met.since(looked.map_or_else(Known::default, |(_, known)| known));
+        // Each has taken at most one port.
+        let before = looked.map_or_else(|| now.before(since.searches), |(before, _)| before);
+        (since.searches != 0).then_some(())?;
+        Some((now.expected_since(before)?, since))
     }
 
     /// Keeps so many rows.
@@ -160,7 +195,7 @@ impl Destinations {
 
     pub(in crate::stats) fn merge(&mut self, other: Self) {
         self.without += other.without;
-        drop(self.table.merge(other.table, |mine, more| *mine = (*mine).max(more)));
+        drop(self.table.merge(other.table, |mine, more| mine.epoch = mine.epoch.max(more.epoch)));
     }
 
     pub(in crate::stats) const fn floor(&self) -> u64 {

@@ -56,7 +56,9 @@ pub(super) struct Member<'a> {
 /// Groups of processes, the busiest first.
 pub(super) fn grouped<'a>(rows: impl Iterator<Item = Member<'a>>, by: By) -> Vec<Group> {
     if by == By::Pid {
-        return sorted(rows.map(|row| Group { missed_at_most: row.missed, ..sum(&[row], Identity::clone) }).collect());
+        return sorted(
+            rows.map(|row| Group { missed_at_most: row.missed, ..sum(&[row], Identity::clone) }).collect(),
+        );
     }
     let key = |identity: &Identity| match by {
         By::Exe => only_program(identity),

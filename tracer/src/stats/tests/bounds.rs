@@ -97,7 +97,8 @@ fn names_beyond_a_thousand_are_summed_under_none_and_told() {
     let called = |record: &Record| Process::new(Some(&format!("job-{}", record.pid)), None, None);
     feed_as(&mut stats, &short_lived(1_100), called);
     let rows = stats.processes(By::Program);
-    let unnamed = rows.iter().find(|group| group.identity.comm.is_none()).map(|group| group.row.allocations());
+    let unnamed =
+        rows.iter().find(|group| group.identity.comm.is_none()).map(|group| group.row.allocations());
     // 16 have a row, and 1,024 names a sum.
     assert_eq!((unnamed, stats.processes_bound(By::Program)), (Some(60), 60));
     assert_eq!(rows.iter().map(|group| group.row.allocations()).sum::<u64>(), 1_100);
