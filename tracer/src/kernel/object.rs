@@ -11,6 +11,10 @@ const OVERRIDE: &str = "PORTSCOPE_BPF_OBJECT";
 
 #[cfg(target_arch = "x86_64")]
 static EMBEDDED: &[u8] = include_bytes_aligned!("../../bpf/portscope.x86_64.o");
+#[cfg(target_arch = "aarch64")]
+static EMBEDDED: &[u8] = include_bytes_aligned!("../../bpf/portscope.aarch64.o");
+#[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+compile_error!("portscope has BPF programs for x86-64 and aarch64 alone");
 
 /// The bytes of the object.
 ///

@@ -108,11 +108,13 @@ fn object() -> Result<()> {
         println!("left out: this machine lacks {}, which build the BPF object", missing.join(", "));
         return Ok(());
     }
-    let identity = ebpf::check(ebpf::Arch::X86_64)?;
-    if identity.is_failure() {
-        bail!("{identity}");
+    for arch in ebpf::Arch::ALL {
+        let identity = ebpf::check(arch)?;
+        if identity.is_failure() {
+            bail!("{arch}: {identity}");
+        }
+        println!("{arch}: {identity}");
     }
-    println!("{identity}");
     Ok(())
 }
 

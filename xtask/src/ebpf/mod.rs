@@ -15,27 +15,38 @@ use crate::tree;
 /// Arguments of `build-ebpf`.
 #[derive(Args)]
 pub(crate) struct Options {
-    /// The architecture whose kernel structures and registers the programs read.
-    #[arg(long, value_enum, default_value_t = Arch::X86_64)]
-    arch: Arch,
+    /// Only for this architecture, whose registers the programs read; all, if it is left out.
+    #[arg(long, value_enum)]
+    arch: Option<Arch>,
     /// Rebuild and compare with the object in the tree instead of replacing it.
     #[arg(long)]
     check: bool,
 }
 
-/// Builds the object, or compares it with its sources.
+/// Builds the objects, or compares them with their sources.
 pub(crate) fn run(options: &Options) -> Result<ExitCode> {
-    if options.check {
-        let identity = check(options.arch)?;
-        println!("{identity}");
-        return Ok(if identity.is_failure() { ExitCode::FAILURE } else { ExitCode::SUCCESS });
+    let mut code = ExitCode::SUCCESS;
+    for arch in Arch::ALL.into_iter().filter(|arch| options.arch.is_none_or(|only| only == *arch)) {
+        if options.check {
+            let identity = check(arch)?;
+            println!("{arch}: {identity}");
+            if identity.is_failure() {
+                code = ExitCode::FAILURE;
+            }
+        } else {
+            write(arch)?;
+        }
     }
+    Ok(code)
+}
+
+fn write(arch: Arch) -> Result<()> {
     let toolchain = Toolchain::ready()?;
-    let bytes = object::build(options.arch)?;
-    let place = options.arch.object();
+    let bytes = object::build(arch)?;
+    let place = arch.object();
     let changed = tree::write_if_changed(&place, &bytes)?;
-    tree::write_if_changed(&options.arch.record(), toolchain.record().as_bytes())?;
+    tree::write_if_changed(&arch.record(), toolchain.record().as_bytes())?;
     let state = if changed { "written" } else { "unchanged" };
     println!("{}: {} bytes, {state}", place.display(), bytes.len());
-    Ok(ExitCode::SUCCESS)
+    Ok(())
 }

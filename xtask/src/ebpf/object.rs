@@ -17,12 +17,21 @@ pub(crate) enum Arch {
     /// Intel and AMD, 64 bits.
     #[value(name = "x86_64")]
     X86_64,
+    /// 64-bit Arm.
+    #[value(name = "aarch64")]
+    Aarch64,
 }
 
 impl Arch {
+    /// All of them.
+    pub(crate) const ALL: [Self; 2] = [Self::X86_64, Self::Aarch64];
+    /// That of the test machines.
+    pub(crate) const TESTED: Self = Self::X86_64;
+
     fn name(self) -> &'static str {
         match self {
             Self::X86_64 => "x86_64",
+            Self::Aarch64 => "aarch64",
         }
     }
 
@@ -34,6 +43,12 @@ impl Arch {
     /// The file beside the object that names what made it.
     pub(crate) fn record(self) -> PathBuf {
         tree::root().join("tracer/bpf").join(format!("portscope.{}.toolchain", self.name()))
+    }
+}
+
+impl fmt::Display for Arch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
     }
 }
 

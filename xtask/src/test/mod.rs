@@ -73,30 +73,35 @@ pub(crate) fn code(summary: &Summary) -> ExitCode {
     if summary.total().failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-/// Compares the BPF object with its sources; returns the object that has to be tested in its place.
+/// Compares the BPF objects with their sources; returns the object that has to be tested in place of this machine's.
 fn identity(summary: &mut Summary) -> Option<PathBuf> {
-    const WHAT: &str = "BPF object equals its sources";
-    println!("comparing the BPF object with its sources");
-    if let Err(error) = packages::ensure(packages::BPF, "building the BPF object") {
-        summary.skip("all", WHAT, &format!("{error:#}"));
-        return None;
-    }
-    match ebpf::check(ebpf::Arch::X86_64) {
-        Ok(identity) => {
-            println!("{identity}");
-            if identity.to_test().is_some() {
-                summary.skip("all", WHAT, &identity.to_string());
-            } else {
-                summary.judge("all", WHAT, !identity.is_failure());
+    println!("comparing the BPF objects with their sources");
+    let mut instead = None;
+    for arch in ebpf::Arch::ALL {
+        let what = format!("the {arch} BPF object equals its sources");
+        if let Err(error) = packages::ensure(packages::BPF, "building the BPF objects") {
+            summary.skip("all", &what, &format!("{error:#}"));
+            continue;
+        }
+        match ebpf::check(arch) {
+            Ok(identity) => {
+                println!("{arch}: {identity}");
+                if identity.to_test().is_some() {
+                    summary.skip("all", &what, &identity.to_string());
+                } else {
+                    summary.judge("all", &what, !identity.is_failure());
+                }
+                if arch == ebpf::Arch::TESTED {
+                    instead = identity.to_test().cloned();
+                }
             }
-            identity.to_test().cloned()
-        }
-        Err(error) => {
-            println!("the BPF object cannot be built: {error:#}");
-            summary.judge("all", WHAT, false);
-            None
+            Err(error) => {
+                println!("the {arch} BPF object cannot be built: {error:#}");
+                summary.judge("all", &what, false);
+            }
         }
     }
+    instead
 }
 
 fn on_this_kernel(summary: &mut Summary, set: &LiveSet, object: Option<&Path>) -> Result<()> {

@@ -25,7 +25,7 @@ host, which a host with busy packet filters feels.";
 pub(super) const SEE_ALSO: &str = "ss(8), ip-netns(8), sysctl(8), capabilities(7), tcp(7), ip(7), bpf(2)";
 
 const TRACING: &str = "\
-Linux 5.8 or later on x86-64, with its type information (CONFIG_DEBUG_INFO_BTF) or --btf FILE. Root, or CAP_BPF and \
+Linux 5.8 or later on x86-64 or aarch64, with its type information (CONFIG_DEBUG_INFO_BTF) or --btf FILE. Root, or CAP_BPF and \
 CAP_PERFMON, and CAP_NET_ADMIN where only the tracepoint backend runs. CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH name other \
 users' processes and what they hold, CAP_SYSLOG gives the addresses of kernel symbols, CAP_SYS_ADMIN enters other network \
 namespaces; what is missing is told with what is lost. Once the hooks are armed all rights that are not needed any more are \
