@@ -28,10 +28,12 @@ pub struct Frame {
     pub file: Option<String>,
     /// Its line.
     pub line: Option<u32>,
+    /// The compiler has put this function into the one that follows: both have one address.
+    pub inlined: bool,
 }
 
 /// What became of the names of a stack.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Outcome {
     /// They were looked for while the process lived.
     Looked,
@@ -40,5 +42,6 @@ pub enum Outcome {
     /// It is not to be looked at: for want of rights, most of the time.
     Denied,
     /// Nobody has got round to it.
+    #[default]
     Pending,
 }

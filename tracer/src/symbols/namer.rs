@@ -26,8 +26,10 @@ const KEEP: usize = 256;
 type Key = (Pid, Option<StartTime>, u32);
 
 /// A stack with the names that could be had.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Named {
+    /// Path of the executable.
+    pub exe: Option<String>,
     /// From the call outwards.
     pub frames: Vec<Frame>,
     /// What became of the names.
@@ -83,7 +85,7 @@ impl Namer {
     pub fn named(&self, pid: Pid, start: Option<StartTime>, stack: u32) -> Option<Named> {
         let key = (pid, start, stack);
         let named = locked(&self.named).get(&key).cloned();
-        named.or_else(|| Some(Named { frames: self.known.get(&key)?.bare(), outcome: Outcome::Pending }))
+        named.or_else(|| Some(Named { frames: self.known.get(&key)?.bare(), ..Named::default() }))
     }
 }
 
@@ -97,8 +99,8 @@ fn work(
         if done % KEEP == KEEP - 1 {
             symbolizer = Symbolizer::new();
         }
-        let (frames, outcome) = addresses.name(proc_root, &symbolizer);
-        locked(named).insert(key, Named { frames, outcome });
+        let told = addresses.name(proc_root, &symbolizer);
+        locked(named).insert(key, told);
     }
 }
 

@@ -9,11 +9,11 @@ use std::{
 };
 
 use blazesym::symbolize::{
-    Input, Sym, Symbolized, Symbolizer,
+    CodeInfo, Input, Sym, Symbolized, Symbolizer,
     source::{Elf, Process, Source},
 };
 
-use super::{Frame, Mapping, Mappings, Outcome};
+use super::{Frame, Mapping, Mappings, Named, Outcome};
 use crate::{
     enrich::is_alive,
     event::{Pid, StartTime},
@@ -40,71 +40,84 @@ impl Addresses {
     }
 
     /// Frames with the names that can be had.
-    pub(super) fn name(&self, proc_root: &Path, symbolizer: &Symbolizer) -> (Vec<Frame>, Outcome) {
+    pub(super) fn name(&self, proc_root: &Path, symbolizer: &Symbolizer) -> Named {
         let home = proc_root.join(self.pid.0.to_string());
-        let mut frames = self.bare();
+        let frames = self.bare();
+        let unnamed = |frames, outcome| Named { exe: None, frames, outcome };
         let maps = match read(&home.join("maps")) {
             Ok(text) => Mappings::parse(&text),
             Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
-                return (frames, Outcome::Denied);
+                return unnamed(frames, Outcome::Denied);
             }
-            Err(_) => return (frames, Outcome::Gone),
+            Err(_) => return unnamed(frames, Outcome::Gone),
         };
         // Of another process of the same number nothing is told.
         if !is_alive(proc_root, self.pid, self.start) {
-            return (frames, Outcome::Gone);
+            return unnamed(frames, Outcome::Gone);
         }
-        for frame in &mut frames {
-            if let Some(mapping) = maps.find(frame.address) {
-                self.name_one(frame, mapping, &home, symbolizer);
-            }
-        }
-        (frames, Outcome::Looked)
+        let name = |frame: Frame| match maps.find(frame.address) {
+            Some(mapping) => self.name_one(frame, mapping, &home, symbolizer),
+            None => vec![frame],
+        };
+        let frames = frames.into_iter().flat_map(name).collect();
+        let exe = fs::read_link(home.join("exe")).ok();
+        let exe = exe.map(|path| path.to_string_lossy().into_owned());
+        Named { exe, frames, outcome: Outcome::Looked }
     }
 
-    fn name_one(&self, frame: &mut Frame, mapping: &Mapping, home: &Path, symbolizer: &Symbolizer) {
+    fn name_one(
+        &self,
+        mut frame: Frame,
+        mapping: &Mapping,
+        home: &Path,
+        symbolizer: &Symbolizer,
+    ) -> Vec<Frame> {
         if !mapping.path.is_empty() {
             frame.module = Some(String::from_utf8_lossy(&mapping.path).into_owned());
         }
         // Where it returns to may be the next line, or the next function.
         let call = frame.address.saturating_sub(1);
-        if !mapping.has_file() {
-            if mapping.path.is_empty() && has_perf_map(home, self.pid) {
-                let source =
-                    Process { debug_syms: false, map_files: false, ..Process::new(self.pid.0.into()) };
-                told(frame, symbolizer, &Source::Process(source), Input::AbsAddr(call));
-            }
-            return;
-        }
-        frame.module_offset = Some(mapping.place(frame.address));
-        if let Some(path) = file(home, mapping) {
+        if mapping.has_file() {
+            frame.module_offset = Some(mapping.place(frame.address));
+            let Some(path) = file(home, mapping) else { return vec![frame] };
             let place = Input::FileOffset(mapping.place(call));
-            told(frame, symbolizer, &Source::Elf(Elf::new(path)), place);
+            return told(frame, symbolizer, &Source::Elf(Elf::new(path)), place);
+        }
+        if mapping.path.is_empty() && has_perf_map(home, self.pid) {
+            let source = Process { debug_syms: false, map_files: false, ..Process::new(self.pid.0.into()) };
+            return told(frame, symbolizer, &Source::Process(source), Input::AbsAddr(call));
+        }
+        vec![frame]
+    }
+}
+
+/// A frame with its names, behind those of functions that were put into it, the innermost first.
+fn told(frame: Frame, symbolizer: &Symbolizer, source: &Source<'_>, place: Input<u64>) -> Vec<Frame> {
+    match symbolizer.symbolize_single(source, place) {
+        Ok(Symbolized::Sym(symbol)) => named(&frame, &symbol),
+        Ok(Symbolized::Unknown(_)) => vec![frame],
+        Err(error) => {
+            log::debug!("{source:?}: {error}");
+            vec![frame]
         }
     }
 }
 
-fn told(frame: &mut Frame, symbolizer: &Symbolizer, source: &Source<'_>, place: Input<u64>) {
-    match symbolizer.symbolize_single(source, place) {
-        Ok(Symbolized::Sym(symbol)) => put(frame, &symbol),
-        Ok(Symbolized::Unknown(_)) => {}
-        Err(error) => log::debug!("{source:?}: {error}"),
-    }
+fn named(frame: &Frame, symbol: &Sym<'_>) -> Vec<Frame> {
+    let within = symbol.inlined.iter().rev().map(|inner| {
+        let inlined = Frame { symbol: Some(inner.name.clone().into_owned()), inlined: true, ..frame.clone() };
+        placed(inlined, inner.code_info.as_ref())
+    });
+    let offset = u64::try_from(symbol.offset).ok().map(|offset| offset.saturating_add(1));
+    let whole =
+        Frame { symbol: Some(symbol.name.clone().into_owned()), symbol_offset: offset, ..frame.clone() };
+    within.chain([placed(whole, symbol.code_info.as_deref())]).collect()
 }
 
-fn put(frame: &mut Frame, symbol: &Sym<'_>) {
-    // A function that was put into another one is where the call stands.
-    let inner = symbol.inlined.last();
-    let name = inner.map_or(&symbol.name, |inner| &inner.name);
-    frame.symbol = Some(name.clone().into_owned());
-    frame.symbol_offset =
-        inner.is_none().then(|| u64::try_from(symbol.offset).unwrap_or(0).saturating_add(1));
-    let code = inner.map_or(symbol.code_info.as_deref(), |inner| inner.code_info.as_ref());
-    if let Some(code) = code {
-        let path = code.dir.as_ref().map_or_else(|| PathBuf::from(&code.file), |dir| dir.join(&code.file));
-        frame.file = Some(path.to_string_lossy().into_owned());
-        frame.line = code.line;
-    }
+fn placed(frame: Frame, code: Option<&CodeInfo<'_>>) -> Frame {
+    let Some(code) = code else { return frame };
+    let path = code.dir.as_ref().map_or_else(|| PathBuf::from(&code.file), |dir| dir.join(&code.file));
+    Frame { file: Some(path.to_string_lossy().into_owned()), line: code.line, ..frame }
 }
 
 /// A way to the file of a mapping: in the root of the process, or its executable, which is there even if it was deleted.
@@ -155,10 +168,11 @@ mod tests {
     #[test]
     fn a_function_of_this_process_is_named() {
         let address = a_function_of_this_test() + 2;
-        let (frames, outcome) = own(vec![address, 1]).name(Path::new("/proc"), &Symbolizer::new());
-        assert_eq!(outcome, Outcome::Looked);
+        let Named { frames, outcome, exe } =
+            own(vec![address, 1]).name(Path::new("/proc"), &Symbolizer::new());
+        assert!(outcome == Outcome::Looked && exe.is_some());
         let symbol = frames[0].symbol.as_deref().unwrap_or_default();
-        assert!(symbol.contains("a_function_of_this_test"), "{frames:?}");
+        assert!(symbol.contains("a_function_of_this_test") && !frames[0].inlined, "{frames:?}");
         assert!(frames[0].module.is_some() && frames[0].module_offset.is_some());
         assert_eq!(frames[1], Frame { address: 1, ..Frame::default() });
     }
@@ -168,7 +182,7 @@ mod tests {
         let gone = Addresses { pid: Pid(u32::MAX >> 1), ..own(vec![7]) };
         let other = Addresses { start: Some(StartTime(1)), ..own(vec![a_function_of_this_test() + 2]) };
         for addresses in [gone, other] {
-            let expected = (addresses.bare(), Outcome::Gone);
+            let expected = Named { exe: None, frames: addresses.bare(), outcome: Outcome::Gone };
             assert_eq!(addresses.name(Path::new("/proc"), &Symbolizer::new()), expected);
         }
     }
