@@ -81,26 +81,28 @@ impl Addresses {
             frame.module_offset = Some(mapping.place(frame.address));
             let Some(path) = file(home, mapping) else { return vec![frame] };
             let place = Input::FileOffset(mapping.place(call));
-            return told(frame, symbolizer, &Source::Elf(Elf::new(path)), place);
+            let sources = [true, false].map(|debug_syms| Elf { debug_syms, ..Elf::new(&path) }.into());
+            return told(frame, symbolizer, &sources, place);
         }
         if mapping.path.is_empty() && has_perf_map(home, self.pid) {
             let source = Process { debug_syms: false, map_files: false, ..Process::new(self.pid.0.into()) };
-            return told(frame, symbolizer, &Source::Process(source), Input::AbsAddr(call));
+            return told(frame, symbolizer, &[Source::Process(source)], Input::AbsAddr(call));
         }
         vec![frame]
     }
 }
 
 /// A frame with its names, behind those of functions that were put into it, the innermost first.
-fn told(frame: Frame, symbolizer: &Symbolizer, source: &Source<'_>, place: Input<u64>) -> Vec<Frame> {
-    match symbolizer.symbolize_single(source, place) {
-        Ok(Symbolized::Sym(symbol)) => named(&frame, &symbol),
-        Ok(Symbolized::Unknown(_)) => vec![frame],
-        Err(error) => {
-            log::debug!("{source:?}: {error}");
-            vec![frame]
+/// Debug information that cannot be read, or has no word of this address, is done without.
+fn told(frame: Frame, symbolizer: &Symbolizer, sources: &[Source<'_>], place: Input<u64>) -> Vec<Frame> {
+    for source in sources {
+        match symbolizer.symbolize_single(source, place.clone()) {
+            Ok(Symbolized::Sym(symbol)) => return named(&frame, &symbol),
+            Ok(Symbolized::Unknown(reason)) => log::debug!("{source:?}: {reason}"),
+            Err(error) => log::debug!("{source:?}: {error}"),
         }
     }
+    vec![frame]
 }
 
 fn named(frame: &Frame, symbol: &Sym<'_>) -> Vec<Frame> {

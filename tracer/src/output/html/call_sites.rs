@@ -6,19 +6,23 @@ use crate::output::{
     report::{frame_text, grouped, share, unnamed_reason},
 };
 
-/// Frames of a stack that are shown.
-const MOST_FRAMES: usize = 16;
+/// Sites that are shown.
+const MOST_SITES: usize = 25;
+/// Frames of each.
+const MOST_FRAMES: usize = 8;
 
 /// The section; none where no stacks were taken.
 pub(super) fn section(found: Option<&CallSitesRecord>) -> Option<Section> {
     let found = found?;
-    let others = format!("{} calls came from further sites (-o json has more).", grouped(found.others));
+    let beyond = found.sites.iter().skip(MOST_SITES).map(|site| site.count).sum::<u64>();
+    let others = found.others.saturating_add(beyond);
     let table = Table {
         id: "sites",
         caption: "Call sites, refusals first; innermost frame first".to_owned(),
         columns: columns(&["Process", "Call", "Stack"], &["Calls", "Share"]),
-        rows: found.sites.iter().map(row).collect(),
-        note: (found.others != 0).then_some(others),
+        rows: found.sites.iter().take(MOST_SITES).map(row).collect(),
+        note: (others != 0)
+            .then(|| format!("{} calls came from further sites (-o json has more).", grouped(others))),
         ..Table::default()
     };
     let none = "No stack was taken of any call.".to_owned();
