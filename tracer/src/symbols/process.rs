@@ -96,7 +96,7 @@ impl Addresses {
 /// Debug information that cannot be read, or has no word of this address, is done without.
 fn told(frame: Frame, symbolizer: &Symbolizer, sources: &[Source<'_>], place: Input<u64>) -> Vec<Frame> {
     for source in sources {
-        match symbolizer.symbolize_single(source, place.clone()) {
+        match symbolizer.symbolize_single(source, place) {
             Ok(Symbolized::Sym(symbol)) => return named(&frame, &symbol),
             Ok(Symbolized::Unknown(reason)) => log::debug!("{source:?}: {reason}"),
             Err(error) => log::debug!("{source:?}: {error}"),
