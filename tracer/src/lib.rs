@@ -17,5 +17,6 @@ pub mod recording;
 pub mod serve;
 pub mod stats;
 pub mod stock;
+pub mod symbols;
 pub mod tui;
 pub mod whatif;

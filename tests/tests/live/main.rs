@@ -7,6 +7,7 @@
 
 mod again;
 mod alerts;
+mod call_sites;
 mod callers;
 mod candidates;
 mod cli;

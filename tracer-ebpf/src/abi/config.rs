@@ -54,6 +54,10 @@ pub mod tune {
     pub const TIME_WAIT: u32 = 1 << 7;
     /// The inner loop of TCP searches is hooked: what each of them meets is counted by kind.
     pub const COLLISIONS: u32 = 1 << 8;
+    /// The user stack of each caller is taken, and counted.
+    pub const STACKS: u32 = 1 << 9;
+    /// Of these, of failures alone.
+    pub const FAILED_STACKS: u32 = 1 << 10;
 }
 
 /// The filters that the kernel half judges. A filter whose bit is clear lets everything pass.

@@ -157,6 +157,8 @@ pub struct CounterBlock {
     pub live_full: u64,
     /// Calls in the inner loops of searches that were looked at, to count collisions.
     pub inner_calls: u64,
+    /// Stacks for which [`super::names::CALLS`] was full: their caller is unknown.
+    pub calls_full: u64,
 }
 
 impl CounterBlock {
@@ -174,6 +176,7 @@ impl CounterBlock {
         read_failed: 0,
         live_full: 0,
         inner_calls: 0,
+        calls_full: 0,
     };
 }
 
@@ -197,6 +200,6 @@ pub struct TallyValue {
     pub comm: [u8; 16],
 }
 
-const _: () = assert!(size_of::<CounterBlock>() == CELLS * 8 + 88);
+const _: () = assert!(size_of::<CounterBlock>() == CELLS * 8 + 96);
 const _: () = assert!(size_of::<TallyKey>() == 8);
 const _: () = assert!(size_of::<TallyValue>() == 24);

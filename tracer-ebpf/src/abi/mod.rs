@@ -4,6 +4,7 @@
 //! the decoder in userspace. Ports are in host byte order, addresses in network byte order.
 #![expect(unnameable_types, reason = "the derives of zerocopy make hidden types for each field")]
 
+mod calls;
 mod config;
 mod counters;
 mod met;
@@ -13,6 +14,7 @@ mod record;
 pub mod blanks;
 pub mod names;
 
+pub use calls::{CALLS, CallKey, CallValue, FRAMES};
 pub use config::{
     Config, Control, FilterConfig, MAX_NAMES, MAX_RANGES, Mode, NamePattern, PortRange, RemoteKey, filter,
     tune,

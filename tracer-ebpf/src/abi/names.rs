@@ -24,6 +24,10 @@ pub const LIVE: &str = "LIVE";
 pub const RECENT: &str = ".bss.recent";
 /// Hash of processes whose first thread was named already.
 pub const LEADERS: &str = "LEADERS";
+/// Hash of [`super::CallKey`] to [`super::CallValue`] (`--stack`).
+pub const CALLS: &str = "CALLS";
+/// User stacks of those that asked for a port (`--stack`).
+pub const STACKS: &str = "STACKS";
 /// Hash of process ids to show.
 pub const FILTER_PIDS: &str = "FILTER_PIDS";
 /// Hash of user ids to show.
@@ -36,7 +40,7 @@ pub const FILTER_REMOTE: &str = "FILTER_REMOTE";
 pub const CONFIG_GLOBAL: &str = "CONFIG";
 
 /// Every map.
-pub const MAPS: [&str; 16] = [
+pub const MAPS: [&str; 18] = [
     EVENTS,
     COUNTERS,
     TALLY,
@@ -49,6 +53,8 @@ pub const MAPS: [&str; 16] = [
     LIVE,
     RECENT,
     LEADERS,
+    CALLS,
+    STACKS,
     FILTER_PIDS,
     FILTER_UIDS,
     FILTER_NETNS,

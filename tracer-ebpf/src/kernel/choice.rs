@@ -1,5 +1,7 @@
 //! A choice of port, from its entry to its exit: the core of the fentry and kprobe backends.
 
+use core::ffi::c_void;
+
 use aya_ebpf::helpers::generated::bpf_ktime_get_ns;
 use tracer_ebpf::abi::{Protocol, Record, ResultClass, blanks, cell, flags, kind, present};
 
@@ -13,6 +15,7 @@ use super::{
     maps::Counters,
     perturb,
     sock::{self, Socket},
+    stacks,
     task::{self, Ids},
 };
 
@@ -145,15 +148,26 @@ pub(crate) fn exit_autobind() {
 }
 
 /// Ends a choice: finds its entry, and records it. `socket` turns the address noted at entry into a way to
-/// read it.
+/// read it; `context` is that of the running program.
 #[inline(always)]
-pub(crate) fn exit<S: Socket>(path: Path, ret: i32, socket: impl FnOnce(u64) -> Option<S>) {
-    exit_in(Turn::First, path, ret, socket);
+pub(crate) fn exit<S: Socket>(
+    context: *mut c_void,
+    path: Path,
+    ret: i32,
+    socket: impl FnOnce(u64) -> Option<S>,
+) {
+    exit_in(context, Turn::First, path, ret, socket);
 }
 
 /// As [`exit`], unless that is done.
 #[inline(always)]
-pub(crate) fn exit_in<S: Socket>(turn: Turn, path: Path, ret: i32, socket: impl FnOnce(u64) -> Option<S>) {
+pub(crate) fn exit_in<S: Socket>(
+    context: *mut c_void,
+    turn: Turn,
+    path: Path,
+    ret: i32,
+    socket: impl FnOnce(u64) -> Option<S>,
+) {
     let Some(ids) = running() else { return };
     if tuned!(COUNT_ENTRIES) {
         Counters::of(ids.0).exited();
@@ -175,7 +189,7 @@ pub(crate) fn exit_in<S: Socket>(turn: Turn, path: Path, ret: i32, socket: impl 
     }
     match socket(entry.sock) {
         Some(socket) if socket.address() == entry.sock => {
-            let choice = Choice { path, ret, ids };
+            let choice = Choice { context, path, ret, ids };
             // A check that succeeded is recorded only where that is asked for.
             if entry.requested == 0 || ret != 0 || tuned!(EXPLICIT) {
                 choice.end(&socket, entry);
@@ -190,6 +204,7 @@ pub(crate) fn exit_in<S: Socket>(turn: Turn, path: Path, ret: i32, socket: impl 
 /// A choice that has ended.
 #[derive(Clone, Copy)]
 struct Choice {
+    context: *mut c_void,
     path: Path,
     ret: i32,
     ids: Ids,
@@ -217,7 +232,7 @@ impl Choice {
     /// registers costs two instructions more.
     #[inline(always)]
     fn record<S: Socket>(self, socket: &S, entry: &mut Slot) {
-        let Self { path, ret, ids } = self;
+        let Self { context, path, ret, ids } = self;
         let connects = path == Path::Connect;
         // The halves are cheaper to take apart again than to keep.
         let ids = Ids(opaque(ids.0));
@@ -294,6 +309,9 @@ impl Choice {
             return emit::publish(event, cell, ids);
         }
         let shown = emit::emit(event, filter::task_in_cgroup, |sent| collisions::note(entry, sent));
+        if shown {
+            stacks::note(context, event);
+        }
         if tuned!(RELEASES) && shown && event.error == 0 && entry.requested == 0 {
             live::born(frozen(&entry.sock), event);
         }

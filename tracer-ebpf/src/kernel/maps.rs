@@ -3,13 +3,16 @@
 use core::{cell::UnsafeCell, mem::MaybeUninit};
 
 use aya_ebpf::{
+    bindings::{bpf_map_def, bpf_map_type::BPF_MAP_TYPE_STACK_TRACE},
     helpers::generated::bpf_get_smp_processor_id,
     macros::map,
     maps::{Array, HashMap, LpmTrie, LruHashMap, RingBuf},
 };
-use tracer_ebpf::abi::{CELLS, COUNTER_BLOCKS, CounterBlock, Record, RemoteKey, TallyKey, TallyValue};
+use tracer_ebpf::abi::{
+    self, CELLS, COUNTER_BLOCKS, CallKey, CallValue, CounterBlock, Record, RemoteKey, TallyKey, TallyValue,
+};
 
-use super::{inflight::Slot, pending::Pending};
+use super::{inflight::Slot, syscall::Pending};
 
 /// In-flight slots; a power of two.
 pub(crate) const SLOT_COUNT: u32 = 8192;
@@ -98,6 +101,12 @@ pub(crate) static RECENT: Table<u32, { SLOT_COUNT as usize }> = Table::new();
 /// Start of each process whose first thread was named already.
 #[map]
 pub(crate) static LEADERS: LruHashMap<u32, u32> = LruHashMap::with_max_entries(8192, 0);
+/// Callers and how often they called; userspace makes both small where no stack is wanted.
+#[map]
+pub(crate) static CALLS: HashMap<CallKey, CallValue> = HashMap::with_max_entries(abi::CALLS, 0);
+/// Their stacks.
+#[map]
+pub(crate) static STACKS: Stacks = Stacks::new();
 /// Process ids to show.
 #[map]
 pub(crate) static FILTER_PIDS: HashMap<u32, u8> = HashMap::with_max_entries(1024, 0);
@@ -110,6 +119,28 @@ pub(crate) static FILTER_NETNS: HashMap<u32, u8> = HashMap::with_max_entries(102
 /// Remote networks to show.
 #[map]
 pub(crate) static FILTER_REMOTE: LpmTrie<RemoteKey, u8> = LpmTrie::with_max_entries(1024, 0);
+
+/// A table of stacks of fewer frames than the kernel allows by default: it makes none that is deeper than
+/// `kernel.perf_event_max_stack` says, which an administrator may have lowered.
+#[repr(transparent)]
+pub(crate) struct Stacks(UnsafeCell<bpf_map_def>);
+
+// SAFETY: nothing but its address is handed out.
+unsafe impl Sync for Stacks {}
+
+impl Stacks {
+    const fn new() -> Self {
+        Self(UnsafeCell::new(bpf_map_def {
+            type_: BPF_MAP_TYPE_STACK_TRACE,
+            key_size: 4,
+            value_size: 8 * abi::FRAMES as u32,
+            max_entries: abi::CALLS,
+            map_flags: 0,
+            id: 0,
+            pinning: 0,
+        }))
+    }
+}
 
 /// Adds to a counter that process and softirq context of one CPU, or several CPUs, share.
 ///
@@ -146,7 +177,7 @@ macro_rules! bump {
     };
 }
 
-bump! { filtered lost tally_full entered exited no_entry spilled spill_full read_failed live_full inner_calls }
+bump! { filtered lost tally_full entered exited no_entry spilled spill_full read_failed live_full inner_calls calls_full }
 
 impl Counters {
     /// The block of a thread, by its id; what lies above the lower half is left out.

@@ -19,5 +19,7 @@ pub(crate) mod pending;
 pub(crate) mod perturb;
 pub(crate) mod release;
 pub(crate) mod sock;
+pub(crate) mod stacks;
+pub(crate) mod syscall;
 pub(crate) mod task;
 pub(crate) mod unsearched;

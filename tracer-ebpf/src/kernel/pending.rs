@@ -5,8 +5,10 @@
 //! state ([`refused`]); the end of the system call brings the errno ([`leave`]). The time between is an
 //! upper bound of the search.
 
+use core::ffi::c_void;
+
 use aya_ebpf::helpers::{bpf_probe_read_user, generated::bpf_get_current_task};
-use tracer_ebpf::abi::{Record, filter::CGROUP, kind, present};
+use tracer_ebpf::abi::{filter::CGROUP, kind, present};
 
 use super::{
     choice::{self, Turn},
@@ -16,73 +18,20 @@ use super::{
     fields::{Fields as _, Probed},
     fill::{clear, fill_socket, note_bound, unfit},
     filter,
-    globals::{filters, frozen, offset, tuned},
+    globals::{filters, frozen, offset, ruled_out, tuned},
     live, maps,
-    maps::{AUTOBOUND, PENDING, SLOT_COUNT},
+    maps::AUTOBOUND,
     sock::{self, ProbedSock, Socket as _},
+    stacks,
+    syscall::{IDLE, Pending, RECORDED, REFUSED, SEARCHING, owned, slot},
     task,
     unsearched::EADDRNOTAVAIL,
 };
-
-/// Nothing is under way.
-const IDLE: u8 = 0;
-/// A choice has begun.
-const SEARCHING: u8 = 1;
-/// It has failed; the errno is yet to come.
-const REFUSED: u8 = 2;
 
 /// `EAGAIN`.
 const EAGAIN: i32 = 11;
 /// `EDESTADDRREQ`.
 const EDESTADDRREQ: i32 = 89;
-
-/// What a thread is doing.
-#[repr(C)]
-#[derive(Clone, Copy)]
-pub(crate) struct Pending {
-    /// The record as far as it is known.
-    pub(crate) record: Record,
-    /// Address of the socket.
-    pub(crate) sock: u64,
-    /// Its inode, where it was found by its descriptor.
-    pub(crate) inode: u64,
-    /// When the choice began, `CLOCK_MONOTONIC`.
-    pub(crate) entered_ns: u64,
-    /// Owner.
-    pub(crate) tid: u32,
-    /// `inet_sport` at the beginning, network order.
-    pub(crate) sport: u16,
-    /// `IDLE`, `SEARCHING` or `REFUSED`.
-    pub(crate) stage: u8,
-    /// 1 inside a system call whose end is hooked.
-    pub(crate) in_syscall: u8,
-    /// 1 when the task passed the cgroup filter.
-    pub(crate) in_cgroup: u8,
-    /// 1 when the record's local address was noted at the beginning and stays.
-    pub(crate) local_fixed: u8,
-    /// 1 inside a send without an address.
-    pub(crate) nameless: u8,
-    /// 1 inside a connect.
-    pub(crate) connects: u8,
-    /// Descriptor of that send or connect.
-    pub(crate) fd: u32,
-    /// Where the address of the peer of that connect lies, in user memory.
-    pub(crate) peer: u64,
-}
-
-/// The slot of a thread.
-#[inline(always)]
-fn slot(tid: u32) -> Option<&'static mut Pending> {
-    let slot = PENDING.get_ptr_mut(tid & (SLOT_COUNT - 1))?;
-    // SAFETY: the pointer is the non-null result of a map lookup; only the owner thread writes behind it.
-    Some(unsafe { &mut *slot })
-}
-
-/// The slot of a thread, if it holds a choice for `sock` at `stage`.
-#[inline(always)]
-fn owned(tid: u32, sock: u64, stage: u8) -> Option<&'static mut Pending> {
-    slot(tid).filter(|slot| slot.tid == tid && slot.sock == sock && slot.stage == stage)
-}
 
 /// Thread id of the running task, where the helper for it does not exist (socket-operations programs
 /// before 6.10).
@@ -250,6 +199,22 @@ pub(crate) fn refused(sock: u64) {
     }
 }
 
+/// The system call that ends has called for what was recorded last in it.
+#[inline(always)]
+pub(crate) fn note_caller(context: *mut c_void) {
+    if !tuned!(STACKS) {
+        return ruled_out();
+    }
+    let Some(ids) = choice::admitted() else { return };
+    if let Some(slot) = slot(ids.tid())
+        && slot.tid == ids.tid()
+        && slot.stage == RECORDED
+    {
+        slot.stage = IDLE;
+        stacks::note(context, &slot.record);
+    }
+}
+
 /// The system call ends with `ret`.
 #[inline(always)]
 pub(crate) fn leave(ret: i64) {
@@ -260,6 +225,9 @@ pub(crate) fn leave(ret: i64) {
     }
     slot.in_syscall = 0;
     let stage = slot.stage;
+    if tuned!(STACKS) && stage == RECORDED {
+        return;
+    }
     slot.stage = IDLE;
     let errno = if ret < 0 { (-ret) as i32 } else { 0 };
     if stage == REFUSED {
@@ -390,6 +358,9 @@ fn finish_described(slot: &mut Pending, errno: Option<i32>, port: Option<u16>) {
     }
     let in_cgroup = slot.in_cgroup != 0;
     let shown = emit(record, || in_cgroup, as_it_is);
+    if tuned!(STACKS) && shown {
+        slot.stage = RECORDED;
+    }
     if tuned!(RELEASES) && shown && errno == Some(0) && !fixed {
         live::born(slot.sock, record);
     }

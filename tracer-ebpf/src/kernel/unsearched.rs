@@ -2,6 +2,8 @@
 //! source (`ip6_dst_lookup_flow` in `tcp_v6_connect`, net/ipv6/tcp_ipv6.c). Without them `EADDRNOTAVAIL` would look like
 //! want of ports to whoever sees the errno alone.
 
+use core::ffi::c_void;
+
 use tracer_ebpf::abi::{kind, present};
 
 use super::{
@@ -13,7 +15,7 @@ use super::{
     globals::frozen,
     inflight,
     sock::{self, Socket},
-    task,
+    stacks, task,
 };
 
 /// `EADDRNOTAVAIL`.
@@ -50,9 +52,10 @@ pub(crate) fn is_unavailable(ret: i32) -> bool {
     ret == -i32::from(EADDRNOTAVAIL)
 }
 
-/// A connect has ended so ([`is_unavailable`]): records it, unless a search did. `peer` is where its address lies.
+/// A connect has ended so ([`is_unavailable`]): records it, unless a search did. `peer` is where its address lies,
+/// `context` that of the running program.
 #[inline(always)]
-pub(crate) fn connect_fails<S: Socket>(socket: &S, peer: u64) {
+pub(crate) fn connect_fails<S: Socket>(context: *mut c_void, socket: &S, peer: u64) {
     let Some(ids) = choice::admitted() else { return };
     let Some(slot) = inflight::claim(ids) else { return };
     // SAFETY: `claim` returns non-null results of map lookups.
@@ -75,6 +78,8 @@ pub(crate) fn connect_fails<S: Socket>(socket: &S, peer: u64) {
     event.remote_port = Probed(peer as *const u8).at::<u16>(PORT).map_or(0, u16::from_be);
     event.flags = flags as u8;
     event.present = found as u16 | present::ERROR | present::LOCAL_ADDR | task::identify(event);
-    emit(event, filter::task_in_cgroup, as_it_is);
+    if emit(event, filter::task_in_cgroup, as_it_is) {
+        stacks::note(context, event);
+    }
     inflight::release(slot);
 }

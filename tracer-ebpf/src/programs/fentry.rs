@@ -5,9 +5,8 @@
 //!
 //! Minimum kernel: 5.8 for the ring; trampolines need 5.5 on x86-64, about 6.4 on arm64.
 
-#[cfg(target_arch = "bpf")]
-use aya_ebpf::EbpfContext as _;
 use aya_ebpf::{
+    EbpfContext as _,
     macros::{fentry, fexit},
     programs::{FEntryContext, FExitContext},
 };
@@ -96,7 +95,7 @@ pair! {
         // would read behind the return value is dead code to the verifier.
         let arguments = value::<{ blanks::value::CONNECT_RET }>();
         let ret = if arguments == 4 { word!(ctx + 32) } else { word!(ctx + 40) };
-        choice::exit_in(turn, Path::Connect, ret as i32, |_| Some(TypedSock::<true>(sock)));
+        choice::exit_in(ctx.as_ptr(), turn, Path::Connect, ret as i32, |_| Some(TypedSock::<true>(sock)));
     }
 }
 
@@ -107,7 +106,7 @@ pair! {
 fn fx_connect6(ctx: FExitContext) -> i32 {
     if unsearched::is_unavailable(ctx.arg::<u64>(3) as i32) {
         let peer: *const u8 = ctx.arg(1);
-        unsearched::connect_fails(&TypedSock::<true>(sock!(ctx, 0)), peer as u64);
+        unsearched::connect_fails(ctx.as_ptr(), &TypedSock::<true>(sock!(ctx, 0)), peer as u64);
     }
     0
 }
@@ -124,7 +123,7 @@ pair! {
     /// The exit of [`fe_tcp_port`]'s function: 0, `-EADDRINUSE`, or 1 before 6.1.
     fexit fx_tcp_port fx_tcp_port_2 |ctx: FExitContext, turn| {
         let sock = sock!(ctx, 0);
-        choice::exit_in(turn, Path::Port, ctx.arg::<u64>(2) as i32, |_| Some(TypedSock::<true>(sock)));
+        choice::exit_in(ctx.as_ptr(), turn, Path::Port, ctx.arg::<u64>(2) as i32, |_| Some(TypedSock::<true>(sock)));
     }
 }
 
@@ -140,7 +139,7 @@ pair! {
     /// The exit of [`fe_udp_port`]'s function.
     fexit fx_udp_port fx_udp_port_2 |ctx: FExitContext, turn| {
         let sock = sock!(ctx, 0);
-        choice::exit_in(turn, Path::Port, ctx.arg::<u64>(3) as i32, |_| Some(TypedSock::<false>(sock)));
+        choice::exit_in(ctx.as_ptr(), turn, Path::Port, ctx.arg::<u64>(3) as i32, |_| Some(TypedSock::<false>(sock)));
     }
 }
 
@@ -223,7 +222,7 @@ fn fe_ping_port(ctx: FEntryContext) -> i32 {
 #[inline(always)]
 fn fx_ping_port(ctx: FExitContext) -> i32 {
     let sock = sock!(ctx, 0);
-    choice::exit(Path::Port, ctx.arg::<u64>(2) as i32, |_| Some(TypedSock::<false>(sock)));
+    choice::exit(ctx.as_ptr(), Path::Port, ctx.arg::<u64>(2) as i32, |_| Some(TypedSock::<false>(sock)));
     0
 }
 

@@ -5,6 +5,7 @@
 //! the number of CPUs on 5.10): entries and exits are counted apart.
 
 use aya_ebpf::{
+    EbpfContext as _,
     macros::{kprobe, kretprobe},
     programs::{ProbeContext, RetProbeContext},
 };
@@ -33,7 +34,7 @@ fn enter_port(ctx: &ProbeContext) {
 #[inline(always)]
 fn exit(path: Path, ctx: &RetProbeContext) {
     let ret = ctx.ret::<u64>() as i32;
-    choice::exit(path, ret, |sock| ProbedSock::fetch(sock as *const u8));
+    choice::exit(ctx.as_ptr(), path, ret, |sock| ProbedSock::fetch(sock as *const u8));
 }
 
 /// `__inet_hash_connect`.
@@ -71,7 +72,7 @@ fn kr_connect6(ctx: RetProbeContext) -> u32 {
         && unsearched::is_unavailable(ctx.ret::<u64>() as i32)
         && let Some(socket) = ProbedSock::fetch(sock as *const u8)
     {
-        unsearched::connect_fails(&socket, peer);
+        unsearched::connect_fails(ctx.as_ptr(), &socket, peer);
     }
     0
 }

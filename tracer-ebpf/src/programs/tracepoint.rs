@@ -5,6 +5,7 @@
 //! named here. Neither sees what io_uring does, and 32-bit callers are not seen.
 
 use aya_ebpf::{
+    EbpfContext as _,
     helpers::bpf_probe_read_user,
     macros::{raw_tracepoint, tracepoint},
     programs::{RawTracePointContext, TracePointContext},
@@ -145,6 +146,7 @@ fn tp_enter_msg(ctx: TracePointContext) -> u32 {
 #[tracepoint]
 fn tp_exit(ctx: TracePointContext) -> u32 {
     pending::leave(arg(&ctx, 0) as i64);
+    pending::note_caller(ctx.as_ptr());
     0
 }
 

@@ -14,7 +14,7 @@ mod timestamp;
 pub use cgroup::{Cgroup, container_of, pod_of, unit_of};
 pub use clock::{Clock, UtcNs, monotonic_now};
 pub(crate) use digits::{ascii, eight_digits};
-pub use proc::{parent, reaped_cpu_ns};
+pub use proc::{is_alive, parent, reaped_cpu_ns};
 pub use process::Process;
 pub use processes::{MOST_PROCESSES, Processes};
 pub(crate) use quote::{is_plain, misleads, push_json_string};

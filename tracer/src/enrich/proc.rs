@@ -66,6 +66,12 @@ pub fn parent(root: &Path, pid: Pid, start: Option<StartTime>) -> Option<Pid> {
     ProcessDir::open(root, pid, start)?.parent()
 }
 
+/// Whether a process lives, and is not another one of the same number.
+#[must_use]
+pub fn is_alive(root: &Path, pid: Pid, start: Option<StartTime>) -> bool {
+    ProcessDir::open(root, pid, start).is_some()
+}
+
 /// CPU time of the descendants of this process that have ended and were waited for, nanoseconds: the 16th and 17th field
 /// of `/proc/self/stat`.
 #[must_use]

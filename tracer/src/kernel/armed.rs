@@ -11,6 +11,7 @@ use zerocopy::{FromBytes as _, IntoBytes as _};
 
 use super::{
     Backend, KernelError, Settings,
+    calls::{self, Call},
     counts::{self, Counts, Tally, broken},
     hooks::{Hook, Refusal, Verdict},
     host::Host,
@@ -300,6 +301,24 @@ impl Armed {
         counts.kernel_ns = self.meter.as_ref().map(|meter| meter.ran_ns(&self.ebpf, &self.hooks));
         counts.inner_calls = self.counts_collisions().then_some(counts.raw().inner_calls);
         Ok(counts)
+    }
+
+    /// Who called from where, and how often; nobody where no stacks are taken.
+    ///
+    /// # Errors
+    ///
+    /// The kernel refuses to show the map.
+    pub fn calls(&self) -> Result<Vec<Call>, KernelError> {
+        calls::read(&self.ebpf)
+    }
+
+    /// The addresses of a stack, from the call outwards; none where it is not there.
+    ///
+    /// # Errors
+    ///
+    /// The kernel refuses to show the map.
+    pub fn stack(&self, number: u32) -> Result<Vec<u64>, KernelError> {
+        calls::stack(&self.ebpf, number)
     }
 
     /// What the ring did not carry, by process.

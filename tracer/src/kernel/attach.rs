@@ -13,7 +13,7 @@ use aya::{
     Btf, Ebpf, EbpfLoader,
     programs::{CgroupAttachMode, Program, ProgramError},
 };
-use tracer_ebpf::abi::{Config, FieldOffsets, names, tune};
+use tracer_ebpf::abi::{CALLS, Config, FieldOffsets, names, tune};
 use zerocopy::IntoBytes as _;
 
 use super::{
@@ -61,11 +61,14 @@ pub fn create(parts: &Parts<'_>) -> Result<Ebpf, KernelError> {
         .map_err(|error| KernelError::Object(error.to_string()))?;
     log::debug!("{blanks} blanks are filled in");
     let live_entries = if parts.config.tune & tune::RELEASES != 0 { 131_072 } else { 1 };
+    let calls = if parts.config.tune & tune::STACKS != 0 { CALLS } else { 1 };
     EbpfLoader::new()
         .btf(None)
         .override_global(names::CONFIG_GLOBAL, parts.config.as_bytes(), true)
         .map_max_entries(names::EVENTS, parts.buffer_bytes)
         .map_max_entries(names::LIVE, live_entries)
+        .map_max_entries(names::CALLS, calls)
+        .map_max_entries(names::STACKS, calls)
         .load(&object)
         .map_err(|error| KernelError::Object(chain(&error)))
 }

@@ -147,7 +147,8 @@ impl Values<'_> {
                 Some(((apart * 8 + bit.shift) & 31).cast_signed())
             }
             value::DIRECT => {
-                let kept = config.tune & (tune::COUNT_ONLY | tune::RELEASES | tune::COLLISIONS) != 0;
+                let kept = tune::COUNT_ONLY | tune::RELEASES | tune::COLLISIONS | tune::STACKS;
+                let kept = config.tune & kept != 0;
                 Some(i32::from(!kept && config.filter.active == 0))
             }
             value::TIMELESS => {

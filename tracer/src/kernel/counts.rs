@@ -73,6 +73,7 @@ impl Counts {
             total.read_failed += block.read_failed;
             total.live_full += block.live_full;
             total.inner_calls += block.inner_calls;
+            total.calls_full += block.calls_full;
         }
         Self { total, skipped: None, inner_calls: None, kernel_ns: None }
     }

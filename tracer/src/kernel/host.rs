@@ -10,6 +10,7 @@ use super::{
     Armed, Backend, KernelError, Settings,
     attach::{self, Parts},
     btf::KernelTypes,
+    calls::Stacks,
     facts::{self, Facts},
     hooks::{Refusal, Role, Verdict},
     object,
@@ -122,6 +123,8 @@ impl Host {
         on(settings.explicit, tune::EXPLICIT);
         on(settings.releases, tune::RELEASES);
         on(settings.count_only, tune::COUNT_ONLY);
+        on(settings.stacks.is_some(), tune::STACKS);
+        on(settings.stacks == Some(Stacks::Failures), tune::FAILED_STACKS);
         on(backend == Backend::Kprobe, tune::COUNT_ENTRIES);
         on(backend != Backend::Tracepoint && has("bpf_get_current_task_btf"), tune::TASK_BTF);
         on(backend == Backend::Fentry && has("bpf_skc_to_tcp_sock"), tune::SKC_TO_TCP);

@@ -8,6 +8,7 @@ pub mod attach;
 pub mod backend;
 pub mod blanks;
 pub mod btf;
+pub mod calls;
 pub mod counts;
 pub mod error;
 pub mod facts;

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use tracer_ebpf::abi::{FilterConfig, MAX_NAMES, MAX_RANGES, NamePattern, PortRange};
 
-use super::Choice;
+use super::{Choice, calls::Stacks};
 
 /// Default size of the ring: 32,768 records, 50 ms at 650,000 events a second.
 pub const DEFAULT_BUFFER_BYTES: u32 = 4 << 20;
@@ -27,6 +27,8 @@ pub struct Settings {
     pub kernel_cost: bool,
     /// Count collisions by kind, inside of the searches.
     pub collisions: bool,
+    /// Take the stacks of callers.
+    pub stacks: Option<Stacks>,
     /// Count only, by process.
     pub count_only: bool,
     /// What to show.

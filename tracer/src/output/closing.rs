@@ -1,7 +1,7 @@
 //! How every output for people ends: with what became of all events, and what tracing has cost.
 
 use super::{
-    records::{Accounting, SelfCost},
+    records::{Accounting, CallSitesRecord, SelfCost},
     report::grouped,
 };
 
@@ -46,6 +46,23 @@ pub fn looked(calls: Option<u64>) -> Option<String> {
     })
 }
 
+/// How many stacks were taken, and of how many calls there is none; none where nobody takes any.
+#[must_use]
+pub fn stacks(found: Option<&CallSitesRecord>) -> Option<String> {
+    let found = found?;
+    let without: u64 = found.without_stack.values().sum();
+    let missing = |count: u64, why: &str| {
+        if count == 0 { String::new() } else { format!(", {} {why}", grouped(count)) }
+    };
+    let why: Vec<_> = found.without_stack.keys().map(String::as_str).collect();
+    Some(format!(
+        "stacks of {} calls{}{}",
+        grouped(found.calls.saturating_sub(without)),
+        missing(without, &format!("without one ({})", why.join(", "))),
+        missing(found.uncounted, "more for which the table of callers was full"),
+    ))
+}
+
 /// The same as a line of its own.
 #[must_use]
 pub fn cost_line(told: &SelfCost, seen: u64) -> Option<String> {
@@ -70,6 +87,17 @@ mod tests {
     fn looking_into_searches_is_told_where_it_is_done() {
         assert_eq!(looked(Some(1_234)).unwrap(), "1,234 calls inside of searches looked at");
         assert_eq!((looked(Some(1)).unwrap().contains("1 call inside"), looked(None)), (true, None));
+    }
+
+    #[test]
+    fn stacks_that_are_missing_are_told() {
+        let mut found = CallSitesRecord { calls: 1_204, ..CallSitesRecord::default() };
+        assert_eq!(stacks(Some(&found)).unwrap(), "stacks of 1,204 calls");
+        found.without_stack.insert("EFAULT".to_owned(), 4);
+        found.uncounted = 2;
+        let told =
+            "stacks of 1,200 calls, 4 without one (EFAULT), 2 more for which the table of callers was full";
+        assert_eq!((stacks(Some(&found)).unwrap().as_str(), stacks(None)), (told, None));
     }
 
     #[test]

@@ -117,6 +117,7 @@ pub fn conclude_and<T>(
         search: report::search(stats, span),
         reuse: report::reuse(stats, span),
         distribution: report::distribution(stats, config),
+        call_sites: None,
         findings: judgement.findings.iter().map(answer::finding).collect(),
         accounting: accounting.clone(),
         command: watched.command,

@@ -3,7 +3,7 @@
 use std::{path::Path, sync::Arc, time::Duration};
 
 use super::{
-    Consumer, Player,
+    Callers, Consumer, Player,
     accounts::{Accounts, kind, outcome, protocol, since},
     history,
     intake::{Arrival, Intake},
@@ -18,7 +18,7 @@ use crate::{
         Armed, KernelError,
         counts::{Counts, Tally},
     },
-    output::records::Accounting,
+    output::records::{Accounting, CallSitesRecord},
     recording::Note,
     stats::{Lost, Settings, Stats},
 };
@@ -55,6 +55,8 @@ pub struct Gatherer {
     past: Count,
     /// None where looks are told, too.
     looker: Option<Looker>,
+    /// None where no stacks are taken.
+    callers: Option<Callers>,
 }
 
 impl Gatherer {
@@ -76,6 +78,7 @@ impl Gatherer {
             course: None,
             past: Count::default(),
             looker: None,
+            callers: None,
         }
     }
 
@@ -83,6 +86,22 @@ impl Gatherer {
     #[must_use]
     pub fn with_course(self, keep: Duration) -> Self {
         Self { course: Some(history::Course::new(keep)), ..self }
+    }
+
+    /// Follows who calls from where.
+    #[must_use]
+    pub fn with_callers(self, callers: Option<Callers>) -> Self {
+        Self { callers, ..self }
+    }
+
+    /// Who called from where; none where no stacks are taken.
+    ///
+    /// # Errors
+    ///
+    /// The kernel half does not tell.
+    pub fn call_sites(&mut self, armed: &Armed) -> Result<Option<CallSitesRecord>, KernelError> {
+        let Self { callers, intake, .. } = self;
+        callers.as_mut().map(|callers| callers.end(armed, |pid| intake.is_ours(pid))).transpose()
     }
 
     /// The course since then; empty where it is not kept.
@@ -235,7 +254,10 @@ impl Consumer for Gatherer {
         self.intake.accounts(counts)
     }
 
-    fn tick(&mut self, _armed: &Armed, _out: &mut Vec<u8>) -> Result<(), KernelError> {
+    fn tick(&mut self, armed: &Armed, _out: &mut Vec<u8>) -> Result<(), KernelError> {
+        if let Some(callers) = &mut self.callers {
+            callers.tick(armed)?;
+        }
         if let Some(descent) = self.intake.descent() {
             descent.keep_up();
         }

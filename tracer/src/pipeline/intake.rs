@@ -101,6 +101,11 @@ impl Intake {
         self.read.untold
     }
 
+    /// Whether a process is one of those that are traced.
+    pub(super) fn is_ours(&self, pid: Pid) -> bool {
+        self.descent.as_ref().is_none_or(|descent| descent.ever_ours(pid))
+    }
+
     /// Of events of which the kernel half kept the count alone: those to be taken. The others are counted as filtered
     /// from here on.
     pub(super) fn sift(&mut self, tallies: Vec<Tally>) -> Vec<Tally> {

@@ -2,6 +2,7 @@
 
 mod accounts;
 pub mod answer;
+mod callers;
 pub mod check;
 pub mod conclude;
 mod culprits;
@@ -42,6 +43,7 @@ use std::{
 };
 
 pub use accounts::Accounts;
+pub use callers::Callers;
 pub use culprits::Culprits;
 pub use figures::{Choices, figures};
 pub use flight::{AFTER, Flight, FlightPlan, Flown, Trigger};

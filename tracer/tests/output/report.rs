@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use portscope::output::{
     records::{
-        Accounting, CollisionsRecord, CommandEnd, ComparedRecord, CountedRecord, DistributionRecord,
-        PoolRecord, Report, ReportTotals, ReuseRecord, RowsBound, SCHEMA, SearchRecord, SelfCost, Totals,
-        VerdictRecord, Window,
+        Accounting, CallSiteRecord, CallSitesRecord, CollisionsRecord, CommandEnd, ComparedRecord,
+        CountedRecord, DistributionRecord, FrameRecord, PoolRecord, Report, ReportTotals, ReuseRecord,
+        RowsBound, SCHEMA, SearchRecord, SelfCost, Totals, VerdictRecord, Window,
     },
     report::{Look, interval, interval_titles, text},
 };
@@ -66,6 +66,7 @@ pub(crate) fn report(word: &str, finding: Option<&str>, pools: Vec<PoolRecord>) 
         search: SearchRecord::default(),
         reuse: ReuseRecord::default(),
         distribution: DistributionRecord::default(),
+        call_sites: None,
         findings: Vec::new(),
         accounting: Accounting { seen: 6_110, emitted: 6_110, ..Accounting::default() },
         command: None,
@@ -117,6 +118,72 @@ fn how_a_command_was_told_from_the_rest_is_said_unless_it_had_a_cgroup() {
             && !told("forks", 0).contains("left out")
     );
     assert!(told("parents", 1_234).contains("1,234 events left out"), "{}", told("parents", 1_234));
+}
+
+/// Sites of a process, refused and not, with a stack each.
+pub(crate) fn call_sites(comm: &str, symbol: &str) -> CallSitesRecord {
+    let frame = |symbol: &str| FrameRecord {
+        address: "0x7f01".to_owned(),
+        module: Some("/opt/app/client".to_owned()),
+        module_offset: Some(0x1234),
+        symbol: Some(symbol.to_owned()),
+        symbol_offset: Some(0x2b),
+        file: Some("/src/net.c".to_owned()),
+        line: Some(42),
+        inlined: false,
+    };
+    let site = |error: Option<&str>, count, share| CallSiteRecord {
+        pid: 101,
+        comm: comm.to_owned(),
+        exe: Some(format!("/usr/bin/{comm}")),
+        site: "connect".to_owned(),
+        port_named: false,
+        error: error.map(str::to_owned),
+        count,
+        share,
+        frames: vec![
+            FrameRecord { symbol: None, file: None, line: None, ..frame("") },
+            frame(symbol),
+            FrameRecord { module: None, symbol: None, ..frame("") },
+        ],
+        unnamed: None,
+    };
+    CallSitesRecord {
+        of: "all".to_owned(),
+        calls: 2_000,
+        without_stack: [("EFAULT".to_owned(), 3)].into(),
+        uncounted: 0,
+        others: 7,
+        sites: vec![
+            site(Some("EADDRNOTAVAIL"), 116, 1.0),
+            CallSiteRecord {
+                frames: vec![FrameRecord { address: "0x1000".to_owned(), ..FrameRecord::default() }],
+                unnamed: Some("gone".to_owned()),
+                ..site(None, 1_200, 0.75)
+            },
+        ],
+    }
+}
+
+#[test]
+fn call_sites_are_told_with_their_stacks_and_no_name_is_obeyed() {
+    let plain = report("OK", None, Vec::new());
+    assert!(!text(&plain, Look::default()).contains("call site"));
+    let found = call_sites("cli\u{1b}[2J", "open\u{202e}_all");
+    let told = text(&Report { call_sites: Some(found), ..plain }, Look::default());
+    for expected in [
+        "call site    cli\\x1b[2J(101) connect 116 times: refused with EADDRNOTAVAIL, 100.0 % of all that were refused\n",
+        "               0x7f01 (client+0x1234)\n",
+        "               open\\u{202e}_all+0x2b (net.c:42, client)\n",
+        "               0x7f01\n",
+        "call site    cli\\x1b[2J(101) connect 1,200 times: 75.0 % of all that were given a port\n",
+        "               no names: the process had ended before they could be looked up\n",
+        "\nstacks of 1,997 calls, 3 without one (EFAULT)\n",
+    ] {
+        assert!(told.contains(expected), "{expected:?}: {told}");
+    }
+    assert!(!told.contains(['\u{1b}', '\u{202e}']), "{told}");
+    assert!(told.lines().skip(1).all(|line| line.chars().count() <= 110), "{told}");
 }
 
 #[test]

@@ -70,6 +70,8 @@ pub(crate) enum Command {
     Occupy(Occupy),
     /// Connects by io_uring.
     Ring(Ring),
+    /// Connects from two places of the code, until the range is full and beyond.
+    Places(Places),
     /// Takes ports as it is told, order by order, on standard input.
     Obey,
     /// Sockets for both families at once.
@@ -183,6 +185,22 @@ pub(crate) struct Occupy {
     /// After those, connect and hold until so many failed.
     #[arg(long, default_value_t = 0)]
     pub(crate) failures: u32,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Places {
+    /// How many connects from the first place, which are held.
+    #[arg(long)]
+    pub(crate) first: u32,
+    /// How many from the second one.
+    #[arg(long)]
+    pub(crate) second: u32,
+    /// How many more from the first one.
+    #[arg(long)]
+    pub(crate) first_refused: u32,
+    /// How many more from the second one.
+    #[arg(long)]
+    pub(crate) second_refused: u32,
 }
 
 #[derive(Debug, Args)]

@@ -23,6 +23,7 @@ mod namespace;
 mod obey;
 mod occupy;
 mod options;
+mod places;
 mod retried;
 mod ring;
 mod sites;
@@ -67,6 +68,7 @@ fn run(cli: &Cli) -> Result<()> {
         Command::Contend(plan) => contend::run(&stage, plan)?,
         Command::Occupy(plan) => occupy::run(&stage, plan)?,
         Command::Ring(plan) => ring::run(&stage, plan)?,
+        Command::Places(plan) => places::run(&stage, plan)?,
         Command::Obey => obey::run(&stage)?,
         Command::Dual => dual::run(&stage)?,
         Command::Retried(plan) => retried::run(&stage, plan)?,

@@ -74,6 +74,7 @@ pub(super) fn examples(command: &str) -> &'static [Example] {
     const REPORT: &[Example] = &[
         example("portscope report -- wrk -d10s http://127.0.0.1:8080/", "Was the load held back by ports?"),
         example("portscope report -d 5m -o html -w report.html", "One page to pass on or to print."),
+        example("portscope report -d 2m --stack=failures", "From which functions the refused calls come."),
         example("portscope report -d 10m -i 10s", "Also a row for every 10 s, as they end."),
         example("portscope report --fail-on PS001 -d 1m", "For scripts: status 3 if a pool ran out."),
     ];

@@ -77,6 +77,9 @@ fn check(args: &Args) -> Result<(), Failure> {
     if !args.command.is_empty() || args.all {
         return refused("a command", "serve watches what it was told to watch");
     }
+    if args.stack.is_some() {
+        return refused("--stack", "serve takes no stacks: gather anew with -d 60s");
+    }
     if !args.filters.told(false).is_empty() || args.releases {
         return refused("filters and --releases", "give them to serve: it has counted already");
     }

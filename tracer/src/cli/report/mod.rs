@@ -3,6 +3,7 @@
 mod last;
 mod live;
 mod recorded;
+mod stack;
 mod teller;
 
 use std::{
@@ -16,12 +17,13 @@ use std::{
 
 use self::{
     live::{Live, Term},
+    stack::Whose,
     teller::Teller,
 };
 use super::{
     Failure,
     command::{self, Command},
-    exit::complain,
+    exit::{complain, reason},
     fail::FailOptions,
     filters::Filters,
     options::{By, Color, Format, KernelOptions, Loudness, report_format},
@@ -39,7 +41,7 @@ use crate::{
     kernel::{Armed, Backend, Settings, facts},
     output::{escape, report::Look},
     pipeline::{
-        self, Ended, Gatherer, Intake, Outlet as _, Shown, Until,
+        self, Callers, Ended, Gatherer, Intake, Outlet as _, Shown, Until,
         conclude::{Conclusion, Watched, conclude},
         host::ThisHost,
         survey::{Nothing, Survey},
@@ -73,6 +75,11 @@ pub(super) struct Args {
     /// Follow each port until it is free again: how long ports are out, 4-tuples that come again soon (PS009)
     #[arg(long)]
     releases: bool,
+    /// Take the stack of the calling code, and tell from where it asks for ports: all (of every call, if nothing is said),
+    /// failures (of those that are refused; costs the others nothing to speak of). Names come from symbols, lines from
+    /// debug information; outer frames need frame pointers
+    #[arg(long, value_enum, value_name = "WHOSE", num_args = 0..=1, require_equals = true, default_missing_value = "all")]
+    stack: Option<Whose>,
     /// Ask the `serve` that runs here for a report on this much of the past, and gather nothing; it may begin a little
     /// earlier. With -r that much of a recording, up to now: `record` need not have ended
     #[arg(long, value_name = "TIME", value_parser = words::duration)]
@@ -144,12 +151,15 @@ fn gather(args: &Args) -> Result<u8, Failure> {
     let mut load = runtime.block_on(async { command.start(&args.command, gatherer.intake(), None) })?;
     let above: Vec<_> = command.above().into_iter().collect();
     shed(&armed, &Needs { directories: &above, has_command: load.is_some() });
+    let told = command.told(gatherer.intake());
+    let callers = callers(&settings)?;
+    let gatherer = gatherer.with_callers(callers);
     let watched = Watched {
         header,
         by: args.by.into(),
         interval: None,
         before: Arc::new(before.stock),
-        command: command.told(gatherer.intake()),
+        command: told,
         command_cpu_ns: None,
     };
     let after = args.duration.or(load.is_none().then_some(USUAL));
@@ -202,6 +212,7 @@ fn check(args: &Args) -> Result<(), Failure> {
         return Err(Failure::usage("report has no csv: there are text, json and html"));
     }
     args.map.check(args.output)?;
+    stack::check(args)?;
     if args.output == Format::Html {
         check_page(args)?;
     }
@@ -246,11 +257,20 @@ fn teller(args: &Args) -> Teller {
     Teller::new(args.output, look, args.interval.is_some())
 }
 
+/// Follows who calls from where, where that is asked for: begun when rights are given up already.
+fn callers(settings: &Settings) -> Result<Option<Callers>, Failure> {
+    let begin = |of| Callers::begin(of, Path::new("/proc"));
+    let failed = |error: io::Error| Failure::new(format!("no thread for symbols: {}", reason(&error)));
+    settings.stacks.map(begin).transpose().map_err(failed)
+}
+
 /// Reads the last counts and draws the conclusion.
 fn finish(armed: &Armed, mut gatherer: Gatherer, watched: Watched) -> Result<Conclusion, Failure> {
     let (accounts, tallies) = gatherer.account(armed)?;
+    let call_sites = gatherer.call_sites(armed)?;
     let all = gatherer.into_gathered(monotonic_now(), accounts.accounting(), &tallies);
-    let conclusion = conclude(&all, watched, &ThisHost::new(Path::new("/proc")))?;
+    let mut conclusion = conclude(&all, watched, &ThisHost::new(Path::new("/proc")))?;
+    conclusion.report.call_sites = call_sites;
     tell_astray(accounts.astray);
     Ok(conclusion)
 }
@@ -271,6 +291,7 @@ fn settings(args: &Args, command: &Command) -> Result<Settings, Failure> {
         // Connects from a bound port are among the checks: bind before connect is seen by them.
         explicit: true,
         releases: args.releases,
+        stacks: args.stack.map(Into::into),
         count_only: false,
         filter,
         ..args.kernel.settings()?

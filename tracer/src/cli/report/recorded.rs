@@ -40,6 +40,11 @@ fn check(args: &Args) -> Result<(), Failure> {
         args.interval.is_some(),
         "its sockets are those of now and then; -o html shows the course, --from and --to a part of it",
     )?;
+    args.reading.refuse(
+        "--stack",
+        args.stack.is_some(),
+        "a recording has no stacks: names are to be had only while a process lives",
+    )?;
     args.reading.refuse("--all", args.all, "what was recorded is in it")?;
     args.reading.refuse("a command", !args.command.is_empty(), "record it: record -w FILE -- CMD")
 }

@@ -3,6 +3,7 @@
 //! Names come from strangers. Whatever is shown is first made harmless as for a terminal ([`super::escape`]), then
 //! escaped by the template. The page's policy allows its own style and script, by their hashes, and nothing else.
 
+mod call_sites;
 mod charts;
 mod findings;
 mod head;
@@ -104,6 +105,7 @@ pub fn page(report: &Report, exhibits: &Exhibits) -> Result<String, PageError> {
     sections.push(charts::searches(report, &exhibits.search_times)?);
     sections.push(charts::ports(report, exhibits)?);
     sections.push(tables::section(report));
+    sections.extend(call_sites::section(report.call_sites.as_ref()));
     sections.push(settings::accounts(report));
     sections.push(settings::section(report, exhibits));
     let page = Page {

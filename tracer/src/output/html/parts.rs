@@ -59,7 +59,7 @@ pub(super) fn columns(names: &[&'static str], numbers: &[&'static str]) -> Vec<C
 pub(super) struct Cell {
     pub(super) text: String,
     /// More, below it.
-    pub(super) small: Option<String>,
+    pub(super) small: Vec<String>,
     pub(super) number: bool,
     /// What to sort by, where the text does not tell.
     pub(super) sort: Option<String>,
@@ -83,7 +83,7 @@ impl Cell {
     }
 
     pub(super) fn below(self, small: Option<String>) -> Self {
-        Self { small, ..self }
+        Self { small: small.into_iter().collect(), ..self }
     }
 }
 

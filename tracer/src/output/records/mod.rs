@@ -3,6 +3,7 @@
 //! `null` means absent or unseen, always.
 
 mod answer;
+mod call_sites;
 mod check;
 mod choice;
 mod diff;
@@ -18,6 +19,7 @@ pub use answer::{
     CommandRecord, FindingRecord, ForecastRecord, HalfRecord, HalvesRecord, HoldRecord, LineRecord,
     PoolHolderRecord, PoolRecord, PoolSearchRecord, SideRecord, VerdictRecord,
 };
+pub use call_sites::{CallSiteRecord, CallSitesRecord, FrameRecord};
 pub use check::{Bundle, Check, ConntrackRecord, SocketCount, SpaceDetail, SpaceRecord, TracingRecord};
 pub use choice::{Choice, ExplicitBind, FamilyName, Holder, Release, ReleaseStateName, ResultName};
 pub use diff::{

@@ -40,6 +40,9 @@ pub struct Report {
     pub reuse: ReuseRecord,
     /// Which ports were chosen, in the busiest namespace and protocol.
     pub distribution: DistributionRecord,
+    /// From where in their code processes called; null where `--stack` was not given, and in reports of intervals.
+    #[serde(default)]
+    pub call_sites: Option<super::CallSitesRecord>,
     /// What a person should know, the worst first.
     pub findings: Vec<super::FindingRecord>,
     /// seen = emitted + filtered + lost.

@@ -1,9 +1,11 @@
 //! A report as text: a verdict, three lines that a person reads, then the tables.
 
+mod call_sites;
 mod interval;
 mod numbers;
 mod tables;
 
+pub(super) use call_sites::{frame_text, reason as unnamed_reason};
 pub use interval::{interval, interval_titles};
 pub use numbers::{duration_ns, grouped, per_second, share};
 pub use tables::who;
@@ -55,6 +57,7 @@ pub fn text(report: &Report, look: Look) -> String {
     command(&mut out, report);
     search(&mut out, report);
     collisions(&mut out, report);
+    call_sites::call_sites(&mut out, report);
     if look.rows != 0 && report.totals.counted.allocations != 0 {
         tables::processes(&mut out, report, look.rows);
         tables::destinations(&mut out, report, look.rows);
@@ -215,6 +218,7 @@ fn footer(out: &mut String, report: &Report) {
     put(out, &format!("{}\n", closing::identity(&report.accounting)));
     for line in [
         closing::looked(report.accounting.inner_calls),
+        closing::stacks(report.call_sites.as_ref()),
         closing::cost_line(&report.cost, report.accounting.seen),
     ]
     .into_iter()

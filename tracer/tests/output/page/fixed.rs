@@ -128,6 +128,7 @@ pub(in super::super) fn report() -> Report {
             }],
             out_of_range: 0,
         },
+        call_sites: Some(crate::report::call_sites("worker", "open_all")),
         findings: vec![finding(&plain.verdict.reason)],
         accounting: Accounting {
             seen: 2_112,

@@ -178,6 +178,11 @@ fn named(name: &str) -> (Report, Exhibits) {
     one.commands[0].run = format!("nsenter --net=/run/netns/{name} true");
     one.commands[0].undo = Some(name.to_owned());
     report.findings = vec![one];
+    report.call_sites = Some(crate::report::call_sites(name, name));
+    for frame in report.call_sites.iter_mut().flat_map(|found| &mut found.sites[0].frames) {
+        frame.module = Some(name.to_owned());
+        frame.file = Some(name.to_owned());
+    }
     let mut exhibits = exhibits();
     name.clone_into(&mut exhibits.timeline.pools[0].name);
     exhibits.spaces = vec![space(fixed::HOST, name)];
@@ -296,6 +301,11 @@ fn the_page_of_an_hour_at_its_worst_is_below_a_mebibyte() {
     report.processes = (0..100).map(|at| process(&long, 1_000_000_000 - at, at)).collect();
     report.destinations = (0..100).map(destination).collect();
     report.pools = (1..2_000).map(|port| pool(port, 999)).collect();
+    let mut sites = crate::report::call_sites(&long, &long);
+    sites.sites[0].exe = Some(long.clone());
+    sites.sites[0].frames = vec![sites.sites[0].frames[1].clone(); 64];
+    sites.sites = vec![sites.sites[0].clone(); 100];
+    report.call_sites = Some(sites);
     report.findings = (0..300).map(|_| finding(&long)).collect();
     for one in &mut report.findings {
         one.lines.iter_mut().for_each(|line| line.text = long.clone());
