@@ -33,7 +33,7 @@ impl Evicted {
     /// Takes a row that made room.
     pub(super) fn take(&mut self, mut entry: ProcessEntry) {
         entry.row.withdraw_detail();
-        self.add(Sum { processes: 1, row: entry.row, asker: entry.extra });
+        self.add(&Sum { processes: 1, row: entry.row, asker: entry.extra });
     }
 
     /// What processes of this name did, if one of them made room.
@@ -41,12 +41,14 @@ impl Evicted {
         self.sums.get_mut(identity)
     }
 
-    pub(super) fn merge(&mut self, other: Self) {
+    pub(super) fn merge(&mut self, other: &Self) {
         self.unnamed += other.unnamed;
-        other.sums.into_values().for_each(|sum| self.add(sum));
+        for sum in other.sums.values() {
+            self.add(sum);
+        }
     }
 
-    fn add(&mut self, sum: Sum) {
+    fn add(&mut self, sum: &Sum) {
         let mut name = Arc::clone(&sum.asker.identity);
         if self.sums.len() >= MOST_NAMES && !self.sums.contains_key(&name) {
             self.unnamed += sum.row.allocations() + sum.row.failed_checks();

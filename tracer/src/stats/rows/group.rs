@@ -82,7 +82,9 @@ pub(super) fn grouped<'a>(rows: impl Iterator<Item = Member<'a>>, by: By) -> Vec
         groups.entry(key.clone()).or_default().push(row);
     }
     // In the order of time seconds add up, so that a program of short-lived processes has its peak.
-    groups.values_mut().for_each(|rows| rows.sort_by_key(|one| one.row.last()));
+    for rows in groups.values_mut() {
+        rows.sort_by_key(|one| one.row.last());
+    }
     sorted(groups.values().map(|rows| sum(rows, |_| common(rows))).collect())
 }
 

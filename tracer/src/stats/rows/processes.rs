@@ -191,14 +191,18 @@ impl ProcessRows {
 
     /// Keeps so many rows, and the others by program.
     pub(in crate::stats) fn condense(&mut self, rows: usize) {
-        self.table.condense(rows).into_iter().for_each(|entry| self.evicted.take(entry));
+        for entry in self.table.condense(rows) {
+            self.evicted.take(entry);
+        }
         (self.identities, self.earlier) = (Identities::default(), Arc::default());
     }
 
     pub(in crate::stats) fn merge(&mut self, other: Self) {
         let evicted = self.table.merge(other.table, |mine, more| mine.join(&more));
-        evicted.into_iter().for_each(|entry| self.evicted.take(entry));
-        self.evicted.merge(other.evicted);
+        for entry in evicted {
+            self.evicted.take(entry);
+        }
+        self.evicted.merge(&other.evicted);
         if self.earlier.is_empty() {
             self.earlier = other.earlier;
         } else if !other.earlier.is_empty() {
