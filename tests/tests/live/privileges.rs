@@ -46,6 +46,8 @@ fn of_threads(pid: u32) -> Result<Vec<(String, BTreeMap<String, u64>)>> {
 fn kept(live: &Live) -> Result<()> {
     let tracer = Tracer::start_command(live.scratch(), "report", &["-v"])?;
     tracer.wait_until_said("what is kept", |said| said.contains("rights that are kept"))?;
+    // What looked at the host while the rights were given up has its own until it ends, within moments.
+    thread::sleep(std::time::Duration::from_secs(3));
     let threads = of_threads(tracer.pid())?;
     ensure!(!threads.is_empty(), "no thread");
     let look = CapabilitySet::SYS_PTRACE | CapabilitySet::DAC_READ_SEARCH;
