@@ -5,9 +5,11 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 use std::thread;
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, anyhow, ensure};
 use portscope_tests::alone;
+use portscope_tests::deadline::until;
 use portscope_tests::invocation::{self, Ended, portscope};
 use portscope_tests::live::Live;
 use portscope_tests::program;
@@ -46,9 +48,11 @@ fn of_threads(pid: u32) -> Result<Vec<(String, BTreeMap<String, u64>)>> {
 fn kept(live: &Live) -> Result<()> {
     let tracer = Tracer::start_command(live.scratch(), "report", &["-v"])?;
     tracer.wait_until_said("what is kept", |said| said.contains("rights that are kept"))?;
-    // What looked at the host while the rights were given up has its own until it ends, within moments.
-    thread::sleep(std::time::Duration::from_secs(3));
-    let threads = of_threads(tracer.pid())?;
+    // A thread that did its work before the rights were given up may be on its way out.
+    let threads = until("threads that gave up nothing are gone", Duration::from_secs(5), || {
+        let threads = of_threads(tracer.pid())?;
+        Ok(threads.iter().all(|(_, rights)| rights.get("NoNewPrivs") == Some(&1)).then_some(threads))
+    })?;
     ensure!(!threads.is_empty(), "no thread");
     let look = CapabilitySet::SYS_PTRACE | CapabilitySet::DAC_READ_SEARCH;
     // Before 6.0 maps are read by CAP_BPF alone.

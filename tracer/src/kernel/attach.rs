@@ -97,10 +97,12 @@ pub fn load_all(ebpf: &mut Ebpf, hooks: &[Hook], btf: Option<&Btf>, facts: &Fact
         }
     };
     thread::scope(|scope| {
-        for _ in 1..workers {
-            scope.spawn(work);
-        }
+        let others: Vec<_> = (1..workers).map(|_| scope.spawn(work)).collect();
         work();
+        // The end of a scope does not wait until its threads are gone: these would have all rights when ours are given up.
+        for other in others {
+            other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        }
     });
     match failed.into_inner().unwrap_or_else(PoisonError::into_inner) {
         Some((_, first)) => Err(first),
