@@ -187,7 +187,6 @@ impl Gatherer {
             peaks.raise(look);
         }
         for (key, now) in look.occupancies() {
-            let Some(now) = now else { continue };
             self.stats.occupied(key, now);
             if let Some((stats, _)) = &mut self.interval {
                 stats.occupied(key, now);

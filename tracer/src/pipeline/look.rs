@@ -163,15 +163,15 @@ impl Look {
 
     /// How full the pools of connects are by which searches go in halves. None of a destination that is reached from several
     /// local addresses: what was counted for it does not tell from which.
-    pub(super) fn occupancies(&self) -> FxHashMap<DestinationKey, Option<Occupancy>> {
-        let mut found = FxHashMap::default();
+    pub(super) fn occupancies(&self) -> impl Iterator<Item = (DestinationKey, Occupancy)> {
+        let mut found: FxHashMap<_, Option<Occupancy>> = FxHashMap::default();
         for PoolLook { netns, key, halves, .. } in &self.pools {
             if let PoolKey::Connect { proto, raddr, rport, .. } = *key {
                 let key = DestinationKey::new(Some(*netns), proto, raddr, rport);
                 found.entry(key).and_modify(|one| *one = None).or_insert_with(|| halves.map(occupancy));
             }
         }
-        found
+        found.into_iter().filter_map(|(key, now)| Some((key, now?)))
     }
 
     /// The look as it is recorded, with these moments.

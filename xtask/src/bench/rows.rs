@@ -22,6 +22,21 @@ pub(super) enum Subject {
     LibbpfTools(&'static str),
 }
 
+/// `trace` whose lines nobody wants.
+macro_rules! discarded {
+    ($($more:literal),*) => { Subject::Portscope(&["trace", "-q", "--discard", $($more),*]) };
+}
+
+/// `trace` of JSON Lines into a file.
+macro_rules! trace_json {
+    ($($more:literal),*) => { Subject::Portscope(&["trace", "-q", "-o", "json", "-w", "/tmp/out.jsonl", $($more),*]) };
+}
+
+/// `report` of a JSON document into a file.
+macro_rules! report {
+    ($($more:literal),*) => { Subject::Portscope(&["report", "-o", "json", "-w", "/tmp/out.json", $($more),*]) };
+}
+
 /// All rows; the one without a tracer comes first.
 pub(super) const ROWS: &[Row] = &[
     Row { name: "nothing attached", subject: Subject::Nothing, goal: None },
@@ -29,41 +44,23 @@ pub(super) const ROWS: &[Row] = &[
     Row { name: "libbpf-tools bindsnoop", subject: Subject::LibbpfTools("bindsnoop"), goal: None },
     Row {
         name: "kernel half and ring, fentry",
-        subject: Subject::Portscope(&["trace", "-q", "--discard", "--backend", "fentry"]),
+        subject: discarded!("--backend", "fentry"),
         goal: Some(1_250),
     },
-    Row {
-        name: "kernel half and ring, kprobe",
-        subject: Subject::Portscope(&["trace", "-q", "--discard", "--backend", "kprobe"]),
-        goal: None,
-    },
+    Row { name: "kernel half and ring, kprobe", subject: discarded!("--backend", "kprobe"), goal: None },
     Row {
         name: "kernel half and ring, tracepoint",
-        subject: Subject::Portscope(&["trace", "-q", "--discard", "--backend", "tracepoint"]),
+        subject: discarded!("--backend", "tracepoint"),
         goal: None,
     },
     Row {
         name: "kernel half and ring, fentry, collisions by kind",
-        subject: Subject::Portscope(&[
-            "trace",
-            "-q",
-            "--discard",
-            "--count-collisions",
-            "--backend",
-            "fentry",
-        ]),
+        subject: discarded!("--count-collisions", "--backend", "fentry"),
         goal: None,
     },
     Row {
         name: "kernel half and ring, kprobe, collisions by kind",
-        subject: Subject::Portscope(&[
-            "trace",
-            "-q",
-            "--discard",
-            "--count-collisions",
-            "--backend",
-            "kprobe",
-        ]),
+        subject: discarded!("--count-collisions", "--backend", "kprobe"),
         goal: None,
     },
     Row {
@@ -81,139 +78,27 @@ pub(super) const ROWS: &[Row] = &[
         subject: Subject::Portscope(&["trace", "--summary-only", "--backend", "tracepoint"]),
         goal: None,
     },
-    Row {
-        name: "report, fentry",
-        subject: Subject::Portscope(&["report", "-o", "json", "-w", "/tmp/out.json", "--backend", "fentry"]),
-        goal: Some(1_700),
-    },
+    Row { name: "report, fentry", subject: report!("--backend", "fentry"), goal: Some(1_700) },
     Row {
         name: "report, fentry, with the kernel's part measured",
-        subject: Subject::Portscope(&[
-            "report",
-            "-o",
-            "json",
-            "-w",
-            "/tmp/out.json",
-            "--kernel-cost",
-            "--backend",
-            "fentry",
-        ]),
+        subject: report!("--kernel-cost", "--backend", "fentry"),
         goal: None,
     },
-    Row {
-        name: "report, kprobe",
-        subject: Subject::Portscope(&["report", "-o", "json", "-w", "/tmp/out.json", "--backend", "kprobe"]),
-        goal: Some(3_000),
-    },
-    Row {
-        name: "report, tracepoint",
-        subject: Subject::Portscope(&[
-            "report",
-            "-o",
-            "json",
-            "-w",
-            "/tmp/out.json",
-            "--backend",
-            "tracepoint",
-        ]),
-        goal: None,
-    },
-    Row {
-        name: "report, fentry, stacks",
-        subject: Subject::Portscope(&[
-            "report",
-            "-o",
-            "json",
-            "-w",
-            "/tmp/out.json",
-            "--stack",
-            "--backend",
-            "fentry",
-        ]),
-        goal: None,
-    },
+    Row { name: "report, kprobe", subject: report!("--backend", "kprobe"), goal: Some(3_000) },
+    Row { name: "report, tracepoint", subject: report!("--backend", "tracepoint"), goal: None },
+    Row { name: "report, fentry, stacks", subject: report!("--stack", "--backend", "fentry"), goal: None },
     Row {
         name: "report, fentry, stacks of failures",
-        subject: Subject::Portscope(&[
-            "report",
-            "-o",
-            "json",
-            "-w",
-            "/tmp/out.json",
-            "--stack=failures",
-            "--backend",
-            "fentry",
-        ]),
+        subject: report!("--stack=failures", "--backend", "fentry"),
         goal: None,
     },
-    Row {
-        name: "report, kprobe, stacks",
-        subject: Subject::Portscope(&[
-            "report",
-            "-o",
-            "json",
-            "-w",
-            "/tmp/out.json",
-            "--stack",
-            "--backend",
-            "kprobe",
-        ]),
-        goal: None,
-    },
+    Row { name: "report, kprobe, stacks", subject: report!("--stack", "--backend", "kprobe"), goal: None },
     Row {
         name: "report, tracepoint, stacks",
-        subject: Subject::Portscope(&[
-            "report",
-            "-o",
-            "json",
-            "-w",
-            "/tmp/out.json",
-            "--stack",
-            "--backend",
-            "tracepoint",
-        ]),
+        subject: report!("--stack", "--backend", "tracepoint"),
         goal: None,
     },
-    Row {
-        name: "trace json, fentry",
-        subject: Subject::Portscope(&[
-            "trace",
-            "-q",
-            "-o",
-            "json",
-            "-w",
-            "/tmp/out.jsonl",
-            "--backend",
-            "fentry",
-        ]),
-        goal: Some(4_500),
-    },
-    Row {
-        name: "trace json, kprobe",
-        subject: Subject::Portscope(&[
-            "trace",
-            "-q",
-            "-o",
-            "json",
-            "-w",
-            "/tmp/out.jsonl",
-            "--backend",
-            "kprobe",
-        ]),
-        goal: None,
-    },
-    Row {
-        name: "trace json, tracepoint",
-        subject: Subject::Portscope(&[
-            "trace",
-            "-q",
-            "-o",
-            "json",
-            "-w",
-            "/tmp/out.jsonl",
-            "--backend",
-            "tracepoint",
-        ]),
-        goal: None,
-    },
+    Row { name: "trace json, fentry", subject: trace_json!("--backend", "fentry"), goal: Some(4_500) },
+    Row { name: "trace json, kprobe", subject: trace_json!("--backend", "kprobe"), goal: None },
+    Row { name: "trace json, tracepoint", subject: trace_json!("--backend", "tracepoint"), goal: None },
 ];
