@@ -142,17 +142,19 @@ fn processes(report: &Value) -> Result<Vec<String>> {
 }
 
 fn a_recording_is_traced_as_the_host_was(live: &Live) -> Result<()> {
-    let args = ["--netns", "own", "--port-range", "40000-40063", "occupy", "--failures", "5"];
-    let workload = Workload::ready(&args)?;
+    // It stays until both have read who it is: either may be late to an event of a process that is gone.
+    let args = ["--netns", "own", "--port-range", "40000-40063", "--stay", "occupy", "--failures", "5"];
+    let mut workload = Workload::ready(&args)?;
     let netns = workload.hello().netns.to_string();
     let common = ["--backend", live.backend().word(), "--netns", &netns, "--releases"];
     let file = live.scratch().file("ports.arrow");
     let recorder = Tracer::record(live.scratch(), &file, &common)?;
     let tracer = Tracer::start(live.scratch(), &[&common[..], &["--explicit"]].concat())?;
-    workload.go()?;
+    workload.go_and_stay()?;
     let beside = by_thread(&tracer.stop_with_lines()?)?;
     let (status, said) = recorder.stop_plainly()?;
     ensure!(status == Some(0), "{status:?}: {said}");
+    drop(workload);
     let again = lines(&read(live, &["trace", "-o", "json", "--explicit", "--releases"], &file)?)?;
     let again = by_thread(&again)?;
     ensure!(again.len() == beside.len() && !again.is_empty(), "{} and {} threads", again.len(), beside.len());
