@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     enrich::reaped_cpu_ns,
-    kernel::{Armed, facts},
+    kernel::{Armed, cgroup::is_whole, facts},
     load::{self, Descent, Ended as LoadEnded, Load, OwnCgroup, ToldBy},
     output::{escape, records::CommandEnd},
     pipeline::{Ended, Intake},
@@ -160,6 +160,10 @@ fn own_cgroup() -> Result<Result<OwnCgroup, String>, Failure> {
     let Some(mount) = facts::cgroup2_mount()? else {
         return Ok(Err("no cgroup version 2 hierarchy is mounted for the command".to_owned()));
     };
+    // The kernel counts levels from the root of all.
+    if !is_whole(&mount) {
+        return Ok(Err("only a part of the host's cgroups is seen here".to_owned()));
+    }
     if !facts::filters_by_cgroup() {
         return Ok(Err("this kernel does not tell a tracing program the cgroup of a command".to_owned()));
     }

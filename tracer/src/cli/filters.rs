@@ -8,7 +8,9 @@ use super::{Failure, words};
 use crate::{
     event::NetnsId,
     kernel::{
-        KernelError, facts,
+        KernelError,
+        cgroup::is_whole,
+        facts,
         settings::{Filter, FilterSettings},
     },
     output::{
@@ -268,6 +270,11 @@ fn cgroup(word: &str, mount: Option<&Path>) -> Result<(u32, u64), Failure> {
         mount.ok_or_else(|| Failure::usage("--cgroup: no cgroup version 2 hierarchy is mounted here"))?;
     if !facts::filters_by_cgroup() {
         return Err(KernelError::CgroupFilter.into());
+    }
+    // The kernel counts levels from the root of all.
+    if !is_whole(mount) {
+        let part = "this process sees only a part of the host's cgroups, of which it is not told how far down it begins";
+        return Err(Failure::usage(format!("--cgroup: {part}: filter by --container, -p or -n instead")));
     }
     let given = Path::new(word);
     let below = given.strip_prefix(mount).unwrap_or(given);

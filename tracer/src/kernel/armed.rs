@@ -13,6 +13,7 @@ use super::{
     Backend, KernelError, Settings,
     calls::{self, Call},
     counts::{self, Counts, Tally, broken},
+    facts,
     hooks::{Hook, Refusal, Verdict},
     host::Host,
     meter::Meter,
@@ -72,8 +73,18 @@ pub fn arm(settings: &Settings) -> Result<Armed, KernelError> {
         Refusal::NotPermitted(capability) => Some(*capability),
         _ => None,
     });
-    Err(match not_permitted {
-        Some(missing) => KernelError::NotPermitted { missing: missing.to_owned() },
+    if let Some(missing) = not_permitted {
+        return Err(KernelError::NotPermitted { missing: missing.to_owned() });
+    }
+    if facts::is_locked_down() {
+        return Err(KernelError::LockedDown);
+    }
+    let read_amiss = |refusal: &&Refusal| matches!(refusal, Refusal::Silent(_) | Refusal::Misread(_));
+    let amiss = refused.iter().map(|(_, refusal)| refusal).find(read_amiss);
+    Err(match amiss.filter(|_| host.types.are_named()) {
+        Some(refusal) => {
+            KernelError::OtherKernel { path: host.types.path.clone(), difference: refusal.to_string() }
+        }
         None => KernelError::NoBackend(refused),
     })
 }
@@ -113,6 +124,11 @@ impl Armed {
             let told =
                 format!("attached, but {unseen} of {} of its own allocations were not seen", made.len());
             return Ok(Err(Refusal::Silent(told)));
+        }
+        // Types that the kernel itself tells are right; what else differs from what was asked for has other causes there,
+        // such as programs of others that rewrite addresses.
+        if let Some(what) = learnt.misread.filter(|_| host.types.are_named()) {
+            return Ok(Err(Refusal::Misread(what)));
         }
         armed.learn(&learnt)?;
         log::debug!("{backend}: tested");

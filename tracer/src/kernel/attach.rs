@@ -2,8 +2,8 @@
 
 use std::{
     collections::HashMap,
-    fs::File,
     num::NonZero,
+    os::fd::OwnedFd,
     path::Path,
     sync::{Mutex, PoisonError},
     thread,
@@ -17,7 +17,7 @@ use tracer_ebpf::abi::{CALLS, Config, FieldOffsets, names, tune};
 use zerocopy::IntoBytes as _;
 
 use super::{
-    KernelError,
+    KernelError, cgroup,
     facts::Facts,
     hooks::{Hook, Refusal, Target},
     private::with_mounted,
@@ -135,14 +135,20 @@ fn load(program: Option<&mut Program>, hook: &Hook, btf: Option<&Btf>, facts: &F
 ///
 /// The first hook that the kernel refuses; those before it stay attached until `ebpf` is dropped.
 pub fn attach_all(ebpf: &mut Ebpf, hooks: &[Hook], facts: &Facts) -> Result<(), Failed> {
-    let cgroup = facts.cgroup2.as_deref().map(File::open).and_then(Result::ok);
+    let wants_cgroup = hooks.iter().any(|hook| matches!(hook.target, Target::Cgroup));
+    let cgroup = wants_cgroup.then(|| cgroup::root(facts.cgroup2.as_deref()));
     for hook in hooks {
         attach(ebpf, hook, facts, cgroup.as_ref()).map_err(|refusal| Failed { hook: *hook, refusal })?;
     }
     Ok(())
 }
 
-fn attach(ebpf: &mut Ebpf, hook: &Hook, facts: &Facts, cgroup: Option<&File>) -> Result<(), Refusal> {
+fn attach(
+    ebpf: &mut Ebpf,
+    hook: &Hook,
+    facts: &Facts,
+    cgroup: Option<&Result<OwnedFd, String>>,
+) -> Result<(), Refusal> {
     let missing = |what: &str| Refusal::Missing(what.to_owned());
     let program =
         ebpf.program_mut(hook.program).ok_or_else(|| missing("the BPF object has no such program"))?;
@@ -156,8 +162,11 @@ fn attach(ebpf: &mut Ebpf, hook: &Hook, facts: &Facts, cgroup: Option<&File>) ->
             names.iter().try_for_each(|name| program.attach("syscalls", name).map(drop))
         }
         (program, Target::Cgroup) => {
-            let cgroup = cgroup.ok_or_else(|| missing("no cgroup version 2 hierarchy can be opened"))?;
-            return attach_cgroup(program, cgroup);
+            return match cgroup {
+                Some(Ok(root)) => attach_cgroup(program, root),
+                Some(Err(reason)) => Err(missing(reason)),
+                None => Err(missing("no root of cgroups was opened")),
+            };
         }
         _ => return Err(missing(OTHER_TYPE)),
     };
@@ -165,7 +174,7 @@ fn attach(ebpf: &mut Ebpf, hook: &Hook, facts: &Facts, cgroup: Option<&File>) ->
 }
 
 /// By link, whose flags must be 0; links of this kind always coexist with others.
-fn attach_cgroup(program: &mut Program, cgroup: &File) -> Result<(), Refusal> {
+fn attach_cgroup(program: &mut Program, cgroup: &OwnedFd) -> Result<(), Refusal> {
     let mode = CgroupAttachMode::Single;
     let attached = match program {
         Program::CgroupSockAddr(program) => program.attach(cgroup, mode).map(drop),

@@ -41,6 +41,19 @@ pub enum KernelError {
         /// What is wrong with it.
         reason: String,
     },
+    /// The type information that was named is of another kernel than the running one.
+    #[error("the type information in {} is not of the running kernel: {difference}", .path.display())]
+    OtherKernel {
+        /// The file.
+        path: PathBuf,
+        /// What gave it away.
+        difference: String,
+    },
+    /// The kernel keeps what is in its memory from everybody.
+    #[error(
+        "the kernel is locked down for confidentiality: no program may read its memory, so nothing can be traced"
+    )]
+    LockedDown,
     /// The BPF object cannot be loaded.
     #[error("cannot load the BPF object: {0}")]
     Object(String),
@@ -84,12 +97,16 @@ impl KernelError {
             Self::NoBackend(_) => Some("`portscope check --hooks` shows each hook with its reason"),
             Self::CgroupFilter => Some("filter by --container, -p or -n instead"),
             Self::Btf { named: true, .. } => Some(
-                "give --btf the vmlinux BTF of the running kernel (bpftool btf dump, or a BTFHub archive)",
+                "give --btf the vmlinux of the running kernel, its BTF, or a directory of a BTFHub archive",
             ),
             Self::Btf { named: false, .. } => Some(
                 "this kernel was built without CONFIG_DEBUG_INFO_BTF; give its type information with --btf FILE",
             ),
             Self::Field { .. } => Some("is this the type information of the running kernel? see --btf"),
+            Self::OtherKernel { .. } => Some(
+                "name that of the running kernel (`uname -r`), or leave --btf out where the kernel has its own",
+            ),
+            Self::LockedDown => Some("boot with lockdown=integrity, or less, to trace this host"),
             Self::Cost(_) => Some("that needs CAP_SYS_ADMIN; leave --kernel-cost out"),
             Self::Object(_) | Self::Map { .. } | Self::Read { .. } | Self::SelfTest { .. } => None,
         }
@@ -101,7 +118,7 @@ impl KernelError {
         match self {
             Self::NotPermitted { .. } => 4,
             Self::Cost(error) if error.kind() == io::ErrorKind::PermissionDenied => 4,
-            Self::NoBackend(_) | Self::Btf { named: false, .. } => 5,
+            Self::NoBackend(_) | Self::LockedDown | Self::Btf { named: false, .. } => 5,
             _ => 1,
         }
     }

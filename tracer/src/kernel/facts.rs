@@ -12,7 +12,7 @@ use aya::{
     sys::{BpfHelper, is_helper_supported, is_program_supported},
 };
 
-use super::{Backend, KernelError, hooks::hooks, preemption};
+use super::{Backend, KernelError, cgroup, hooks::hooks, preemption};
 
 /// Capabilities without which nothing is traced, by their bit (include/uapi/linux/capability.h).
 const CAPABILITIES: [(u32, &str); 2] = [(39, "CAP_BPF"), (38, "CAP_PERFMON")];
@@ -40,8 +40,10 @@ pub struct Facts {
     pub has_kprobes: bool,
     /// The kernel preempts BPF programs, or may.
     pub preempts: bool,
-    /// Where the version 2 cgroup hierarchy is mounted.
+    /// Where the version 2 cgroup hierarchy is mounted, whole or in part.
     pub cgroup2: Option<PathBuf>,
+    /// Why no program can be attached to its root.
+    pub cgroups_lack: Option<String>,
     /// Address of each kernel symbol that matters; 0 where the kernel hides addresses.
     pub symbols: HashMap<String, u64>,
 }
@@ -56,6 +58,7 @@ impl Facts {
     pub fn read() -> Result<Self, KernelError> {
         let file = |path: &str| read(Path::new(path));
         let effective = effective(&file("/proc/self/status")?);
+        let cgroup2 = cgroup2_mount()?;
         Ok(Self {
             release: rustix::system::uname().release().to_string_lossy().into_owned(),
             missing_capabilities: missing(effective),
@@ -64,7 +67,8 @@ impl Facts {
             tracing_refused: None,
             has_kprobes: Path::new("/sys/bus/event_source/devices/kprobe/type").exists(),
             preempts: preemption::preempts(),
-            cgroup2: cgroup2_mount()?,
+            cgroups_lack: cgroup::root(cgroup2.as_deref()).err(),
+            cgroup2,
             symbols: HashMap::new(),
         })
     }
@@ -76,13 +80,13 @@ impl Facts {
     }
 }
 
-/// Where the version 2 cgroup hierarchy is mounted.
+/// Where the version 2 cgroup hierarchy is mounted, if anywhere whole, then there.
 ///
 /// # Errors
 ///
 /// /proc is not there.
 pub fn cgroup2_mount() -> Result<Option<PathBuf>, KernelError> {
-    Ok(cgroup2(&read(Path::new("/proc/self/mounts"))?))
+    Ok(cgroup::mounted(&read(Path::new("/proc/self/mounts"))?))
 }
 
 /// Address of each kernel symbol that matters; nothing where the table cannot be read.
@@ -94,6 +98,13 @@ pub fn kernel_symbols() -> HashMap<String, u64> {
         log::debug!("/proc/kallsyms cannot be read: {error}");
         HashMap::new()
     })
+}
+
+/// Whether the kernel says that it keeps what is in its memory from everybody (kernel_lockdown(7)): then it knows no helper
+/// that reads it. `false` also where it cannot be asked.
+#[must_use]
+pub fn is_locked_down() -> bool {
+    fs::read_to_string("/sys/kernel/security/lockdown").is_ok_and(|told| told.contains("[confidentiality]"))
 }
 
 /// Tries the smallest program there is for a trampoline: whether this kernel takes any, before maps are made for
@@ -177,15 +188,6 @@ fn tracepoint_lacks(
     (tracefs.is_err() && (is_closed || !looks)).then_some("CAP_DAC_READ_SEARCH")
 }
 
-/// Mount point of the first cgroup2 file system in /proc/self/mounts (octal escapes undone).
-fn cgroup2(mounts: &str) -> Option<PathBuf> {
-    mounts.lines().find_map(|line| {
-        let mut words = line.split(' ');
-        let (_, point, kind) = (words.next()?, words.next()?, words.next()?);
-        (kind == "cgroup2").then(|| PathBuf::from(point.replace("\\040", " ").replace("\\011", "\t")))
-    })
-}
-
 /// The symbols that matter, from /proc/kallsyms: some five megabytes, of which no more than a line is kept.
 fn symbols(mut table: impl BufRead) -> io::Result<HashMap<String, u64>> {
     let mut wanted = HashSet::from(["table_perturb"]);
@@ -236,15 +238,6 @@ mod tests {
         for (effective, tracefs, is_root, lacking) in table {
             assert_eq!(tracepoint_lacks(effective, tracefs, is_root), lacking, "{effective:x} {tracefs:?}");
         }
-    }
-
-    #[test]
-    fn the_cgroup2_mount_is_found_on_hybrid_and_unified_hosts() {
-        let hybrid =
-            "cgroup /sys/fs/cgroup/cpu cgroup rw 0 0\ncgroup2 /sys/fs/cgroup/unified cgroup2 rw 0 0\n";
-        assert_eq!(cgroup2(hybrid), Some(PathBuf::from("/sys/fs/cgroup/unified")));
-        assert_eq!(cgroup2("none /a\\040b cgroup2 rw 0 0"), Some(PathBuf::from("/a b")));
-        assert_eq!(cgroup2("tmpfs /tmp tmpfs rw 0 0\n"), None);
     }
 
     #[test]

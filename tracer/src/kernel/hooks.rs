@@ -83,6 +83,8 @@ pub enum Refusal {
     Rejected(String),
     /// It was attached, and saw nothing of what it should have seen.
     Silent(String),
+    /// It was attached, and told of an allocation what is not so.
+    Misread(&'static str),
 }
 
 impl fmt::Display for Refusal {
@@ -91,6 +93,7 @@ impl fmt::Display for Refusal {
             Self::Missing(what) | Self::Refused(what) | Self::Rejected(what) | Self::Silent(what) => {
                 f.write_str(what)
             }
+            Self::Misread(what) => write!(f, "attached, but of its own allocations it told {what}"),
             Self::NotPermitted(capability) => write!(f, "it needs {capability}, which is missing"),
         }
     }
@@ -117,7 +120,7 @@ impl Verdict {
             Self::Not(Refusal::Missing(_)) => "unsupported",
             Self::Not(Refusal::NotPermitted(_)) => "not permitted",
             Self::Not(Refusal::Refused(_) | Refusal::Rejected(_)) => "refused",
-            Self::Not(Refusal::Silent(_)) => "silent",
+            Self::Not(Refusal::Silent(_) | Refusal::Misread(_)) => "silent",
         }
     }
 }

@@ -154,8 +154,7 @@ impl Host {
     }
 }
 
-/// What to do without when the kernel refuses a program, one thing at a time: typed task pointers, typed
-/// TCP pointers, reads of kernel memory (lockdown=confidentiality).
+/// What to do without when the kernel refuses a program, one thing at a time: typed task pointers, typed TCP pointers.
 fn demand_less(tuning: u32) -> Option<u32> {
     [tune::TASK_BTF, tune::SKC_TO_TCP].into_iter().find(|bit| tuning & bit != 0).map(|bit| tuning & !bit)
 }

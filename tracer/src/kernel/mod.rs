@@ -9,6 +9,7 @@ pub mod backend;
 pub mod blanks;
 pub mod btf;
 pub mod calls;
+pub mod cgroup;
 pub mod counts;
 pub mod error;
 pub mod facts;

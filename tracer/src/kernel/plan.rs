@@ -98,9 +98,7 @@ fn lacking(facts: &Facts, backend: Backend) -> Option<String> {
         Backend::Kprobe if !facts.has_kprobes => {
             Some("the kernel has no kprobes (CONFIG_KPROBES)".to_owned())
         }
-        Backend::Tracepoint if facts.cgroup2.is_none() => {
-            Some("no cgroup version 2 hierarchy is mounted".to_owned())
-        }
+        Backend::Tracepoint => facts.cgroups_lack.clone(),
         _ => None,
     }
 }
@@ -116,8 +114,6 @@ fn missing_function(facts: &Facts, target: Target) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use std::path::PathBuf;
-
     use super::*;
 
     fn host() -> Facts {
@@ -125,7 +121,6 @@ mod tests {
         Facts {
             has_btf: true,
             has_kprobes: true,
-            cgroup2: Some(PathBuf::from("/sys/fs/cgroup")),
             symbols: all.map(|name| ((*name).to_owned(), 1)).collect(),
             ..Facts::default()
         }
@@ -192,7 +187,7 @@ mod tests {
             ("BTF", Facts { has_btf: false, ..host() }, Backend::Fentry),
             ("trampolines", Facts { tracing_refused: refused, ..host() }, Backend::Fentry),
             ("kprobes", Facts { has_kprobes: false, ..host() }, Backend::Kprobe),
-            ("cgroup", Facts { cgroup2: None, ..host() }, Backend::Tracepoint),
+            ("cgroup", Facts { cgroups_lack: Some("no cgroups".to_owned()), ..host() }, Backend::Tracepoint),
             ("inet_autobind", without("inet_autobind"), Backend::Kprobe),
         ];
         for (word, facts, backend) in cases {

@@ -35,6 +35,8 @@ pub struct Learnt {
     pub search_start_agrees: bool,
     /// What was made and not seen.
     pub unseen: Vec<Made>,
+    /// What was told of one that is not so.
+    pub misread: Option<&'static str>,
 }
 
 /// Makes one allocation of each kind that needs no more than loopback. All sockets live until all are
@@ -122,7 +124,30 @@ pub fn judge(made: &[Made], seen: &[Record]) -> Learnt {
         self_pid: made.iter().find_map(|one| find(seen, *one)).map(|record| record.pid),
         search_start_agrees: starts_agree(&connects),
         unseen: made.iter().copied().filter(|one| find(seen, *one).is_none()).collect(),
+        misread: made.iter().filter_map(|one| find(seen, *one)).find_map(|record| misread(record, made)),
     }
+}
+
+/// What a record of one of these allocations has wrong: offsets of another kernel read some fields right, and others not.
+fn misread(record: &Record, made: &[Made]) -> Option<&'static str> {
+    let has = |field| record.present & field != 0;
+    let is_loopback = |address: &[u8; 16]| address.first_chunk() == Some(&Ipv4Addr::LOCALHOST.octets());
+    let is_listener = |port| made.iter().any(|one| one.kind == kind::BIND && one.port == port);
+    let is_connect = record.kind == kind::CONNECT;
+    let is_in_range = (record.range_low..=record.range_high).contains(&record.local_port);
+    [
+        (record.family == 4, "another family"),
+        (!has(present::LOCAL_ADDR) || is_loopback(&record.local_addr), "another local address"),
+        (!is_connect || !has(present::REMOTE) || is_loopback(&record.remote_addr), "another remote address"),
+        (!is_connect || !has(present::REMOTE) || is_listener(record.remote_port), "another remote port"),
+        (!has(present::RANGE) || is_in_range, "a port range that its port is not in"),
+        (
+            !has(present::KERNEL_SOCKET) || record.flags & flags::KERNEL_SOCKET == 0,
+            "a socket of the kernel's own",
+        ),
+    ]
+    .into_iter()
+    .find_map(|(is_so, what)| (!is_so).then_some(what))
 }
 
 /// After a search that took a port `i` behind its start, the kernel advances the entry of the table by
@@ -182,6 +207,30 @@ mod tests {
         let chain =
             [connect(100, 32868), connect(110, 32878), connect(50_000, 54_536), connect(50_004, 54_540)];
         assert!(starts_agree(&chain.each_ref()));
+    }
+
+    #[test]
+    fn what_is_not_so_is_told() {
+        let made = [Made { kind: kind::BIND, port: 7 }, Made { kind: kind::CONNECT, port: 32_868 }];
+        let mut loopback = [0; 16];
+        loopback[..4].copy_from_slice(&[127, 0, 0, 1]);
+        let right = Record {
+            family: 4,
+            remote_addr: loopback,
+            remote_port: 7,
+            present: present::RANGE | present::REMOTE | present::KERNEL_SOCKET,
+            ..connect(100, 32_868)
+        };
+        let told = |record| judge(&made, &[record]).misread;
+        assert_eq!(told(right), None);
+        assert_eq!(told(Record { family: 6, ..right }), Some("another family"));
+        assert_eq!(told(Record { remote_addr: [1; 16], ..right }), Some("another remote address"));
+        assert_eq!(told(Record { remote_port: 8, ..right }), Some("another remote port"));
+        assert_eq!(told(Record { range_low: 40_000, ..right }), Some("a port range that its port is not in"));
+        let of_kernel = Record { flags: flags::KERNEL_SOCKET, ..right };
+        assert_eq!(told(of_kernel), Some("a socket of the kernel's own"));
+        // What was not measured is not wrong.
+        assert_eq!(told(Record { remote_port: 8, present: 0, ..right }), None);
     }
 
     #[test]

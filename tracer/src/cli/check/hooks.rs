@@ -13,6 +13,7 @@ use crate::{
     kernel::{
         Backend, Settings,
         armed::Trial,
+        facts::is_locked_down,
         hooks::{Hook, Role, Verdict},
     },
     output::{escape, records::HookState},
@@ -84,6 +85,7 @@ fn text(trials: &[Trial], verbose: bool) -> String {
         Some(Backend::Tracepoint) => {
             format!("not visible: {}", Backend::Tracepoint.blind_fields().join(", "))
         }
+        None if is_locked_down() => "the kernel is locked down for confidentiality: none can run".to_owned(),
         None => "no backend runs on this kernel".to_owned(),
     };
     let name = best.map_or("BLIND", Backend::name);

@@ -4,6 +4,11 @@ use zerocopy::{FromBytes, Immutable, KnownLayout};
 
 const MAGIC: u16 = 0xeb9f;
 
+/// Whether bytes begin as type information of this machine's byte order does.
+pub(super) fn has_magic(bytes: &[u8]) -> bool {
+    bytes.first_chunk().is_some_and(|magic| u16::from_ne_bytes(*magic) == MAGIC)
+}
+
 /// What is wrong with a blob. Its sentences follow on the name of the file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum Malformed {
@@ -17,6 +22,8 @@ pub(super) enum Malformed {
     Version(u8),
     #[error("its sections do not fit its header")]
     Sections,
+    #[error("it has the types of a module alone, which build on those of its kernel (split BTF)")]
+    Split,
     #[error("type {id} is of kind {kind}, which is not known")]
     Kind { id: u32, kind: u32 },
     #[error("type {0} is not there")]
@@ -196,6 +203,10 @@ impl<'a> Blob<'a> {
         };
         let types = section(header.type_off, header.type_len)?;
         let strings = section(header.str_off, header.str_len)?;
+        // The strings of a whole kernel begin with the empty one; those of a module go on behind its kernel's.
+        if strings.first().is_some_and(|first| *first != 0) {
+            return Err(Malformed::Split);
+        }
         // So that every string in it ends.
         if strings.last() != Some(&0) {
             return Err(Malformed::Sections);

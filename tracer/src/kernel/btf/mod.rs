@@ -2,7 +2,6 @@
 
 use std::{
     collections::HashMap,
-    fs,
     path::{Path, PathBuf},
 };
 
@@ -16,6 +15,7 @@ use self::{
 use super::KernelError;
 
 mod blob;
+mod file;
 mod index;
 mod members;
 #[cfg(test)]
@@ -47,19 +47,61 @@ pub struct Signature {
 }
 
 impl KernelTypes {
-    /// Reads the type information of the running kernel, or `file` in its place, and keeps what is needed.
+    /// Reads the type information of the running kernel, or what `named` has in its place, and keeps what is needed.
+    ///
+    /// What is named may be type information itself, an ELF file with a section of it (vmlinux), either of them in an
+    /// archive of BTFHub, or a directory with such files of many kernels.
     ///
     /// # Errors
     ///
-    /// The file cannot be read or parsed, or lacks a field that is required.
-    pub fn read(file: Option<&Path>, functions: &[&str]) -> Result<Self, KernelError> {
-        let path = file.unwrap_or(Path::new(KERNEL_BTF));
-        let failed =
-            |reason: String| KernelError::Btf { path: path.to_owned(), reason, named: file.is_some() };
-        let bytes = fs::read(path).map_err(|error| failed(error.to_string()))?;
+    /// It cannot be read or parsed, lacks a field that is required, or is of another kernel than the running one.
+    pub fn read(named: Option<&Path>, functions: &[&str]) -> Result<Self, KernelError> {
+        let own = |named| Self::from_file(Path::new(KERNEL_BTF), named, functions);
+        let Some(named) = named else { return own(false) };
+        let path =
+            file::locate(named, &file::Kernel::running()).map_err(|error| unusable(named, true, &error))?;
+        let types = Self::from_file(&path, true, functions)?;
+        match own(false) {
+            Ok(own) => types.must_be_as(&own)?,
+            // It is what the file stands in for.
+            Err(error) => log::debug!("the kernel's own types: {error}"),
+        }
+        Ok(types)
+    }
+
+    /// Whether the user named where they are.
+    #[must_use]
+    pub fn are_named(&self) -> bool {
+        self.path != Path::new(KERNEL_BTF)
+    }
+
+    fn from_file(path: &Path, named: bool, functions: &[&str]) -> Result<Self, KernelError> {
+        let bytes = file::load(path).map_err(|error| unusable(path, named, &error))?;
         match Self::parse(path, &bytes, functions) {
             Ok(types) => types,
-            Err(malformed) => Err(failed(malformed.to_string())),
+            Err(malformed) => Err(unusable(path, named, &malformed)),
+        }
+    }
+
+    /// Two readings of one kernel agree in all that is used.
+    fn must_be_as(&self, own: &Self) -> Result<(), KernelError> {
+        let (here, there) = (self.offsets.as_bytes(), own.offsets.as_bytes());
+        let at = here.chunks(4).zip(there.chunks(4)).position(|(one, other)| one != other);
+        let moved = at.and_then(|word| {
+            let holds =
+                |field: &&FieldSpec| (field.at / 4..=field.at / 4 + usize::from(field.bits)).contains(&word);
+            FIELDS.iter().find(holds).map(|field| format!("`{}` lies elsewhere there", field.name))
+        });
+        let differs = |name: &&String| self.functions.get(*name) != own.functions.get(*name);
+        let changed = || {
+            let mut names: Vec<_> =
+                self.functions.keys().chain(own.functions.keys()).filter(differs).collect();
+            names.sort_unstable();
+            names.first().map(|name| format!("`{name}` is not the same function there"))
+        };
+        match moved.or_else(changed) {
+            Some(difference) => Err(KernelError::OtherKernel { path: self.path.clone(), difference }),
+            None => Ok(()),
         }
     }
 
@@ -67,7 +109,7 @@ impl KernelTypes {
     #[cfg(fuzzing)]
     pub fn read_any(bytes: &[u8]) -> bool {
         let functions = ["__inet_hash_connect", "inet_csk_get_port", "udp_lib_get_port"];
-        Self::parse(Path::new("any"), bytes, &functions).is_ok()
+        file::load_any(bytes) | Self::parse(Path::new("any"), bytes, &functions).is_ok()
     }
 
     /// The outer error: it is no type information; the inner one: it is that of another kernel.
@@ -95,6 +137,10 @@ impl KernelTypes {
         }
         Ok(Ok(Self { path: path.to_owned(), offsets, absent, functions: index.functions() }))
     }
+}
+
+fn unusable(path: &Path, named: bool, reason: &dyn std::error::Error) -> KernelError {
+    KernelError::Btf { path: path.to_owned(), reason: reason.to_string(), named }
 }
 
 /// A resolved field: byte, and the bit in it.

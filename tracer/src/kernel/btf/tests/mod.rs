@@ -10,6 +10,11 @@ use super::{members::Place, *};
 
 mod builder;
 
+/// The types of a kernel that has everything.
+pub(super) fn any_kernel() -> Vec<u8> {
+    kernel().bytes()
+}
+
 fn parse(bytes: &[u8]) -> Result<Result<KernelTypes, KernelError>, Malformed> {
     KernelTypes::parse(Path::new("vmlinux"), bytes, &["choose", "missing"])
 }
