@@ -6,6 +6,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod apart;
 pub mod backend;
 pub mod compare;
 pub mod deadline;

@@ -77,7 +77,7 @@ impl Live {
     pub fn may_preempt_programs(&self) -> bool {
         match self.row {
             Row::Host => self.backend == Backend::Fentry,
-            row => row == Row::Newest,
+            row => matches!(row, Row::Newest | Row::Backports),
         }
     }
 

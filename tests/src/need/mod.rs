@@ -70,6 +70,10 @@ pub enum Need {
     Prometheus,
     /// Python with pyarrow, pandas and DuckDB, to read tables.
     Python,
+    /// A kernel that can be locked down, which lasts until it boots again.
+    Lockdown,
+    /// Hierarchies of cgroups of version 1.
+    CgroupV1,
 }
 
 impl fmt::Display for Need {
@@ -98,6 +102,8 @@ impl fmt::Display for Need {
             Self::Browser => f.write_str("chromium"),
             Self::Prometheus => f.write_str("prometheus"),
             Self::Python => f.write_str("python with pyarrow, pandas and duckdb"),
+            Self::Lockdown => f.write_str("a machine that may be locked down"),
+            Self::CgroupV1 => f.write_str("cgroups of version 1"),
         }
     }
 }

@@ -19,6 +19,8 @@ pub enum Row {
     V6_12,
     /// Debian unstable.
     Newest,
+    /// Debian 13 with a backported kernel.
+    Backports,
 }
 
 /// What a row says of a need.
@@ -34,7 +36,8 @@ pub enum Promise {
 
 impl Row {
     /// Every row.
-    pub const ALL: [Self; 5] = [Self::Host, Self::V5_10, Self::V6_1, Self::V6_12, Self::Newest];
+    pub const ALL: [Self; 6] =
+        [Self::Host, Self::V5_10, Self::V6_1, Self::V6_12, Self::Newest, Self::Backports];
 
     /// The row that `PORTSCOPE_KERNEL_ROW` names, or the host.
     ///
@@ -61,7 +64,7 @@ impl Row {
             (_, Need::RefusedBackend)
             | (Self::V5_10, Need::Mptcp | Need::LocalPortRange)
             | (Self::V5_10 | Self::V6_1, Need::BoundShown | Need::IoUringBind)
-            | (Self::Newest, Need::UdpLite | Need::Dccp | Need::Smc) => Unmet,
+            | (Self::Newest | Self::Backports, Need::UdpLite | Need::Dccp | Need::Smc) => Unmet,
             _ => Met,
         }
     }
@@ -80,6 +83,7 @@ impl Row {
             Self::V6_1 => "6.1",
             Self::V6_12 => "6.12",
             Self::Newest => "newest",
+            Self::Backports => "backports",
         }
     }
 }
@@ -135,7 +139,9 @@ mod tests {
         assert_eq!(unmet(Row::V5_10), [Need::Mptcp, Need::LocalPortRange, Need::IoUringBind]);
         assert_eq!(unmet(Row::V6_1), [Need::IoUringBind]);
         assert_eq!(unmet(Row::V6_12), []);
-        assert_eq!(unmet(Row::Newest), [Need::UdpLite, Need::Dccp, Need::Smc]);
+        for row in [Row::Newest, Row::Backports] {
+            assert_eq!(unmet(row), [Need::UdpLite, Need::Dccp, Need::Smc]);
+        }
     }
 
     #[test]

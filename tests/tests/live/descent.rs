@@ -2,17 +2,15 @@
 //! traffic.
 
 use std::net::{TcpListener, TcpStream};
-use std::path::PathBuf;
-use std::process::Command;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::{fs, thread};
+use std::thread;
 
 use anyhow::{Context as _, Result, ensure};
-use nix::sched::{CloneFlags, unshare};
-use portscope_tests::invocation::{Ended, run};
+use nix::sched::CloneFlags;
+use portscope_tests::invocation::Ended;
 use portscope_tests::live::Live;
-use portscope_tests::{per_backend, program};
-use rustix::mount::{MountFlags, MountPropagationFlags, mount_bind, mount_change, mount_remount};
+use portscope_tests::{apart, per_backend, program};
+use rustix::mount::{MountFlags, mount_bind, mount_remount};
 use serde_json::Value;
 
 per_backend! {
@@ -31,27 +29,14 @@ sleep 1
 "#;
 const CONNECTS: u64 = 60;
 
-/// Where the version 2 hierarchy is mounted.
-fn cgroup2() -> Result<PathBuf> {
-    let mounts = fs::read_to_string("/proc/self/mountinfo")?;
-    let line = mounts.lines().find(|line| line.contains(" - cgroup2 ")).context("no cgroup version 2")?;
-    Ok(line.split(' ').nth(4).context("no mount point")?.into())
-}
-
 /// Calls portscope in a mount namespace whose cgroups are read-only, and in more new namespaces.
 fn without_cgroups(live: &Live, more: CloneFlags, args: &[&str]) -> Result<Ended> {
-    let mut command = Command::new(program::portscope()?);
-    command.args(args);
-    let call = || -> Result<Ended> {
-        unshare(CloneFlags::CLONE_NEWNS | more)?;
-        mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)?;
-        let cgroups = cgroup2()?;
+    apart::portscope(live.scratch(), more, args, || {
+        let cgroups = apart::mounted("cgroup2")?.into_iter().next().context("no cgroup version 2")?;
         mount_bind(&cgroups, &cgroups)?;
         mount_remount(&cgroups, MountFlags::BIND | MountFlags::RDONLY, "")?;
-        run(live.scratch(), command)
-    };
-    // The namespaces are those of a thread, which ends with the call.
-    thread::scope(|scope| scope.spawn(call).join()).ok().context("the call panicked")?
+        Ok(())
+    })
 }
 
 /// Does something beside connects of our own.

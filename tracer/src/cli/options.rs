@@ -17,8 +17,9 @@ pub(super) struct KernelOptions {
     /// Size of the ring between kernel and reader, a power of two
     #[arg(long, value_name = "SIZE", default_value = "4MiB", value_parser = words::buffer)]
     pub(super) buffer: u32,
-    /// Type information of the running kernel, where it has none of its own
-    #[arg(long, value_name = "FILE")]
+    /// Type information of the running kernel, where it has none of its own: BTF, vmlinux, or a directory of a BTFHub
+    /// archive
+    #[arg(long, value_name = "PATH")]
     pub(super) btf: Option<PathBuf>,
     /// Measure what the programs cost in the kernel, too: it reads the clock twice a run of every BPF program of
     /// the host meanwhile (CAP_SYS_ADMIN)

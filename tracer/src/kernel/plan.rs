@@ -99,7 +99,7 @@ fn lacking(facts: &Facts, backend: Backend) -> Option<String> {
             Some("the kernel has no kprobes (CONFIG_KPROBES)".to_owned())
         }
         Backend::Tracepoint => facts.cgroups_lack.clone(),
-        _ => None,
+        Backend::Kprobe => None,
     }
 }
 

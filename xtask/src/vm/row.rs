@@ -16,14 +16,17 @@ pub(crate) enum Row {
     /// Linux 6.12 of Debian 13.
     #[value(name = "6.12")]
     V6_12,
-    /// The newest kernel that Debian has.
+    /// The kernel of Debian's next suite.
     #[value(name = "newest")]
     Newest,
+    /// What Debian 13 gets as a backport, which may be newer still.
+    #[value(name = "backports")]
+    Backports,
 }
 
 impl Row {
     /// All rows, oldest kernel first.
-    pub(crate) const ALL: [Self; 4] = [Self::V5_10, Self::V6_1, Self::V6_12, Self::Newest];
+    pub(crate) const ALL: [Self; 5] = [Self::V5_10, Self::V6_1, Self::V6_12, Self::Newest, Self::Backports];
 
     /// The name that options, tables and tests use.
     pub(crate) fn name(self) -> &'static str {
@@ -32,6 +35,7 @@ impl Row {
             Self::V6_1 => "6.1",
             Self::V6_12 => "6.12",
             Self::Newest => "newest",
+            Self::Backports => "backports",
         }
     }
 
@@ -42,12 +46,13 @@ impl Row {
             Self::V6_1 => "bookworm",
             Self::V6_12 => "trixie",
             Self::Newest => "sid",
+            Self::Backports => "trixie-backports",
         }
     }
 
     /// Whether the suite has a companion with security updates.
     pub(super) fn has_security_suite(self) -> bool {
-        self != Self::Newest
+        !matches!(self, Self::Newest | Self::Backports)
     }
 }
 

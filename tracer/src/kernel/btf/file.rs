@@ -230,6 +230,7 @@ mod tests {
     use std::io::Write as _;
 
     use lzma_rust2::{XzOptions, XzWriter};
+    use object::{Architecture, BinaryFormat, Endianness, SectionKind, write};
 
     use super::*;
 
@@ -301,6 +302,21 @@ mod tests {
         assert!(matches!(unpacked(packed("readme", &types).as_slice()), Err(Unreadable::NoMember)));
         for end in (0..hub.len()).step_by(7) {
             assert!(unpacked(hub.get(..end).unwrap()).is_err(), "{end}");
+        }
+    }
+
+    #[test]
+    fn of_an_elf_file_its_section_is_read() {
+        let types = super::super::tests::any_kernel();
+        let mut elf = write::Object::new(BinaryFormat::Elf, Architecture::X86_64, Endianness::Little);
+        for (name, data) in [(".text", &b"code"[..]), (".BTF", &types)] {
+            let section = elf.add_section(Vec::new(), name.into(), SectionKind::Other);
+            elf.append_section_data(section, data, 8);
+        }
+        let elf = elf.write().unwrap();
+        assert_eq!(section(io::Cursor::new(&elf)).unwrap(), types);
+        for end in (0..elf.len()).step_by(5) {
+            assert!(section(io::Cursor::new(elf.get(..end).unwrap())).is_err(), "{end}");
         }
     }
 
