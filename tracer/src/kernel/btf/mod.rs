@@ -2,7 +2,7 @@
 
 use std::{
     collections::HashMap,
-    fs,
+    fs, io,
     path::{Path, PathBuf},
 };
 
@@ -56,7 +56,11 @@ impl KernelTypes {
         let path = file.unwrap_or(Path::new(KERNEL_BTF));
         let failed =
             |reason: String| KernelError::Btf { path: path.to_owned(), reason, named: file.is_some() };
-        let bytes = fs::read(path).map_err(|error| failed(error.to_string()))?;
+        let bytes = fs::read(path).map_err(|source| match source.kind() {
+            // That says nothing of the type information.
+            io::ErrorKind::OutOfMemory => KernelError::Read { path: path.to_owned(), source },
+            _ => failed(source.to_string()),
+        })?;
         match Self::parse(path, &bytes, functions) {
             Ok(types) => types,
             Err(malformed) => Err(failed(malformed.to_string())),
