@@ -70,6 +70,8 @@ pub enum Need {
     Prometheus,
     /// Python with pyarrow, pandas and DuckDB, to read tables.
     Python,
+    /// A machine that is only there for the tests: its clock may be set and its processors taken away.
+    TestMachine,
 }
 
 impl fmt::Display for Need {
@@ -98,6 +100,7 @@ impl fmt::Display for Need {
             Self::Browser => f.write_str("chromium"),
             Self::Prometheus => f.write_str("prometheus"),
             Self::Python => f.write_str("python with pyarrow, pandas and duckdb"),
+            Self::TestMachine => f.write_str("a test machine"),
         }
     }
 }
