@@ -192,7 +192,8 @@ fn clock(live: &Live) -> Result<()> {
     let args = ["--backend", live.backend().word(), "-N", &netns];
     let (file, ring) = (live.scratch().file("ports.arrow"), live.scratch().file("ring"));
     let trace = live.tracer(&["-N", &netns])?;
-    let report = Tracer::start_command(live.scratch(), "report", &[&args[..], &["-i", "2s"]].concat())?;
+    let report =
+        Tracer::start_command(live.scratch(), "report", &[&args[..], &["-i", "2s", "-d", "1h"]].concat())?;
     let recorder = Tracer::record(live.scratch(), &file, &args)?;
     let flight = [&args[..], &["--ring", "16MiB", "--keep", "1h"]].concat();
     let flight = Tracer::record(live.scratch(), &ring, &flight)?;

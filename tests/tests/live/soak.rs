@@ -176,11 +176,10 @@ fn a_flood_from_all_processors_is_counted_to_the_event(live: &Live) -> Result<()
     ensure!(told.seen == told.emitted + told.filtered + told.lost, "{told:?}");
     // A kernel that preempts programs says how many choices it skipped at most.
     let missed = told.missed.filter(|_| live.may_preempt_programs()).unwrap_or(0);
-    let counted = told.emitted + told.lost;
+    let (binds, counted) = (summary.binds, told.emitted + told.lost);
     ensure!(
-        counted <= summary.binds && counted + missed >= summary.binds,
-        "{} binds, {counted} counted, {missed} missed: {told:?}",
-        summary.binds
+        counted <= binds && counted + missed >= binds,
+        "{binds} binds, {counted} counted, {missed} missed: {told:?}"
     );
     let half = resident.len() / 2;
     let most = |part: &[u64]| part.iter().copied().max().unwrap_or(0);
@@ -191,9 +190,9 @@ fn a_flood_from_all_processors_is_counted_to_the_event(live: &Live) -> Result<()
             "\nsoak {with} {}: {} binds in {:.1} s ({}/s, {untraced}/s untraced), emitted {}, lost {}, resident {} KiB \
              at first, {early} and {late} KiB at most in either half, CPU {:.1} s",
             live.backend(),
-            summary.binds,
+            binds,
             took.as_secs_f64(),
-            summary.binds * 1000 / u64::try_from(took.as_millis())?,
+            binds * 1000 / u64::try_from(took.as_millis())?,
             told.emitted,
             told.lost,
             resident.first().unwrap_or(&0),
