@@ -93,6 +93,17 @@ impl Live {
         if self.row == Row::Host { count } else { count / 5 }
     }
 
+    /// Whether this is a machine whose clock, processors and memory are the tests'; false when the test is to return.
+    ///
+    /// # Errors
+    ///
+    /// When the row promised otherwise.
+    pub fn owns_the_machine(&self) -> Result<bool> {
+        let unmet =
+            (self.row == Row::Host).then_some("the clock and the processors of a host are not the tests'");
+        self.has(Need::TestMachine, unmet)
+    }
+
     /// Starts a tracer with this test's backend.
     ///
     /// # Errors

@@ -74,6 +74,8 @@ pub enum Need {
     Lockdown,
     /// Hierarchies of cgroups of version 1.
     CgroupV1,
+    /// A machine that is only there for the tests: its clock may be set and its processors taken away.
+    TestMachine,
 }
 
 impl fmt::Display for Need {
@@ -104,6 +106,7 @@ impl fmt::Display for Need {
             Self::Python => f.write_str("python with pyarrow, pandas and duckdb"),
             Self::Lockdown => f.write_str("a machine that may be locked down"),
             Self::CgroupV1 => f.write_str("cgroups of version 1"),
+            Self::TestMachine => f.write_str("a test machine"),
         }
     }
 }

@@ -69,7 +69,21 @@ impl Tracer {
         Self::start_with(scratch, &scratch.file("nothing"), &["serve"], args)
     }
 
-    fn start_into(scratch: &Scratch, into: &Path, words: &[&str], args: &[&str]) -> Result<Self> {
+    /// Starts `portscope top` that writes frames of text nowhere, as [`Self::start`] does.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::start`].
+    pub fn top(scratch: &Scratch, args: &[&str]) -> Result<Self> {
+        Self::start_with(scratch, &scratch.file("nothing"), &["top", "-b"], args)
+    }
+
+    /// Starts these words of a command, whose output goes to this place, as [`Self::start`] does.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::start`].
+    pub fn start_into(scratch: &Scratch, into: &Path, words: &[&str], args: &[&str]) -> Result<Self> {
         let place = into.to_str().context("a path that is no text")?;
         Self::start_with(scratch, into, &[words, &["-w", place]].concat(), args)
     }

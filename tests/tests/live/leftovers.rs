@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::PathBuf;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
@@ -10,10 +11,11 @@ use aya::programs::{loaded_links, loaded_programs};
 use portscope_tests::deadline;
 use portscope_tests::invocation::portscope;
 use portscope_tests::live::Live;
-use portscope_tests::{alone, per_backend};
+use portscope_tests::{alone, per_backend, program};
 
 alone! {
     the_cgroup_of_a_command_goes_with_it => cgroups,
+    the_cgroup_of_a_killed_tracer_goes_with_the_next => swept,
 }
 
 per_backend! {
@@ -25,19 +27,20 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Ids of the programs and links of the whole machine.
 #[derive(Debug, PartialEq, Eq)]
-struct InKernel {
+pub(crate) struct InKernel {
     programs: BTreeSet<u32>,
     links: BTreeSet<u32>,
 }
 
-fn in_kernel() -> InKernel {
+pub(crate) fn in_kernel() -> InKernel {
     // One that is freed between two steps of the walk is an error of its entry: it is not there.
     let programs = loaded_programs().filter_map(Result::ok).map(|program| program.id()).collect();
     let links = loaded_links().filter_map(Result::ok).map(|link| link.id()).collect();
     InKernel { programs, links }
 }
 
-fn gone(before: &InKernel) -> Result<()> {
+/// Waits until nothing is there that was not.
+pub(crate) fn gone(before: &InKernel) -> Result<()> {
     deadline::until("the programs and links to be freed", PATIENCE, || {
         let now = in_kernel();
         let left =
@@ -100,4 +103,35 @@ fn cgroups(live: &Live) -> Result<()> {
         ensure!(!left.iter().any(|folder| folder.ends_with(&own)), "{args:?} leaves {own}: {left:?}");
     }
     Ok(())
+}
+
+fn swept(live: &Live) -> Result<()> {
+    let told = live.scratch().file("told");
+    let script = format!("cat /proc/self/cgroup >'{0}.new'; mv '{0}.new' '{0}'; exec cat", told.display());
+    let mut command = Command::new(program::portscope()?);
+    command.args(["report", "-q", "--", "sh", "-c", &script]);
+    // The command reads this to its end.
+    let (standard_input, hold) = std::io::pipe()?;
+    let mut tracer = command.stdin(standard_input).stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
+    drop(command);
+    let wait = deadline::until("the command", Duration::from_mins(2), || Ok(told.exists().then_some(())));
+    tracer.kill()?;
+    tracer.wait()?;
+    wait?;
+    let own = fs::read_to_string(&told)?;
+    let own = own.lines().find_map(|line| line.split("/portscope-").nth(1));
+    let Some(own) = own.map(|number| format!("portscope-{number}")) else {
+        // Where none can be made, forks are followed.
+        return Ok(());
+    };
+    let is_left = || Ok::<_, anyhow::Error>(of_commands()?.iter().any(|folder| folder.ends_with(&own)));
+    ensure!(is_left()?, "{own} went with a tracer that was killed");
+    // The command outlives it, and keeps its cgroup.
+    portscope(live.scratch(), &["report", "-q", "--", "true"])?;
+    ensure!(is_left()?, "{own} was taken from a command that runs");
+    drop(hold);
+    deadline::until("the end of the command", PATIENCE, || {
+        portscope(live.scratch(), &["report", "-q", "--", "true"])?;
+        Ok((!is_left()?).then_some(()))
+    })
 }

@@ -97,7 +97,9 @@ pub fn load_all(ebpf: &mut Ebpf, hooks: &[Hook], btf: Option<&Btf>, facts: &Fact
         }
     };
     thread::scope(|scope| {
-        let others: Vec<_> = (1..workers).map(|_| scope.spawn(work)).collect();
+        // This one does it alone where there may be no more.
+        let others: Vec<_> =
+            (1..workers).map_while(|_| thread::Builder::new().spawn_scoped(scope, work).ok()).collect();
         work();
         // The end of a scope does not wait until its threads are gone: these would have all rights when ours are given up.
         for other in others {
@@ -216,7 +218,7 @@ fn last_words(log: &str) -> Option<&str> {
 }
 
 /// An error and its causes.
-fn chain(error: &dyn std::error::Error) -> String {
+pub(super) fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(inner) = cause {
@@ -230,7 +232,7 @@ fn chain(error: &dyn std::error::Error) -> String {
 }
 
 /// Runs `work` where tracefs is mounted at one of its usual places.
-pub fn with_tracefs<T: Send>(work: impl FnOnce() -> T + Send) -> T {
+pub fn with_tracefs<T: Send>(work: impl FnMut() -> T + Send) -> T {
     let here = if Path::new("/sys/kernel/debug/tracing/events").exists() {
         "/sys/kernel/debug/tracing/events"
     } else {

@@ -10,7 +10,7 @@ use tracer_ebpf::abi::{
 };
 use zerocopy::FromBytes as _;
 
-use super::KernelError;
+use super::{KernelError, attach::chain};
 
 /// Counters of all blocks together.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -209,7 +209,7 @@ pub(super) fn map<'a>(ebpf: &'a Ebpf, name: &'static str) -> Result<&'a aya::map
 
 /// A map that failed.
 pub(super) fn broken(map: &'static str, error: &dyn std::error::Error) -> KernelError {
-    KernelError::Map { map, reason: error.to_string() }
+    KernelError::Map { map, reason: chain(error) }
 }
 
 #[cfg(test)]

@@ -47,14 +47,19 @@ impl Host {
         log::debug!("facts are read");
         let tries_tracing = facts.has_btf && backends.contains(&Backend::Fentry);
         let types = thread::scope(|scope| {
-            let symbols = scope.spawn(facts::kernel_symbols);
+            // Afterwards, where there may be no thread more.
+            let symbols = thread::Builder::new().spawn_scoped(scope, facts::kernel_symbols).ok();
             let types = KernelTypes::read(settings.btf.as_deref(), &FUNCTIONS);
             log::debug!("types are read");
             if tries_tracing {
                 facts.tracing_refused = facts::tracing_refusal();
                 log::debug!("trampolines are tried");
             }
-            facts.symbols = symbols.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+            facts.symbols = match symbols.map(thread::ScopedJoinHandle::join) {
+                Some(Ok(symbols)) => symbols,
+                Some(Err(panic)) => std::panic::resume_unwind(panic),
+                None => facts::kernel_symbols(),
+            };
             log::debug!("symbols are read");
             types
         })?;

@@ -9,29 +9,34 @@ use rustix::{
 };
 
 /// Runs `work` where a file system of the kernel is mounted at `point`: here if `witness`, a path in it, is there; else on
-/// a thread with a mount namespace of its own, so that nothing on the host changes. Where it cannot be mounted `work` runs
-/// without it.
+/// a thread with a mount namespace of its own, so that nothing on the host changes. Where it cannot be mounted, or there
+/// may be no thread more, `work` runs without it.
 pub(super) fn with_mounted<T: Send>(
     kind: &'static str,
     point: &Path,
     witness: &Path,
-    work: impl FnOnce() -> T + Send,
+    mut work: impl FnMut() -> T + Send,
 ) -> T {
     if witness.exists() {
         return work();
     }
-    thread::scope(|scope| {
-        let thread = scope.spawn(|| {
+    let done = thread::scope(|scope| {
+        let apart = || {
             if let Err(error) = mount_privately(kind, point) {
                 log::debug!("{kind} cannot be mounted: {error}");
             }
             work()
-        });
-        match thread.join() {
-            Ok(result) => result,
-            Err(panic) => std::panic::resume_unwind(panic),
+        };
+        match thread::Builder::new().spawn_scoped(scope, apart).map(thread::ScopedJoinHandle::join) {
+            Ok(Ok(result)) => Some(result),
+            Ok(Err(panic)) => std::panic::resume_unwind(panic),
+            Err(error) => {
+                log::warn!("{kind} is not mounted, and there is no thread to mount it privately: {error}");
+                None
+            }
         }
-    })
+    });
+    done.unwrap_or_else(work)
 }
 
 fn mount_privately(kind: &str, point: &Path) -> rustix::io::Result<()> {

@@ -7,7 +7,14 @@ use std::{
     process,
 };
 
+/// What the cgroups of commands are called, before the number of the process that made them.
+const PREFIX: &str = "portscope-";
+/// `PROC_PID_INIT_INO` of include/linux/proc_ns.h: who is in this namespace sees all processes.
+const FIRST_PID_NAMESPACE: u64 = 0xefff_fffc;
+
 /// A cgroup of the version 2 hierarchy that was made for a command, and goes when it is dropped.
+///
+/// One whose maker was killed stays, and goes when the next is made beside it and nobody is in it any more.
 #[derive(Debug)]
 pub struct OwnCgroup {
     path: PathBuf,
@@ -28,7 +35,10 @@ impl OwnCgroup {
         let below = own.lines().find_map(|line| line.strip_prefix("0::")).unwrap_or("/");
         let below = Path::new(below.strip_prefix('/').unwrap_or(below));
         let parent = mount.join(below);
-        let path = parent.join(format!("portscope-{}", process::id()));
+        if fs::metadata("/proc/self/ns/pid").is_ok_and(|about| about.ino() == FIRST_PID_NAMESPACE) {
+            sweep(&parent, |pid| Path::new("/proc").join(pid).exists());
+        }
+        let path = parent.join(format!("{PREFIX}{}", process::id()));
         fs::create_dir(&path)?;
         let level = u32::try_from(below.components().count() + 1).unwrap_or(u32::MAX);
         let id = fs::metadata(&path)?.ino();
@@ -83,9 +93,41 @@ impl Drop for OwnCgroup {
     }
 }
 
+/// Removes the cgroups of makers that are gone; the kernel keeps those that somebody is in.
+fn sweep(parent: &Path, lives: impl Fn(&str) -> bool) {
+    for entry in fs::read_dir(parent).into_iter().flatten().filter_map(Result::ok) {
+        let name = entry.file_name();
+        let maker = name.to_str().and_then(|name| name.strip_prefix(PREFIX));
+        let is_number = |maker: &&str| maker.parse::<u32>().is_ok_and(|pid| pid != process::id());
+        if maker.filter(is_number).is_some_and(|maker| !lives(maker)) {
+            match fs::remove_dir(entry.path()) {
+                Ok(()) => log::debug!("{} was left behind and is removed", entry.path().display()),
+                Err(error) => log::debug!("{} was left behind and stays: {error}", entry.path().display()),
+            }
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_killed_ones_left_behind_is_removed_and_nothing_else() {
+        let parent = std::env::temp_dir().join(format!("portscope-{}-sweep", process::id()));
+        let own = format!("portscope-{}", process::id());
+        let all = ["portscope-1", "portscope-2", "portscope-3", "portscope-x", "portscope-", "2", &own];
+        for name in all {
+            fs::create_dir_all(parent.join(name)).unwrap();
+        }
+        fs::create_dir(parent.join("portscope-3/inside")).unwrap();
+        fs::write(parent.join("portscope-4"), "a file").unwrap();
+        sweep(&parent, |pid| pid == "2");
+        let left: Vec<_> = all.into_iter().filter(|name| parent.join(name).exists()).collect();
+        assert_eq!(left, &all[1..]);
+        assert!(parent.join("portscope-4").exists());
+        fs::remove_dir_all(&parent).unwrap();
+    }
 
     #[test]
     fn it_lies_below_our_own_and_goes_when_it_is_dropped() {

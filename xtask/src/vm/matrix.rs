@@ -51,6 +51,8 @@ pub(crate) struct Plan<'a> {
     pub(crate) jobs: usize,
     /// More arguments for the test executables, as words of the shell.
     pub(crate) arguments: String,
+    /// More assignments for their environment.
+    pub(crate) environment: Vec<(String, String)>,
 }
 
 /// Runs the live tests in the kernels of `rows`.
@@ -85,7 +87,7 @@ fn one(row: Row, plan: &Plan<'_>, files: &[Packed]) -> RowResult {
 }
 
 fn tests(kernel: &fetch::Kernel, plan: &Plan<'_>, files: &[Packed]) -> Result<Vec<Report>> {
-    let mut environment = Vec::new();
+    let mut environment = plan.environment.clone();
     if plan.object.is_some() {
         environment.push(("PORTSCOPE_BPF_OBJECT".to_owned(), OBJECT.to_owned()));
     }

@@ -81,6 +81,21 @@ pub(crate) struct MatrixOptions {
     /// Test machines at a time.
     #[arg(long, default_value_t = 2)]
     jobs: usize,
+    /// More of the tests' environment, such as PORTSCOPE_SOAK=600; may be given several times.
+    #[arg(long = "set", value_name = "NAME=VALUE", value_parser = assignment)]
+    environment: Vec<(String, String)>,
+}
+
+/// Parts an assignment whose words need no quotes.
+fn assignment(text: &str) -> Result<(String, String)> {
+    let plain =
+        |word: &str| word.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-.,:/".contains(&byte));
+    match text.split_once('=') {
+        Some((name, value)) if !name.is_empty() && plain(name) && plain(value) => {
+            Ok((name.to_owned(), value.to_owned()))
+        }
+        _ => bail!("{text:?} is not NAME=VALUE, of letters, digits and _-.,:/"),
+    }
 }
 
 impl MatrixOptions {
@@ -92,7 +107,8 @@ impl MatrixOptions {
         arguments: &[String],
     ) -> Plan<'a> {
         let timeout = Duration::from_secs(self.timeout);
-        Plan { set, object, timeout, jobs: self.jobs, arguments: quoted(arguments) }
+        let environment = self.environment.clone();
+        Plan { set, object, timeout, jobs: self.jobs, arguments: quoted(arguments), environment }
     }
 }
 

@@ -159,6 +159,9 @@ pub(crate) struct Binds {
     /// How many threads share the work.
     #[arg(long, default_value_t = 1)]
     pub(crate) threads: u32,
+    /// No more after so long; the summary tells how many there were.
+    #[arg(long, value_name = "MS")]
+    pub(crate) for_ms: Option<u64>,
     /// Print each operation, not only the summary.
     #[arg(long)]
     pub(crate) each: bool,
@@ -265,6 +268,14 @@ impl Cli {
             std::io::copy(&mut std::io::stdin(), &mut std::io::sink())?;
         }
         Ok(())
+    }
+
+    /// How long it is to work, where that was said.
+    pub(crate) fn asked_for(&self) -> Duration {
+        match &self.command {
+            Command::Binds(Binds { for_ms: Some(ms), .. }) => Duration::from_millis(*ms),
+            _ => Duration::ZERO,
+        }
     }
 
     /// Waits for the newline or for the file.

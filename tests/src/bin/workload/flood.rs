@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -45,10 +46,16 @@ pub(crate) fn connects(stage: &Stage, plan: &Connects) -> Result<()> {
     stage.line(&Line::Summary(summary))
 }
 
-/// Binds to port 0 `plan.count` times, one socket after the other.
+/// Binds to port 0 `plan.count` times, or as often as the time allows, one socket after the other.
 pub(crate) fn binds(stage: &Stage, plan: &Binds) -> Result<()> {
-    let by_errno = share(plan.threads, plan.count, |count| bind_times(stage, plan, count))?;
-    stage.line(&Line::Summary(Summary { binds: plan.count, ..summary(by_errno) }))
+    let end = plan.for_ms.map(|ms| Instant::now() + Duration::from_millis(ms));
+    let done = AtomicU64::new(0);
+    let by_errno = share(plan.threads, plan.count, |count| {
+        let (binds, failures) = bind_times(stage, plan, count, end)?;
+        done.fetch_add(binds, Ordering::Relaxed);
+        Ok(failures)
+    })?;
+    stage.line(&Line::Summary(Summary { binds: done.into_inner(), ..summary(by_errno) }))
 }
 
 /// Runs `work` on so many threads and adds their failures.
@@ -120,9 +127,14 @@ fn connect_times(
     Ok(failures)
 }
 
-fn bind_times(stage: &Stage, plan: &Binds, count: u64) -> Result<Failures> {
+/// Binds so many times, or until the end; how many there were, and what failed.
+fn bind_times(stage: &Stage, plan: &Binds, count: u64, end: Option<Instant>) -> Result<(u64, Failures)> {
     let mut failures = Failures::new();
-    for _ in 0..count {
+    for done in 0..count {
+        // The clock is looked at now and then.
+        if done.is_multiple_of(256) && end.is_some_and(|end| Instant::now() >= end) {
+            return Ok((done, failures));
+        }
         let answer = if plan.each {
             Endpoint::open(stage, "one of many binds", Ground::V4, plan.protocol, &[])?.bind(Ground::V4.at(0))
         } else {
@@ -135,5 +147,5 @@ fn bind_times(stage: &Stage, plan: &Binds, count: u64) -> Result<Failures> {
             Err(error) => return Err(error.into()),
         }
     }
-    Ok(failures)
+    Ok((count, failures))
 }

@@ -35,12 +35,13 @@ mod vrf;
 use cli::{Cli, Command};
 use stage::Stage;
 
-/// Nothing that this program does takes so many seconds: it ends itself rather than hang.
-const ALARM_S: u32 = 180;
+/// Nothing that this program does takes so many seconds more than it was asked for: it ends itself rather than hang.
+const ALARM_S: u64 = 180;
 
 fn main() -> ExitCode {
-    nix::unistd::alarm::set(ALARM_S);
-    match run(&Cli::parse()) {
+    let cli = Cli::parse();
+    nix::unistd::alarm::set(u32::try_from(ALARM_S + cli.asked_for().as_secs()).unwrap_or(u32::MAX));
+    match run(&cli) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             // Nothing is left to do where standard error itself is gone.

@@ -2,6 +2,7 @@
 
 use std::{
     collections::HashMap,
+    io,
     path::{Path, PathBuf},
 };
 
@@ -76,7 +77,13 @@ impl KernelTypes {
     }
 
     fn from_file(path: &Path, named: bool, functions: &[&str]) -> Result<Self, KernelError> {
-        let bytes = file::load(path).map_err(|error| unusable(path, named, &error))?;
+        let bytes = file::load(path).map_err(|error| match error {
+            // That says nothing of the type information.
+            file::Unreadable::Io(source) if source.kind() == io::ErrorKind::OutOfMemory => {
+                KernelError::Read { path: path.to_owned(), source }
+            }
+            error => unusable(path, named, &error),
+        })?;
         match Self::parse(path, &bytes, functions) {
             Ok(types) => types,
             Err(malformed) => Err(unusable(path, named, &malformed)),

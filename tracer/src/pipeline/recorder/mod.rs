@@ -43,6 +43,8 @@ const IDLE_FLUSH_EVERY: Duration = Duration::from_secs(10);
 const SCENE_EVERY: Duration = Duration::from_mins(1);
 /// The clock is told again when it has moved by so much.
 const CLOCK_MOVED_NS: u64 = 10_000;
+/// By more than this at once it was set; it is told before the next event.
+const CLOCK_SET_NS: u64 = 1_000_000;
 
 /// Takes records and keeps them.
 pub struct Recorder {
@@ -174,7 +176,7 @@ impl Recorder {
         end: End,
         out: &mut Vec<u8>,
     ) -> Result<(), ArrowError> {
-        self.tell_clock()?;
+        self.tell_clock(CLOCK_MOVED_NS)?;
         let moments = self.untold_moments();
         self.writer.note(&Note::Moments { moments })?;
         match scene {
@@ -282,10 +284,10 @@ impl Recorder {
         untold.into_iter().map(|moment| moment.note()).collect()
     }
 
-    /// Tells the clock, if it has been set or has drifted.
-    fn tell_clock(&mut self) -> Result<(), ArrowError> {
+    /// Tells the clock, if it has moved by so much since it was told.
+    fn tell_clock(&mut self, by_ns: u64) -> Result<(), ArrowError> {
         let offset_ns = Clock::sample().offset_ns();
-        if offset_ns.abs_diff(self.offset_ns) < CLOCK_MOVED_NS {
+        if offset_ns.abs_diff(self.offset_ns) < by_ns {
             return Ok(());
         }
         self.offset_ns = offset_ns;
@@ -301,7 +303,7 @@ impl Recorder {
         self.flushed = Instant::now();
         self.has_events = false;
         Ok(self
-            .tell_clock()
+            .tell_clock(CLOCK_MOVED_NS)
             .and_then(|()| self.writer.note(&Note::Account(account)))
             .and_then(|()| self.writer.flush(out)))
     }
@@ -313,7 +315,10 @@ fn lost_count(tally: &Tally) -> LostCount {
 }
 
 impl Consumer for Recorder {
+    /// Samples the clocks: when they are told with the next flush, the events after a step stand before that.
     fn begin_batch(&mut self) {
+        let done = self.tell_clock(CLOCK_SET_NS);
+        self.keep(done);
         self.intake.begin_batch();
     }
 
