@@ -26,7 +26,7 @@ pub(crate) struct Options {
     /// How long each is fuzzed, in seconds of the clock: beside other work its CPU time is less.
     #[arg(long, value_name = "N", default_value = "60")]
     seconds: u32,
-    /// Fuzz nothing: keep in fuzz/seeds the fewest of its inputs and of those in fuzz/corpus that reach all that they reach.
+    /// Fuzz nothing: put into fuzz/seeds the few inputs of fuzz/corpus that reach what those there do not.
     #[arg(long)]
     keep: bool,
 }
@@ -61,10 +61,8 @@ fn one(root: &Path, target: &str, seconds: u32) -> Result<()> {
 
 /// Chooses by what an input reaches, not by how often it does: there would be ten times as many.
 fn keep(root: &Path, target: &str) -> Result<()> {
-    let [kept, corpus, seeds] = ["kept", "corpus", "seeds"].map(|folder| root.join(folder).join(target));
-    drive(root, target, &[kept.clone(), seeds.clone(), corpus], &["-merge=1", "-use_counters=0"])?;
-    std::fs::remove_dir_all(&seeds).with_context(|| seeds.display().to_string())?;
-    std::fs::rename(&kept, &seeds).with_context(|| kept.display().to_string())
+    let [seeds, corpus] = ["seeds", "corpus"].map(|folder| root.join(folder).join(target));
+    drive(root, target, &[seeds, corpus], &["-merge=1", "-use_counters=0"])
 }
 
 fn drive(root: &Path, target: &str, folders: &[PathBuf], options: &[&str]) -> Result<()> {
