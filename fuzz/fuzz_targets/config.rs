@@ -1,8 +1,6 @@
-//! Any text, read as a configuration file: what it may say, the command line may.
+//! Any bytes, read as a configuration file.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
 
-fuzz_target!(|text: &str| {
-    portscope::cli::fuzzing::read_any(text);
-});
+fuzz_target!(|bytes: &[u8]| portscope::cli::fuzzing::config(bytes));

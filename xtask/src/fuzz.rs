@@ -1,6 +1,9 @@
 //! `fuzz`: any bytes into everything that reads what others wrote.
 
-use std::{path::Path, process::ExitCode};
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
 use anyhow::{Context as _, Result, bail};
 use clap::Args;
@@ -9,17 +12,23 @@ use crate::{process, tools, tree};
 
 /// Targets, each a file of `fuzz/fuzz_targets`.
 const TARGETS: [&str; 7] = ["btf", "config", "decode", "names", "recording", "sock_diag", "words"];
-/// Longer inputs take more time and find no more.
-const MOST_BYTES: &str = "-max_len=16384";
+/// Longer inputs take more time and find no more. A recording that is whole has some more.
+fn most_bytes(target: &str) -> String {
+    let most = if target == "recording" { 32_768 } else { 16_384 };
+    format!("-max_len={most}")
+}
 
 /// Arguments of `fuzz`.
 #[derive(Args)]
 pub(crate) struct Options {
     /// Only these targets: btf, config, decode, names, recording, `sock_diag`, words.
     targets: Vec<String>,
-    /// CPU time of each, in seconds.
+    /// How long each is fuzzed, in seconds of the clock: beside other work its CPU time is less.
     #[arg(long, value_name = "N", default_value = "60")]
     seconds: u32,
+    /// Fuzz nothing: put into fuzz/seeds the few inputs of fuzz/corpus that reach what those there do not.
+    #[arg(long)]
+    keep: bool,
 }
 
 /// Fuzzes one target after the other, from `fuzz/seeds`. What it finds worth keeping goes into `fuzz/corpus`, for the next
@@ -33,6 +42,10 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
         .into_iter()
         .filter(|one| options.targets.is_empty() || options.targets.iter().any(|wanted| wanted == one))
     {
+        if options.keep {
+            keep(&root, target).with_context(|| target.to_owned())?;
+            continue;
+        }
         println!("fuzz {target} for {} s", options.seconds);
         one(&root, target, options.seconds)
             .with_context(|| format!("{target}: its input is in fuzz/artifacts/{target}"))?;
@@ -42,17 +55,29 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
 
 fn one(root: &Path, target: &str, seconds: u32) -> Result<()> {
     let [corpus, seeds] = ["corpus", "seeds"].map(|folder| root.join(folder).join(target));
-    std::fs::create_dir_all(&corpus).with_context(|| corpus.display().to_string())?;
     // The first folder is written to.
-    let folders = [Some(corpus), seeds.is_dir().then_some(seeds)];
+    drive(root, target, &[corpus, seeds], &[&format!("-max_total_time={seconds}")])
+}
+
+/// Chooses by what an input reaches, not by how often it does: there would be ten times as many.
+fn keep(root: &Path, target: &str) -> Result<()> {
+    let [seeds, corpus] = ["seeds", "corpus"].map(|folder| root.join(folder).join(target));
+    drive(root, target, &[seeds, corpus], &["-merge=1", "-use_counters=0"])
+}
+
+fn drive(root: &Path, target: &str, folders: &[PathBuf], options: &[&str]) -> Result<()> {
+    for folder in folders {
+        std::fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
+    }
     process::run(
         tools::cargo_fuzz()?
             .current_dir(root)
             // Coverage needs no nightly compiler, only its flags; sanitizers would.
             .env("RUSTC_BOOTSTRAP", "1")
             .args(["run", "-s", "none", target])
-            .args(folders.into_iter().flatten())
-            .args(["--", MOST_BYTES])
-            .arg(format!("-max_total_time={seconds}")),
+            .args(folders)
+            .arg("--")
+            .arg(most_bytes(target))
+            .args(options),
     )
 }

@@ -26,6 +26,7 @@ mod filters;
 mod findings;
 mod flight;
 mod hands;
+mod hostile;
 mod in_kernel;
 mod leftovers;
 mod namespaces;

@@ -22,10 +22,10 @@ const POD: &str = "3c2fa1f5-4f0f-4c43-9d0c-1f1f6f1e2b3a";
 const CONNECTS: [&str; 7] = ["--netns", "own", "connects", "--count", "5", "--every-ms", "400"];
 
 /// Cgroups below one of our own, gone with it.
-struct Cgroups(PathBuf);
+pub(crate) struct Cgroups(PathBuf);
 
 impl Cgroups {
-    fn make() -> Result<Self> {
+    pub(crate) fn make() -> Result<Self> {
         let mounts = fs::read_to_string("/proc/self/mountinfo")?;
         let line = mounts.lines().find(|line| line.contains(" - cgroup2 ")).context("no cgroup version 2")?;
         let mount = Path::new(line.split(' ').nth(4).context("no mount point")?);
@@ -36,11 +36,16 @@ impl Cgroups {
 
     /// A workload that waits in a cgroup of this path.
     fn waiting(&self, path: &str) -> Result<Workload> {
+        let workload = Workload::ready(&CONNECTS)?;
+        self.put(path, workload.hello().pid)?;
+        Ok(workload)
+    }
+
+    /// Puts a process into a cgroup of this path.
+    pub(crate) fn put(&self, path: &str, pid: u32) -> Result<()> {
         let folder = self.0.join(path);
         fs::create_dir_all(&folder).with_context(|| format!("making {}", folder.display()))?;
-        let workload = Workload::ready(&CONNECTS)?;
-        fs::write(folder.join("cgroup.procs"), workload.hello().pid.to_string())?;
-        Ok(workload)
+        Ok(fs::write(folder.join("cgroup.procs"), pid.to_string())?)
     }
 }
 

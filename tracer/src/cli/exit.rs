@@ -5,7 +5,11 @@ use std::{
     process::ExitCode,
 };
 
-use crate::{kernel::KernelError, stock::StockError};
+use crate::{
+    kernel::KernelError,
+    output::{harmless, to_json, to_json_pretty},
+    stock::StockError,
+};
 
 /// The statuses, for `--help`.
 pub(super) const STATUSES: &str = "\
@@ -79,7 +83,7 @@ impl From<StockError> for Failure {
     fn from(error: StockError) -> Self {
         let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}"));
         let cause = cause.map(|text| text.split(" (os error").next().unwrap_or_default().to_owned());
-        let failure = Self::new(format!("{error}{}", cause.unwrap_or_default()));
+        let failure = Self::new(harmless(&format!("{error}{}", cause.unwrap_or_default())));
         match error.hint() {
             Some(hint) => failure.hint(hint),
             None => failure,
@@ -121,20 +125,21 @@ pub(super) fn usage(error: &clap::Error) -> ExitCode {
 
 /// A document as JSON for people and machines, with a newline behind it.
 pub(super) fn json(document: &impl serde::Serialize) -> Result<String, Failure> {
-    let text = serde_json::to_string_pretty(document).map_err(|error| Failure::new(error.to_string()))?;
+    let text = to_json_pretty(document).map_err(|error| Failure::new(error.to_string()))?;
     Ok(format!("{text}\n"))
 }
 
 /// A document on one line.
 pub(super) fn json_line(document: &impl serde::Serialize) -> Result<String, Failure> {
-    let text = serde_json::to_string(document).map_err(|error| Failure::new(error.to_string()))?;
+    let text = to_json(document).map_err(|error| Failure::new(error.to_string()))?;
     Ok(format!("{text}\n"))
 }
 
-/// A line on stderr. A stderr that is gone takes nothing more; there is nowhere to say so.
+/// A line on stderr, or some; names in it do a terminal no harm. A stderr that is gone takes nothing more; there is nowhere to say so.
 pub(super) fn complain(line: &str) {
     let mut stderr = io::stderr().lock();
-    drop(writeln!(stderr, "portscope: {line}"));
+    let lines: Vec<_> = line.split('\n').map(harmless).collect();
+    drop(writeln!(stderr, "portscope: {}", lines.join("\n")));
 }
 
 /// Text on stderr.

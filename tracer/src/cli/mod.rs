@@ -11,6 +11,8 @@ mod explain;
 mod export;
 mod fail;
 mod filters;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 mod man;
 mod options;
 mod partial;
@@ -149,22 +151,4 @@ pub fn main() -> ExitCode {
         None => return status_of(greet()),
     };
     exit::status(done)
-}
-
-/// Any words as those of a command line: nothing is run. And any text as a configuration file.
-#[cfg(fuzzing)]
-pub mod fuzzing {
-    use std::ffi::OsString;
-
-    use clap::Parser as _;
-
-    pub use super::config::read_any;
-
-    /// Reads words; what is wrong with them is told.
-    pub fn read_words(words: &[OsString]) {
-        if let Err(error) = super::Cli::try_parse_from(words) {
-            let told = error.render().to_string();
-            assert!(!told.is_empty());
-        }
-    }
 }

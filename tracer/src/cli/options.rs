@@ -1,11 +1,17 @@
 //! Options that several commands share.
 
-use std::{io::IsTerminal, path::PathBuf};
+use std::{
+    io::{IsTerminal, Write as _},
+    path::PathBuf,
+};
 
 use clap::{Args, ValueEnum};
 
 use super::{Failure, words};
-use crate::kernel::{Choice, Settings, settings::DEFAULT_BUFFER_BYTES};
+use crate::{
+    kernel::{Choice, Settings, settings::DEFAULT_BUFFER_BYTES},
+    output::harmless,
+};
 
 /// How to watch the kernel.
 #[derive(Args, Debug)]
@@ -92,9 +98,12 @@ impl Loudness {
             1 => log::LevelFilter::Info,
             _ => log::LevelFilter::Debug,
         };
-        let started =
-            env_logger::Builder::new().filter_module("portscope", level).format_timestamp_millis().try_init();
-        drop(started);
+        let mut log = env_logger::Builder::new();
+        log.filter_module("portscope", level).format(|out, record| {
+            let (time, told) = (out.timestamp_millis(), record.args().to_string());
+            writeln!(out, "[{time} {:<5} {}] {}", record.level(), record.target(), harmless(&told))
+        });
+        drop(log.try_init());
     }
 }
 

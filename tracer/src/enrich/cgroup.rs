@@ -19,7 +19,8 @@ impl Cgroup {
     /// every process may stand at the root of version 2.
     #[must_use]
     pub fn parse(text: &str) -> Self {
-        let mut paths: Vec<(u8, &str)> = text.lines().filter_map(ranked_path).collect();
+        // A name may end in a carriage return.
+        let mut paths: Vec<(u8, &str)> = text.split('\n').filter_map(ranked_path).collect();
         paths.sort_by_key(|(rank, _)| *rank);
         let paths = || paths.iter().map(|(_, path)| *path);
         let path = paths().find(|path| *path != "/").or_else(|| paths().next());

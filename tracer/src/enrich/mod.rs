@@ -17,5 +17,5 @@ pub(crate) use digits::{ascii, eight_digits};
 pub use proc::{is_alive, parent, reaped_cpu_ns};
 pub use process::Process;
 pub use processes::{MOST_PROCESSES, Processes};
-pub(crate) use quote::{is_plain, misleads, push_json_string};
+pub(crate) use quote::{harmless_json, is_plain, misleads, push_json_string};
 pub use timestamp::{Rfc3339, TimeColumn};

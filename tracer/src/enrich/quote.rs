@@ -18,6 +18,24 @@ pub(crate) fn push_json_string(out: &mut Vec<u8>, text: &str) {
     out.push(b'"');
 }
 
+/// JSON of a serializer, with what misleads escaped as in [`push_json_string`]: outside of its strings there is no such
+/// character but the end of a line, and in them that one is escaped already.
+pub(crate) fn harmless_json(json: String) -> String {
+    let is_harmful = |letter: char| letter != '\n' && misleads(letter);
+    if !json.contains(is_harmful) {
+        return json;
+    }
+    let mut safe = Vec::with_capacity(json.len().saturating_add(64));
+    for letter in json.chars() {
+        if is_harmful(letter) {
+            push_escaped(&mut safe, letter);
+        } else {
+            safe.extend_from_slice(letter.encode_utf8(&mut [0; 4]).as_bytes());
+        }
+    }
+    String::from_utf8(safe).unwrap_or(json)
+}
+
 /// Whether a byte is a printable ASCII character that stands for itself in a JSON string.
 pub(crate) const fn is_plain(byte: u8) -> bool {
     matches!(byte, b' '..=b'~') && byte != b'"' && byte != b'\\'
@@ -73,6 +91,16 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn a_document_is_the_same_and_harmless(key in any::<String>(), text in any::<String>()) {
+            let document = serde_json::json!({ key: [text.clone(), format!("\u{9b}\u{7f}\u{202e}\n{text}")] });
+            for json in [document.to_string(), format!("{document:#}")] {
+                let safe = harmless_json(json);
+                prop_assert!(!safe.contains(|letter: char| letter != '\n' && misleads(letter)), "{safe:?}");
+                prop_assert_eq!(&serde_json::from_str::<serde_json::Value>(&safe).unwrap(), &document);
+            }
+        }
+
         #[test]
         fn a_json_parser_reads_the_text_back(text in any::<String>()) {
             let parsed: String = serde_json::from_str(&quoted(&text)).unwrap();

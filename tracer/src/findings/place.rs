@@ -2,6 +2,7 @@
 
 use super::{Case, Command, wording};
 use crate::{
+    enrich::misleads,
     event::{NetnsId, Port, PortRange, Protocol},
     stock::{NAMED, NetnsConfig, NetnsStock, PortSet, Settings, Socket, State, TimeWaitReuse},
 };
@@ -89,11 +90,16 @@ impl<'a> Place<'a> {
         match (&namespace.name, namespace.pid) {
             _ if self.own == Some(namespace.id) => command.to_owned(),
             // A name outlives the processes; `host` is none of its own.
-            (Some(name), _) if !self.is_host() => {
+            (Some(name), _) if !self.is_host() && is_typed(name) => {
                 format!("nsenter --net={} {command}", file(&format!("{NAMED}/{name}")))
             }
             (_, Some(pid)) => format!("nsenter -t {} -n {command}", pid.0),
-            (_, None) => format!("nsenter --net={} {command}", file(&namespace.path.to_string_lossy())),
+            (_, None) => {
+                let path = namespace.path.to_string_lossy().into_owned();
+                // What leads nowhere is better than what may lead to another one.
+                let path = if is_typed(&path) { path } else { format!("net:[{}]", namespace.id.get()) };
+                format!("nsenter --net={} {command}", file(&path))
+            }
         }
     }
 
@@ -231,11 +237,20 @@ pub(super) fn reuse_text(reuse: TimeWaitReuse) -> String {
     }
 }
 
-/// A path as a word of the shell.
+/// Whether a name can be typed as it is shown: what a terminal obeys is not shown, a backslash is shown twice, and bytes that
+/// are no text are shown as something else. A double quote would have a line broken at a blank.
+fn is_typed(name: &str) -> bool {
+    !name.chars().any(|letter| misleads(letter) || matches!(letter, '\\' | '"' | '\u{fffd}'))
+}
+
+/// A path as a word of the shell. It has no backslash, which is doubled where it is shown, and its blanks are where no line is
+/// broken.
 fn file(path: &str) -> String {
-    let path = wording::single_line(path);
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/._-".contains(&byte);
-    if path.bytes().all(is_plain) { path } else { format!("'{}'", path.replace('\'', r"'\''")) }
+    if path.bytes().all(is_plain) {
+        return path.to_owned();
+    }
+    format!("'{}'", path.replace('\'', "'\"'\"'").replace(' ', "'\" \"'"))
 }
 
 /// Numbers stand alone; whatever else is quoted.
@@ -262,4 +277,48 @@ fn stretches(set: &PortSet) -> Vec<String> {
         },
     );
     texts.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// What a shell takes a word for.
+    fn by_a_shell(word: &str) -> String {
+        let done = Command::new("sh").arg("-c").arg(format!("printf %s {word}")).output().unwrap();
+        assert!(done.status.success(), "{word}");
+        String::from_utf8(done.stdout).unwrap()
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
+        #[test]
+        fn a_name_is_one_word_of_the_shell_as_it_is_shown(name in "[a-z $`;&|<>(){}*?!#~'\"\\\\\n\u{1b}\u{202e}é-]{1,24}") {
+            let word = file(&name);
+            if is_typed(&name) {
+                prop_assert_eq!(by_a_shell(&word), name);
+                prop_assert!(!word.contains('\\') && !word.contains(misleads), "{}", word);
+                // Lines are broken at blanks outside of double quotes.
+                let mut quoted = false;
+                for letter in word.chars() {
+                    quoted ^= letter == '"';
+                    prop_assert!(quoted || letter != ' ', "{}", word);
+                }
+            } else {
+                let harm = name.contains(['\n', '\u{1b}', '\u{202e}', '\\', '"']);
+                prop_assert!(harm, "{}", word);
+            }
+        }
+    }
+
+    #[test]
+    fn a_name_with_commands_in_it_runs_none() {
+        let word = file("a'; echo $(id) `id`; '");
+        assert_eq!(by_a_shell(&word), "a'; echo $(id) `id`; '");
+    }
 }

@@ -31,12 +31,12 @@ pub mod who;
 pub use csv::CsvOutput;
 pub use fields::{Field, FieldError};
 pub use hosts::{HostOutput, HostStyle};
-pub use json::JsonOutput;
+pub use json::{JsonOutput, to_json, to_json_pretty};
 #[cfg(feature = "parquet")]
 pub use parquet::ParquetOutput;
 use records::{Footer, Header, Holder};
 pub use screen::wrapped;
-pub use terminal::escape;
+pub use terminal::{escape, harmless};
 pub use text::{Columns, Heading, TextOutput, cells, headings};
 
 use crate::{

@@ -29,6 +29,24 @@ pub fn escape(text: &str) -> Cow<'_, str> {
     Cow::Owned(safe)
 }
 
+/// A line of ours that may have such text in it: what misleads is escaped, and all else stays as it is, so that what was
+/// escaped before is not escaped twice.
+#[must_use]
+pub fn harmless(line: &str) -> Cow<'_, str> {
+    if !line.contains(misleads) {
+        return Cow::Borrowed(line);
+    }
+    let mut safe = String::with_capacity(line.len().saturating_add(8));
+    for letter in line.chars() {
+        if misleads(letter) {
+            safe.push_str(&escape(letter.encode_utf8(&mut [0; 4])));
+        } else {
+            safe.push(letter);
+        }
+    }
+    Cow::Owned(safe)
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -51,6 +69,13 @@ mod tests {
         for (raw, safe) in table {
             assert_eq!(escape(raw), safe);
         }
+    }
+
+    #[test]
+    fn what_was_made_harmless_stays_as_it_is() {
+        let once = escape("a\\b\x1b[31m\n\u{202e}");
+        assert_eq!(harmless(&once), once);
+        assert_eq!(harmless("C:\\x \x1b]0;t\x07"), "C:\\x \\x1b]0;t\\x07");
     }
 
     proptest! {

@@ -24,6 +24,7 @@ use crate::{
     output::{
         html::page,
         metrics::{Exposition, exposition},
+        to_json,
     },
     pipeline::conclude::Conclusion,
     privileges::renounce,
@@ -334,7 +335,7 @@ fn once(text: &Text, media_type: &'static str, make: impl FnOnce() -> Result<Str
 }
 
 fn document(document: &impl serde::Serialize) -> Result<String, String> {
-    serde_json::to_string(document).map(|told| told + "\n").map_err(|error| error.to_string())
+    to_json(document).map(|told| told + "\n").map_err(|error| error.to_string())
 }
 
 fn text(status: StatusCode, told: &str) -> Answer {

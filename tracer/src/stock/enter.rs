@@ -3,14 +3,14 @@
 use std::{
     fs::File,
     io,
-    os::fd::AsFd as _,
+    os::{fd::AsFd as _, unix::fs::OpenOptionsExt as _},
     panic,
     path::{Path, PathBuf},
     thread,
 };
 
 use rustix::{
-    fs::fstat,
+    fs::{OFlags, fstat},
     thread::{LinkNameSpaceType, move_into_link_name_space},
 };
 
@@ -32,7 +32,9 @@ impl Netns {
     /// Opens `/proc/PID/ns/net`, a file of `/run/netns`, or the like.
     pub fn open(path: &Path) -> Result<Self, StockError> {
         let failed = |source| StockError::Read { path: path.to_owned(), source };
-        let file = File::open(path).map_err(failed)?;
+        // Whatever else lies there under a name is not waited for.
+        let flags = i32::try_from(OFlags::NONBLOCK.bits()).unwrap_or_default();
+        let file = File::options().read(true).custom_flags(flags).open(path).map_err(failed)?;
         let inode = fstat(&file).map_err(|errno| failed(errno.into()))?.st_ino;
         let id = u32::try_from(inode).ok().and_then(NetnsId::new);
         let id = id.ok_or_else(|| StockError::Enter { path: path.to_owned(), source: not_a_namespace() })?;

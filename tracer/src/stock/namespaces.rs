@@ -14,6 +14,8 @@ use crate::event::{NetnsId, Pid};
 
 /// Where `ip netns` keeps named namespaces.
 pub const NAMED: &str = "/run/netns";
+/// What the namespace is called that the host started in.
+const HOST: &str = "host";
 
 /// Processes that are looked at.
 pub(super) const MOST_PROCESSES: usize = 65_536;
@@ -67,7 +69,7 @@ pub fn namespaces(proc_root: &Path, named_dir: &Path) -> Result<Namespaces, Stoc
     let names = scan_names(named_dir, &mut found);
     let host = host_of(proc_root);
     for (id, namespace) in &mut found {
-        namespace.name = if host == Some(*id) { Some("host".into()) } else { names.get(id).cloned() };
+        namespace.name = if host == Some(*id) { Some(HOST.into()) } else { names.get(id).cloned() };
     }
     all.truncated |= found.len() > MOST_NAMESPACES;
     all.list = found.into_values().take(MOST_NAMESPACES).collect();
@@ -117,7 +119,10 @@ fn scan_names(dir: &Path, found: &mut BTreeMap<NetnsId, Namespace>) -> BTreeMap<
         if !netns.is_namespace() {
             continue;
         }
-        names.entry(netns.id()).or_insert_with(|| name.to_string_lossy().into_owned());
+        // Only one is to be taken for that of the host.
+        if name != HOST {
+            names.entry(netns.id()).or_insert_with(|| name.to_string_lossy().into_owned());
+        }
         found.entry(netns.id()).or_insert(Namespace { id: netns.id(), name: None, pid: None, path });
     }
     names
@@ -156,7 +161,12 @@ impl Netns {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::symlink;
+    use std::{
+        ffi::OsStr,
+        os::unix::{ffi::OsStrExt as _, fs::symlink},
+    };
+
+    use rustix::fs::{CWD, FileType, Mode, mknodat};
 
     use super::*;
 
@@ -194,6 +204,41 @@ mod tests {
         assert_eq!(labels, ["host", "pid 3", "azure"]);
         assert_eq!((all.unreadable, all.truncated), (1, false));
         assert_eq!(all.list.last().and_then(|one| one.pid), None);
+    }
+
+    #[test]
+    fn names_may_be_any_bytes_but_that_of_the_host_and_nobody_is_waited_for() {
+        let root = std::env::temp_dir().join(format!("portscope-{}-names", std::process::id()));
+        let (proc, folder) = (root.join("proc"), root.join("named"));
+        let links = ["net:[11]", "net:[\u{1b}[31m]", "net:[4026531840]\n", "net:[-1]", "net:[x]"];
+        for (pid, link) in (1..).zip(links) {
+            let dir = proc.join(format!("{pid}/ns"));
+            fs::create_dir_all(&dir).unwrap();
+            symlink(link, dir.join("net")).unwrap();
+        }
+        fs::create_dir_all(proc.join("99999999999999999999")).unwrap();
+        fs::create_dir_all(proc.join("+7/ns")).unwrap();
+        fs::create_dir_all(&folder).unwrap();
+        // Nobody ever writes to it: whoever waits for that waits for ever.
+        mknodat(CWD, folder.join("fifo"), FileType::Fifo, Mode::RUSR, 0).unwrap();
+        symlink("/proc/self/ns/net", folder.join("host")).unwrap();
+        symlink("gone", folder.join("gone")).unwrap();
+        let only =
+            |all: Namespaces| all.list.into_iter().find(|one| one.id != NetnsId::new(11).unwrap()).unwrap();
+        let all = namespaces(&proc, &folder).unwrap();
+        assert_eq!((all.list.len(), all.unreadable), (2, 4), "{:?}", all.list);
+        let unnamed = only(all);
+        let long = "n".repeat(255);
+        let mut names = Vec::new();
+        for name in [b"\xff\n\x1b[31m".as_slice(), b"$(id); x", long.as_bytes()] {
+            let path = folder.join(OsStr::from_bytes(name));
+            symlink("/proc/self/ns/net", &path).unwrap();
+            names.extend(only(namespaces(&proc, &folder).unwrap()).name);
+            fs::remove_file(path).unwrap();
+        }
+        fs::remove_dir_all(&root).unwrap();
+        assert_eq!((unnamed.name, unnamed.path), (None, folder.join("host")));
+        assert_eq!(names, ["\u{fffd}\n\u{1b}[31m", "$(id); x", &long]);
     }
 
     #[test]

@@ -51,7 +51,8 @@ impl Addresses {
             }
             Err(_) => return unnamed(frames, Outcome::Gone),
         };
-        // Of another process of the same number nothing is told.
+        let exe = fs::read_link(home.join("exe")).ok();
+        // Of another process of the same number nothing is told: what was read until now is of this one.
         if !is_alive(proc_root, self.pid, self.start) {
             return unnamed(frames, Outcome::Gone);
         }
@@ -60,7 +61,6 @@ impl Addresses {
             None => vec![frame],
         };
         let frames = frames.into_iter().flat_map(name).collect();
-        let exe = fs::read_link(home.join("exe")).ok();
         let exe = exe.map(|path| path.to_string_lossy().into_owned());
         Named { exe, frames, outcome: Outcome::Looked }
     }

@@ -80,6 +80,11 @@ pub(crate) enum Command {
     Retried(Retried),
     /// Sockets that a device of a VRF takes to another table of routes; needs `--netns own`.
     Vrf,
+    /// Processes that live for a moment, under several names and as several programs.
+    Churn(Churn),
+    /// One of them.
+    #[command(hide = true)]
+    Mayfly(Mayfly),
     /// Sockets that one process or thread opens and binds, and another connects.
     Handed,
     /// The same, sent by message from process to process.
@@ -224,6 +229,30 @@ pub(crate) struct Retried {
     /// Hold connections on IPv4 until one fails, then make room and connect that socket; needs `--port-range`.
     #[arg(long)]
     pub(crate) until_full: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Churn {
+    /// How many processes, one after the other.
+    #[arg(long)]
+    pub(crate) count: u64,
+    /// This program under another name.
+    pub(crate) first: PathBuf,
+    /// And under a third.
+    pub(crate) second: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Mayfly {
+    /// Where to connect.
+    #[arg(long, value_name = "ADDR:PORT")]
+    pub(crate) to: SocketAddr,
+    /// The program to become.
+    #[arg(long, value_name = "PATH")]
+    pub(crate) then: Option<PathBuf>,
+    /// How long to stay in the end.
+    #[arg(long, value_name = "MS", default_value_t = 0)]
+    pub(crate) stay_ms: u64,
 }
 
 #[derive(Debug, Args)]

@@ -11,6 +11,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::Parser as _;
 
+mod churn;
 mod cli;
 mod contend;
 mod dual;
@@ -74,6 +75,8 @@ fn run(cli: &Cli) -> Result<()> {
         Command::Dual => dual::run(&stage)?,
         Command::Retried(plan) => retried::run(&stage, plan)?,
         Command::Vrf => vrf::run(&stage, cli.netns)?,
+        Command::Churn(plan) => churn::run(&stage, plan)?,
+        Command::Mayfly(plan) => churn::live(&stage, plan)?,
         Command::Handed => handed::run(&stage)?,
         Command::Sent => handed::send(&stage)?,
         Command::Testator(plan) => handed::bind_and_become(&stage, plan)?,

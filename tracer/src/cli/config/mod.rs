@@ -169,8 +169,8 @@ fn check(command: &Command, words: &[String]) -> Result<(), String> {
 }
 
 /// Any text as such a file: nothing is run.
-#[cfg(fuzzing)]
-pub fn read_any(text: &str) {
+#[cfg(any(test, fuzzing))]
+pub(super) fn read_any(text: &str) {
     for section in SECTIONS {
         let words = ["portscope", section].map(OsString::from);
         let read = with_text(&words, section, &File { name: "portscope.toml".to_owned(), text });

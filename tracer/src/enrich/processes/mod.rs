@@ -181,8 +181,12 @@ impl Processes {
     fn ask(&mut self, event: &Event, before: Option<Arc<Cgroup>>) -> (Option<Comm>, Process) {
         let dir = self.root.as_ref().and_then(|root| ProcessDir::open(root, event.pid(), event.start()));
         let told = event.comm().filter(|_| event.by_leader());
-        let leader = told.or_else(|| dir.as_ref()?.comm());
         let exe = dir.as_ref().and_then(ProcessDir::exe);
+        let now = dir.as_ref().and_then(ProcessDir::comm);
+        let leader = told.or(now);
+        // Another name since the event may mean another executable: that of the name that was told is not known.
+        let is_that = told.is_none_or(|told| now.is_some_and(|now| told.bytes() == now.bytes()));
+        let exe = exe.filter(|_| is_that);
         let cgroup = dir.as_ref().and_then(ProcessDir::cgroup).map(|text| self.cgroup(text)).or(before);
         let comm = leader.as_ref().map(Comm::lossy);
         (leader, Process::new(comm.as_deref(), exe.as_deref(), cgroup))

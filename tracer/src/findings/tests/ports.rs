@@ -7,7 +7,7 @@ use super::{
     text,
 };
 use crate::{
-    event::{Cause, Errno, NetnsId, Protocol, Site},
+    event::{Cause, Errno, NetnsId, Pid, Protocol, Site},
     findings::{Id, Severity, Worst},
     stock::{PoolKey, State},
 };
@@ -124,7 +124,25 @@ fn another_namespace_is_entered_and_a_pod_is_told_where_to_persist() {
     scene.space().namespace.pid = None;
     scene.space().namespace.path = "/run/netns/it's".into();
     let command = scene.only(1).commands.remove(2);
-    assert_eq!(command.run, r"nsenter --net='/run/netns/it'\''s' sysctl -w net.ipv4.tcp_tw_reuse=1");
+    assert_eq!(command.run, r#"nsenter --net='/run/netns/it'"'"'s' sysctl -w net.ipv4.tcp_tw_reuse=1"#);
+}
+
+#[test]
+fn a_namespace_whose_name_cannot_be_shown_is_entered_by_another_way_or_by_none() {
+    let mut scene = thousand();
+    scene.own = NetnsId::new(7);
+    for name in ["a\nb", "\u{1b}[31m", "a\\b", "\u{202e}x", "\u{fffd}"] {
+        let namespace = &mut scene.space().namespace;
+        namespace.name = Some(name.to_owned());
+        namespace.pid = Some(Pid(9));
+        assert!(scene.only(1).commands[2].run.starts_with("nsenter -t 9 -n sysctl"), "{name:?}");
+        let namespace = &mut scene.space().namespace;
+        namespace.pid = None;
+        namespace.path = format!("/run/netns/{name}").into();
+        let id = namespace.id.get();
+        let run = scene.only(1).commands.remove(2).run;
+        assert!(run.starts_with(&format!("nsenter --net='net:[{id}]' sysctl")), "{run:?}");
+    }
 }
 
 #[test]

@@ -113,8 +113,8 @@ impl KernelTypes {
     }
 
     /// Any bytes as type information; whether they are.
-    #[cfg(fuzzing)]
-    pub fn read_any(bytes: &[u8]) -> bool {
+    #[cfg(any(test, fuzzing))]
+    pub(crate) fn read_any(bytes: &[u8]) -> bool {
         let functions = ["__inet_hash_connect", "inet_csk_get_port", "udp_lib_get_port"];
         file::load_any(bytes) | Self::parse(Path::new("any"), bytes, &functions).is_ok()
     }

@@ -13,7 +13,25 @@ use super::{
     Field, Observation, OutputError, TraceOutput,
     records::{Footer, Header, TraceRecord},
 };
-use crate::enrich::Rfc3339;
+use crate::enrich::{Rfc3339, harmless_json};
+
+/// A document on one line, names in it harmless on a terminal.
+///
+/// # Errors
+///
+/// It does not fit JSON.
+pub fn to_json(document: &impl Serialize) -> serde_json::Result<String> {
+    serde_json::to_string(document).map(harmless_json)
+}
+
+/// The same on many lines.
+///
+/// # Errors
+///
+/// It does not fit JSON.
+pub fn to_json_pretty(document: &impl Serialize) -> serde_json::Result<String> {
+    serde_json::to_string_pretty(document).map(harmless_json)
+}
 
 /// Writes a trace as JSON Lines.
 #[derive(Clone, Debug, Default)]
@@ -60,11 +78,8 @@ impl TraceOutput for JsonOutput {
 
 /// Appends one line, or nothing.
 fn document(record: &'static str, value: &impl Serialize, out: &mut Vec<u8>) -> Result<(), OutputError> {
-    let start = out.len();
-    if let Err(source) = serde_json::to_writer(&mut *out, value) {
-        out.truncate(start);
-        return Err(OutputError::Json { record, source });
-    }
+    let json = to_json(value).map_err(|source| OutputError::Json { record, source })?;
+    out.extend_from_slice(json.as_bytes());
     out.push(b'\n');
     Ok(())
 }

@@ -9,7 +9,10 @@ use super::Line;
 use crate::{
     enrich::push_json_string,
     event::{Comm, Errno, Options, PortRange},
-    output::digits::{OCTETS, four_to_six, hex_digits, six, up_to_three},
+    output::{
+        digits::{OCTETS, four_to_six, hex_digits, six, up_to_three},
+        to_json,
+    },
 };
 
 impl Line<'_> {
@@ -168,8 +171,8 @@ impl Line<'_> {
 
     /// Appends a value as a serializer writes it, or `null` where it cannot.
     pub(in crate::output::json) fn serialize(&mut self, value: &impl serde::Serialize) {
-        match serde_json::to_vec(value) {
-            Ok(bytes) => self.put_bytes(&bytes),
+        match to_json(value) {
+            Ok(json) => self.put_bytes(json.as_bytes()),
             Err(_) => self.put("null"),
         }
     }

@@ -1,5 +1,7 @@
 //! The cache over a made-up `/proc`.
 
+mod hostile;
+
 use std::{fs, os::unix::fs::symlink};
 
 use tracer_ebpf::abi::{Record, present};
@@ -126,6 +128,16 @@ fn an_exec_right_after_an_event_is_noticed() {
     let mut processes = Processes::new(&root.0);
     assert_eq!(seen(&mut processes, &event(7, 7, "sh", Some(TICKS), 0)), some("sh", "/bin/sh"));
     root.process(7, "curl", "/usr/bin/curl", TICKS);
+    assert_eq!(seen(&mut processes, &event(7, 7, "curl", Some(TICKS), 0)), some("curl", "/usr/bin/curl"));
+}
+
+#[test]
+fn the_executable_after_an_exec_is_not_told_of_the_name_before_it() {
+    let root = Root::new("raced");
+    let mut processes = Processes::new(&root.0);
+    root.process(7, "curl", "/usr/bin/curl", TICKS);
+    let before = (Some("sh".into()), None, Some("app.service".into()));
+    assert_eq!(seen(&mut processes, &event(7, 7, "sh", Some(TICKS), 0)), before);
     assert_eq!(seen(&mut processes, &event(7, 7, "curl", Some(TICKS), 0)), some("curl", "/usr/bin/curl"));
 }
 
