@@ -70,8 +70,6 @@ pub enum Need {
     Prometheus,
     /// Python with pyarrow, pandas and DuckDB, to read tables.
     Python,
-    /// A kernel that can be locked down, which lasts until it boots again.
-    Lockdown,
     /// Hierarchies of cgroups of version 1.
     CgroupV1,
     /// A machine that is only there for the tests: its clock may be set and its processors taken away.
@@ -104,7 +102,6 @@ impl fmt::Display for Need {
             Self::Browser => f.write_str("chromium"),
             Self::Prometheus => f.write_str("prometheus"),
             Self::Python => f.write_str("python with pyarrow, pandas and duckdb"),
-            Self::Lockdown => f.write_str("a machine that may be locked down"),
             Self::CgroupV1 => f.write_str("cgroups of version 1"),
             Self::TestMachine => f.write_str("a test machine"),
         }

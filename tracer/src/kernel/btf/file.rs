@@ -220,7 +220,7 @@ fn unpacked(file: impl Read) -> Result<Vec<u8>, Unreadable> {
 }
 
 /// Any bytes as a file of types in one of the forms that are unpacked; whether they are.
-#[cfg(fuzzing)]
+#[cfg(any(test, fuzzing))]
 pub(super) fn load_any(bytes: &[u8]) -> bool {
     section(io::Cursor::new(bytes)).is_ok() | unpacked(bytes).is_ok()
 }
