@@ -1,9 +1,9 @@
 //! `--btf`: types of the kernel from a file, for kernels that do not tell their own.
 
+use std::fs;
 use std::path::Path;
-use std::{fs, iter};
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 use nix::sched::CloneFlags;
 use portscope_tests::backend::Backend;
 use portscope_tests::invocation::{Ended, portscope};
@@ -20,6 +20,8 @@ per_backend! {
 
 const TYPES: &str = "/sys/kernel/btf";
 const CONNECTS: u64 = 20;
+/// The structure inside of `struct sock_common` that has both ports.
+const WITHOUT_NAME: &str = "";
 /// The status of `-- CMD` where portscope itself fails.
 const PORTSCOPES_OWN: i32 = 125;
 
@@ -69,36 +71,58 @@ fn types_of_a_file_do_as_well_as_the_kernels_own(live: &Live) -> Result<()> {
     Ok(())
 }
 
-/// Type information in which a member lies so many bits further on.
-fn moved(types: &[u8], member: &str, bits: u32) -> Result<Vec<u8>> {
+/// Type information in which a member of a structure lies so many bits further on (linux/btf.h).
+fn moved(types: &[u8], structure: &str, member: &str, bits: u32) -> Result<Vec<u8>> {
     let word = |at: usize| -> Result<u32> {
         let bytes = types.get(at..at + 4).and_then(|bytes| bytes.try_into().ok());
         bytes.map(u32::from_ne_bytes).with_context(|| format!("no word at {at}"))
     };
-    // linux/btf.h: the header, then where types and strings lie behind it.
     let header = word(4)? as usize;
-    let (first, types_end) = (header + word(8)? as usize, header + (word(8)? + word(12)?) as usize);
     let strings = header + word(16)? as usize;
-    let sought: Vec<u8> = iter::once(0).chain(member.bytes()).chain([0]).collect();
-    let names = types.get(strings..).context("no strings")?;
-    let name = names.windows(sought.len()).position(|here| here == sought).context("no such name")? + 1;
-    // struct btf_member: name, type, offset.
-    let mut places = (first..types_end).step_by(4);
-    let member = places.rfind(|at| word(*at).is_ok_and(|found| found as usize == name));
-    let at = member.context("no such member")? + 8;
-    let mut types = types.to_vec();
-    let further = (word(at)? + bits).to_ne_bytes();
-    types.get_mut(at..at + 4).context("no offset")?.copy_from_slice(&further);
-    Ok(types)
+    let is_named = |at: usize, name: &str| -> Result<bool> {
+        let here = types.get(strings + word(at)? as usize..).context("no strings")?;
+        Ok(here.strip_prefix(name.as_bytes()).is_some_and(|rest| rest.first() == Some(&0)))
+    };
+    // Each type is three words (name, kind and count, size), and what its kind has behind them.
+    let (mut at, end) = (header + word(8)? as usize, header + (word(8)? + word(12)?) as usize);
+    while at < end {
+        let info = word(at + 4)?;
+        let (kind, count) = (info >> 24 & 0x1f, info as usize & 0xffff);
+        let (once, each) = match kind {
+            1 | 14 | 17 => (4, 0),
+            3 => (12, 0),
+            4 | 5 | 15 | 19 => (0, 12),
+            6 | 13 => (0, 8),
+            _ => (0, 0),
+        };
+        if kind == 4 && is_named(at, structure)? {
+            for place in (0..count).map(|member| at + 12 + 12 * member) {
+                if is_named(place, member)? {
+                    let mut types = types.to_vec();
+                    let further = (word(place + 8)? + bits).to_ne_bytes();
+                    types.get_mut(place + 8..place + 12).context("no offset")?.copy_from_slice(&further);
+                    return Ok(types);
+                }
+            }
+        }
+        at += 12 + once + each * count;
+    }
+    bail!("no {structure}.{member}")
 }
 
 fn types_of_another_kernel_are_told(live: &Live) -> Result<()> {
     let types = fs::read(Path::new(TYPES).join("vmlinux"))?;
     let file = live.scratch().path().join("other.btf");
-    fs::write(&file, moved(&types, "skc_dport", 16)?)?;
+    fs::write(&file, moved(&types, WITHOUT_NAME, "skc_dport", 16)?)?;
     let name = file.display().to_string();
     let named = [name.as_str(), "not of the running kernel"];
     report(live, &file, || Ok(()))?.must_fail(PORTSCOPES_OWN, &[&named[..], &["`skc_dport`"]].concat())?;
+    // The backend tracepoint is told ports and addresses by the kernel; the namespace it looks up.
+    let moved = match live.backend() {
+        Backend::Tracepoint => moved(&types, "ns_common", "inum", 32)?,
+        _ => moved(&types, WITHOUT_NAME, "skc_dport", 16)?,
+    };
+    fs::write(&file, moved)?;
     let untold = report(live, &file, tells_no_types)?;
     if live.backend() == Backend::Fentry {
         return untold.must_fail(PORTSCOPES_OWN, &["BTF"]);
