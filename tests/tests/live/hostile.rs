@@ -191,7 +191,13 @@ const ODD: [&str; 4] = ["it's; touch PWNED #", "$(touch PWNED)", "a  b`touch PWN
 const RESERVED: &str = "net/ipv4/ip_local_reserved_ports";
 
 fn printed_commands(live: &Live) -> Result<()> {
-    if !live.has(Need::Tools, tools(&["nsenter", "sysctl", "ss"]))? {
+    // The sysctl of busybox writes no empty value, which takes the reservation back.
+    let is_busybox = |path: &str| fs::canonicalize(path).is_ok_and(|path| path.ends_with("busybox"));
+    let unmet = ["/bin/sysctl", "/sbin/sysctl"]
+        .into_iter()
+        .any(is_busybox)
+        .then_some("a sysctl that is not busybox's");
+    if !live.has(Need::Tools, tools(&["nsenter", "sysctl", "ss"]).or(unmet))? {
         return Ok(());
     }
     for name in ODD {

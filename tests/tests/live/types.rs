@@ -117,12 +117,8 @@ fn types_of_another_kernel_are_told(live: &Live) -> Result<()> {
     let name = file.display().to_string();
     let named = [name.as_str(), "not of the running kernel"];
     report(live, &file, || Ok(()))?.must_fail(PORTSCOPES_OWN, &[&named[..], &["`skc_dport`"]].concat())?;
-    // The backend tracepoint is told ports and addresses by the kernel; the namespace it looks up.
-    let moved = match live.backend() {
-        Backend::Tracepoint => moved(&types, "ns_common", "inum", 32)?,
-        _ => moved(&types, WITHOUT_NAME, "skc_dport", 16)?,
-    };
-    fs::write(&file, moved)?;
+    // Ports and addresses the hooks are told in more than one way; the namespace has one.
+    fs::write(&file, moved(&types, "ns_common", "inum", 32)?)?;
     let untold = report(live, &file, tells_no_types)?;
     if live.backend() == Backend::Fentry {
         return untold.must_fail(PORTSCOPES_OWN, &["BTF"]);
