@@ -54,28 +54,33 @@ pub(super) fn root(mounted: Option<&Path>) -> Result<OwnedFd, String> {
     if let Some(root) = mounted.and_then(|point| File::open(point).ok()).filter(|root| is_root(root)) {
         return Ok(root.into());
     }
+    let root = mount().map_err(unmountable)?;
+    if is_root(&root) {
+        return Ok(root);
+    }
     // A thread that has changed its namespace does nothing else afterwards.
-    let mounting = thread::scope(|scope| scope.spawn(mount_apart).join());
-    mounting.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    thread::scope(|scope| match thread::Builder::new().spawn_scoped(scope, mount_with_the_first) {
+        Ok(thread) => thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
+        Err(error) => Err(format!("there is no thread to look for the host's cgroups: {error}")),
+    })
 }
 
-fn mount_apart() -> Result<OwnedFd, String> {
-    let told = |error: Errno| match error {
+fn unmountable(error: Errno) -> String {
+    match error {
         Errno::PERM => {
             "no cgroup version 2 hierarchy is mounted whole, and mounting one needs CAP_SYS_ADMIN".to_owned()
         }
         Errno::NODEV => "the kernel has no cgroups of version 2".to_owned(),
         error => format!("no cgroup version 2 hierarchy is mounted whole, and none can be mounted: {error}"),
-    };
-    let root = mount().map_err(told)?;
-    if is_root(&root) {
-        return Ok(root);
     }
-    // Those of the first process are the host's, where that is the host's.
+}
+
+/// Mounts them as the first process sees them: all of the host's, where that is the host's.
+fn mount_with_the_first() -> Result<OwnedFd, String> {
     let first = File::open("/proc/1/ns/cgroup").map_err(|_error| PART.to_owned())?;
     move_into_link_name_space(first.as_fd(), Some(LinkNameSpaceType::ControlGroup))
         .map_err(|_error| PART.to_owned())?;
-    mount().map_err(told).and_then(|root| if is_root(&root) { Ok(root) } else { Err(PART.to_owned()) })
+    mount().map_err(unmountable).and_then(|root| if is_root(&root) { Ok(root) } else { Err(PART.to_owned()) })
 }
 
 fn mount() -> rustix::io::Result<OwnedFd> {
