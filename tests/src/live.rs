@@ -77,7 +77,7 @@ impl Live {
     pub fn may_preempt_programs(&self) -> bool {
         match self.row {
             Row::Host => self.backend == Backend::Fentry,
-            row => matches!(row, Row::Newest | Row::Backports),
+            row => matches!(row, Row::Newest | Row::NewestAarch64 | Row::Backports),
         }
     }
 

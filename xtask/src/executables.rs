@@ -8,9 +8,7 @@ use std::{
 use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
 
-use crate::{process, tree};
-
-const TARGET: &str = "x86_64-unknown-linux-gnu";
+use crate::{arch::Arch, process, tree};
 
 /// An executable that cargo made.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,12 +28,14 @@ pub(crate) struct LiveSet {
 }
 
 /// Builds everything that live tests need; `object` replaces the BPF object of the tree.
-pub(crate) fn live_set(object: Option<&Path>) -> Result<LiveSet> {
+pub(crate) fn live_set(arch: Arch, object: Option<&Path>) -> Result<LiveSet> {
     let programs = build(
+        arch,
         &["build", "--package", "portscope", "--package", "portscope-tests", "--bins", "--all-features"],
         object,
     )?;
-    let mut tests = build(&["test", "--no-run", "--package", "portscope-tests", "--test", "*"], object)?;
+    let mut tests =
+        build(arch, &["test", "--no-run", "--package", "portscope-tests", "--test", "*"], object)?;
     // Cargo tells them in the order in which they were finished.
     tests.sort_by(|one, other| one.1.name.cmp(&other.1.name));
     Ok(LiveSet {
@@ -45,15 +45,16 @@ pub(crate) fn live_set(object: Option<&Path>) -> Result<LiveSet> {
 }
 
 /// Builds one program of a package.
-pub(crate) fn program(package: &str, name: &str) -> Result<PathBuf> {
-    let made = build(&["build", "--package", package, "--bin", name], None)?;
+pub(crate) fn program(arch: Arch, package: &str, name: &str) -> Result<PathBuf> {
+    let made = build(arch, &["build", "--package", package, "--bin", name], None)?;
     let found = made.into_iter().find(|(_, made)| made.name == name);
     found.map(|(_, made)| made.path).with_context(|| format!("cargo built no program {name} of {package}"))
 }
 
 /// Runs cargo and returns the kinds and the executables of what it made.
-fn build(arguments: &[&str], object: Option<&Path>) -> Result<Vec<(String, Executable)>> {
-    let mut command = cargo(arguments);
+fn build(arch: Arch, arguments: &[&str], object: Option<&Path>) -> Result<Vec<(String, Executable)>> {
+    arch.ensure_compiler()?;
+    let mut command = cargo(arch, arguments);
     if let Some(object) = object {
         command.env("PORTSCOPE_BPF_OBJECT", object);
     }
@@ -65,15 +66,16 @@ fn build(arguments: &[&str], object: Option<&Path>) -> Result<Vec<(String, Execu
     Ok(String::from_utf8_lossy(&built.stdout).lines().filter_map(artifact).collect())
 }
 
-fn cargo(arguments: &[&str]) -> Command {
+fn cargo(arch: Arch, arguments: &[&str]) -> Command {
     let mut command = process::cargo();
     command
         .args(arguments)
-        .args(["--quiet", "--release", "--target", TARGET, "--message-format=json-render-diagnostics"])
+        .args(["--quiet", "--release", "--target", arch.target(), "--message-format=json-render-diagnostics"])
         .arg("--target-dir")
         .arg(tree::target("static"))
         .env_remove("CARGO_ENCODED_RUSTFLAGS")
-        .env("RUSTFLAGS", "-Ctarget-feature=+crt-static");
+        .env("RUSTFLAGS", "-Ctarget-feature=+crt-static")
+        .envs(arch.linker());
     command
 }
 

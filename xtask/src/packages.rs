@@ -4,7 +4,7 @@ use std::{path::Path, process::Command};
 
 use anyhow::{Result, bail};
 
-use crate::process;
+use crate::{arch::Arch, process};
 
 /// A Debian package and a file that proves that it is there.
 #[derive(Clone, Copy)]
@@ -24,9 +24,39 @@ pub(crate) const BPF: &[Need] = &[
     Need { package: "zlib1g-dev", file: "/usr/include/zlib.h" },
 ];
 
-/// What boots a test machine.
-pub(crate) const VM: &[Need] = &[
+/// What boots a test machine of this architecture.
+pub(crate) fn vm(arch: Arch) -> &'static [Need] {
+    match arch {
+        Arch::X86_64 => VM_X86_64,
+        Arch::Aarch64 => VM_AARCH64,
+    }
+}
+
+/// What builds for this architecture on a machine of another one.
+pub(crate) fn cross(arch: Arch) -> &'static [Need] {
+    match arch {
+        Arch::X86_64 => CROSS_X86_64,
+        Arch::Aarch64 => CROSS_AARCH64,
+    }
+}
+
+const CROSS_X86_64: &[Need] = &[
+    Need { package: "gcc-x86-64-linux-gnu", file: "/usr/bin/x86_64-linux-gnu-gcc" },
+    Need { package: "libc6-dev-amd64-cross", file: "/usr/x86_64-linux-gnu/include/stdio.h" },
+];
+const CROSS_AARCH64: &[Need] = &[
+    Need { package: "gcc-aarch64-linux-gnu", file: "/usr/bin/aarch64-linux-gnu-gcc" },
+    Need { package: "libc6-dev-arm64-cross", file: "/usr/aarch64-linux-gnu/include/stdio.h" },
+];
+
+const VM_X86_64: &[Need] = &[
     Need { package: "qemu-system-x86", file: "/usr/bin/qemu-system-x86_64" },
+    Need { package: "busybox-static", file: "/bin/busybox" },
+    Need { package: "xz-utils", file: "/usr/bin/xz" },
+];
+
+const VM_AARCH64: &[Need] = &[
+    Need { package: "qemu-system-arm", file: "/usr/bin/qemu-system-aarch64" },
     Need { package: "busybox-static", file: "/bin/busybox" },
     Need { package: "xz-utils", file: "/usr/bin/xz" },
 ];

@@ -5,6 +5,7 @@ use std::fmt;
 use anyhow::{Result, bail};
 
 use super::Need;
+use crate::backend::Backend;
 
 /// A row of the kernel matrix.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,6 +22,12 @@ pub enum Row {
     Newest,
     /// Debian 13 with a backported kernel.
     Backports,
+    /// Debian 12 on aarch64.
+    V6_1Aarch64,
+    /// Debian 13 on aarch64.
+    V6_12Aarch64,
+    /// Debian unstable on aarch64.
+    NewestAarch64,
 }
 
 /// What a row says of a need.
@@ -36,8 +43,17 @@ pub enum Promise {
 
 impl Row {
     /// Every row.
-    pub const ALL: [Self; 6] =
-        [Self::Host, Self::V5_10, Self::V6_1, Self::V6_12, Self::Newest, Self::Backports];
+    pub const ALL: [Self; 9] = [
+        Self::Host,
+        Self::V5_10,
+        Self::V6_1,
+        Self::V6_12,
+        Self::Newest,
+        Self::Backports,
+        Self::V6_1Aarch64,
+        Self::V6_12Aarch64,
+        Self::NewestAarch64,
+    ];
 
     /// The row that `PORTSCOPE_KERNEL_ROW` names, or the host.
     ///
@@ -63,8 +79,12 @@ impl Row {
             ) => Open,
             (_, Need::RefusedBackend)
             | (Self::V5_10, Need::Mptcp | Need::LocalPortRange)
-            | (Self::V5_10 | Self::V6_1, Need::BoundShown | Need::IoUringBind)
-            | (Self::Newest | Self::Backports, Need::UdpLite | Need::Dccp | Need::Smc) => Unmet,
+            | (Self::V5_10 | Self::V6_1 | Self::V6_1Aarch64, Need::BoundShown | Need::IoUringBind)
+            | (Self::V6_1Aarch64, Need::Backend(Backend::Fentry))
+            | (
+                Self::Newest | Self::NewestAarch64 | Self::Backports,
+                Need::UdpLite | Need::Dccp | Need::Smc,
+            ) => Unmet,
             _ => Met,
         }
     }
@@ -84,6 +104,9 @@ impl Row {
             Self::V6_12 => "6.12",
             Self::Newest => "newest",
             Self::Backports => "backports",
+            Self::V6_1Aarch64 => "6.1-aarch64",
+            Self::V6_12Aarch64 => "6.12-aarch64",
+            Self::NewestAarch64 => "newest-aarch64",
         }
     }
 }
@@ -97,7 +120,6 @@ impl fmt::Display for Row {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::backend::Backend;
 
     #[test]
     fn the_machines_of_the_matrix_run_every_backend_as_root() {
@@ -105,7 +127,10 @@ mod tests {
             assert_eq!(row.promise(Need::Root), Promise::Met, "{row}");
             assert_eq!(row.promise(Need::RefusedBackend), Promise::Unmet, "{row}");
             for backend in Backend::ALL {
-                assert_eq!(row.promise(Need::Backend(backend)), Promise::Met, "{row} {backend}");
+                // For aarch64 Linux has trampolines from 6.4 on.
+                let lacks = (row, backend) == (Row::V6_1Aarch64, Backend::Fentry);
+                let promised = if lacks { Promise::Unmet } else { Promise::Met };
+                assert_eq!(row.promise(Need::Backend(backend)), promised, "{row} {backend}");
             }
         }
     }
@@ -137,9 +162,13 @@ mod tests {
             PATHS.into_iter().filter(|need| row.promise(*need) == Promise::Unmet).collect::<Vec<_>>()
         };
         assert_eq!(unmet(Row::V5_10), [Need::Mptcp, Need::LocalPortRange, Need::IoUringBind]);
-        assert_eq!(unmet(Row::V6_1), [Need::IoUringBind]);
-        assert_eq!(unmet(Row::V6_12), []);
-        for row in [Row::Newest, Row::Backports] {
+        for row in [Row::V6_1, Row::V6_1Aarch64] {
+            assert_eq!(unmet(row), [Need::IoUringBind]);
+        }
+        for row in [Row::V6_12, Row::V6_12Aarch64] {
+            assert_eq!(unmet(row), []);
+        }
+        for row in [Row::Newest, Row::NewestAarch64, Row::Backports] {
             assert_eq!(unmet(row), [Need::UdpLite, Need::Dccp, Need::Smc]);
         }
     }

@@ -31,6 +31,7 @@ mod in_kernel;
 mod leftovers;
 mod namespaces;
 mod otlp;
+mod overlaps;
 mod overload;
 mod page;
 mod parity;

@@ -13,7 +13,7 @@ use anyhow::{Context as _, Result, bail};
 use clap::Args;
 
 use self::source::Source;
-use crate::{ebpf, packages, process, tree};
+use crate::{arch::Arch, ebpf, packages, process, tree};
 
 /// The folders that hold our Rust files.
 const FOLDERS: [&str; 4] = ["tracer", "tracer-ebpf", "tests", "xtask"];
@@ -35,6 +35,7 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
         ("format", format),
         ("lints", lints),
         ("lints of the kernel half", kernel_lints),
+        ("another architecture", other_architectures),
         ("documentation", documentation),
     ];
     if !options.no_object {
@@ -93,6 +94,22 @@ fn kernel_lints() -> Result<()> {
     )
 }
 
+/// What is compiled for one architecture alone must compile for each.
+fn other_architectures() -> Result<()> {
+    for arch in Arch::ALL.into_iter().filter(|arch| !arch.is_here()) {
+        if let Err(error) = arch.ensure_compiler() {
+            println!("left out: {arch}: {error:#}");
+            continue;
+        }
+        process::run(
+            process::cargo()
+                .args(["clippy", "--quiet", "--package", "portscope", "--package", "portscope-tests"])
+                .args(["--all-targets", "--all-features", "--target", arch.target(), "--", "-D", "warnings"]),
+        )?;
+    }
+    Ok(())
+}
+
 fn documentation() -> Result<()> {
     process::run(
         process::cargo()
@@ -108,7 +125,7 @@ fn object() -> Result<()> {
         println!("left out: this machine lacks {}, which build the BPF object", missing.join(", "));
         return Ok(());
     }
-    for arch in ebpf::Arch::ALL {
+    for arch in Arch::ALL {
         let identity = ebpf::check(arch)?;
         if identity.is_failure() {
             bail!("{arch}: {identity}");

@@ -8,9 +8,9 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::Args;
 
-pub(crate) use self::object::{Arch, check};
+pub(crate) use self::object::check;
 use self::toolchain::Toolchain;
-use crate::tree;
+use crate::{arch::Arch, tree};
 
 /// Arguments of `build-ebpf`.
 #[derive(Args)]

@@ -6,49 +6,19 @@ use std::{
 };
 
 use anyhow::Result;
-use clap::ValueEnum;
 
 use super::toolchain::{self, Toolchain};
-use crate::{process, tree};
-
-/// An architecture that programs are built for.
-#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Arch {
-    /// Intel and AMD, 64 bits.
-    #[value(name = "x86_64")]
-    X86_64,
-    /// 64-bit Arm.
-    #[value(name = "aarch64")]
-    Aarch64,
-}
+use crate::{arch::Arch, process, tree};
 
 impl Arch {
-    /// All of them.
-    pub(crate) const ALL: [Self; 2] = [Self::X86_64, Self::Aarch64];
-    /// That of the test machines.
-    pub(crate) const TESTED: Self = Self::X86_64;
-
-    fn name(self) -> &'static str {
-        match self {
-            Self::X86_64 => "x86_64",
-            Self::Aarch64 => "aarch64",
-        }
-    }
-
     /// The object in the tree.
     pub(crate) fn object(self) -> PathBuf {
-        tree::root().join("tracer/bpf").join(format!("portscope.{}.o", self.name()))
+        tree::root().join("tracer/bpf").join(format!("portscope.{self}.o"))
     }
 
     /// The file beside the object that names what made it.
     pub(crate) fn record(self) -> PathBuf {
-        tree::root().join("tracer/bpf").join(format!("portscope.{}.toolchain", self.name()))
-    }
-}
-
-impl fmt::Display for Arch {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.name())
+        tree::root().join("tracer/bpf").join(format!("portscope.{self}.toolchain"))
     }
 }
 

@@ -21,10 +21,11 @@ use self::{
     summary::Summary,
 };
 use crate::{
+    arch::Arch,
     ebpf,
     executables::{self, LiveSet},
     packages, process, python, tree,
-    vm::{self, Plan, Row},
+    vm::{self, Row},
 };
 
 /// Seconds until a test executable on this kernel is killed.
@@ -48,15 +49,13 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     let mut summary = Summary::default();
     let object = identity(&mut summary);
     unit::run(&mut summary, object.as_deref())?;
-    match executables::live_set(object.as_deref()) {
+    match executables::live_set(Arch::TESTED, object.as_deref()) {
         Ok(set) => {
             on_this_kernel(&mut summary, &set, object.as_deref())?;
             if options.no_vm {
                 summary.skip("matrix", "the test kernels", "left out with --no-vm");
             } else {
-                let chosen: Vec<String> = IN_THE_MATRIX.iter().map(|&test| test.to_owned()).collect();
-                let plan = options.matrix.plan(&set, object, &chosen);
-                in_the_matrix(&mut summary, &options.kernels, &plan);
+                in_the_matrix(&mut summary, options, object.as_deref());
             }
         }
         Err(error) => {
@@ -77,7 +76,7 @@ pub(crate) fn code(summary: &Summary) -> ExitCode {
 fn identity(summary: &mut Summary) -> Option<PathBuf> {
     println!("comparing the BPF objects with their sources");
     let mut instead = None;
-    for arch in ebpf::Arch::ALL {
+    for arch in Arch::ALL {
         let what = format!("the {arch} BPF object equals its sources");
         if let Err(error) = packages::ensure(packages::BPF, "building the BPF objects") {
             summary.skip("all", &what, &format!("{error:#}"));
@@ -91,7 +90,7 @@ fn identity(summary: &mut Summary) -> Option<PathBuf> {
                 } else {
                     summary.judge("all", &what, !identity.is_failure());
                 }
-                if arch == ebpf::Arch::TESTED {
+                if arch == Arch::TESTED {
                     instead = identity.to_test().cloned();
                 }
             }
@@ -177,10 +176,10 @@ fn shell(script: &str, set: &LiveSet) -> Result<Vec<Report>> {
 const IN_THE_MATRIX: [&str; 2] =
     ["sites::every_site_is_recorded_once_in_another", "exhaustion::every_site_fails"];
 
-fn in_the_matrix(summary: &mut Summary, kernels: &[Row], plan: &Plan<'_>) {
-    let rows = vm::chosen(kernels);
-    let result = packages::ensure(packages::VM, "the test machines").and_then(|()| vm::matrix(&rows, plan));
-    match result {
+fn in_the_matrix(summary: &mut Summary, options: &Options, object: Option<&Path>) {
+    let rows = vm::chosen(&options.kernels);
+    let chosen = IN_THE_MATRIX.map(str::to_owned);
+    match vm::matrix(&rows, object, &options.matrix, &chosen) {
         Ok(results) => summary.add_rows(results),
         Err(error) => {
             for row in rows {

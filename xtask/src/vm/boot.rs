@@ -10,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 
 use super::{
     console::{Console, Outcome},
@@ -19,9 +19,7 @@ use super::{
     initramfs::Packed,
     modules,
 };
-use crate::{process, tree};
-
-const QEMU: &str = "qemu-system-x86_64";
+use crate::{arch::Arch, process, tree};
 
 /// What a powered-off machine may still take to go away.
 const FAREWELL: Duration = Duration::from_secs(20);
@@ -58,9 +56,15 @@ pub(super) fn boot_with(
     init: &str,
     show: &mut dyn FnMut(&str),
 ) -> Result<Outcome> {
+    ensure!(
+        machine.out.is_none() || kernel.row.arch() == Arch::X86_64,
+        "a machine of {} has one serial line alone, and no way for its /out",
+        kernel.row.arch()
+    );
     let folder = Scratch::new(kernel.row.name())?;
     let initrd = folder.0.join("initrd");
-    let archive = initramfs::build(init, &modules::wanted(&kernel.modules)?, &machine.files)?;
+    let archive =
+        initramfs::build(&kernel.busybox, init, &modules::wanted(&kernel.modules)?, &machine.files)?;
     fs::write(&initrd, archive).with_context(|| format!("cannot write {}", initrd.display()))?;
     let sent = folder.0.join("out.tar");
 
@@ -69,7 +73,7 @@ pub(super) fn boot_with(
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .spawn()
-            .with_context(|| format!("{QEMU} cannot be started: install the package qemu-system-x86"))?,
+            .with_context(|| format!("{} cannot be started", qemu_of(kernel.row.arch())))?,
     );
     let serial = qemu.0.stdout.take().context("qemu has no output")?;
     let outcome = follow(&lines(serial), machine.timeout, show);
@@ -107,15 +111,23 @@ fn follow(lines: &Receiver<String>, timeout: Duration, show: &mut dyn FnMut(&str
 }
 
 fn qemu(kernel: &Kernel, machine: &Machine, initrd: &Path, sent: &Path) -> Command {
+    let arch = kernel.row.arch();
     // A machine must not outlive a killed xtask.
     let mut command = Command::new("setpriv");
-    command.args(["--pdeathsig", "KILL", QEMU]).env_remove("LD_LIBRARY_PATH");
+    command.args(["--pdeathsig", "KILL", &qemu_of(arch)]).env_remove("LD_LIBRARY_PATH");
     if machine.icount {
         command.args(["-accel", "tcg", "-icount", "shift=1,sleep=off", "-smp", "1"]);
     } else {
         // One thread for all processors: with one each, a processor may run a translation of code that another has
         // patched meanwhile (seen on 6.12: `Oops: int3` behind a static key that had just been switched).
         command.args(["-accel", "tcg,thread=single", "-smp", &machine.processors.to_string()]);
+    }
+    let console = match arch {
+        Arch::X86_64 => "ttyS0",
+        Arch::Aarch64 => "ttyAMA0",
+    };
+    if arch == Arch::Aarch64 {
+        command.args(["-machine", "virt"]);
     }
     command
         .args(["-cpu", "max", "-m", &format!("{}M", machine.memory_mib)])
@@ -126,8 +138,12 @@ fn qemu(kernel: &Kernel, machine: &Machine, initrd: &Path, sent: &Path) -> Comma
         .arg(&kernel.image)
         .arg("-initrd")
         .arg(initrd)
-        .args(["-append", format!("console=ttyS0 quiet panic=-1 {}", machine.append).trim()]);
+        .args(["-append", format!("console={console} quiet panic=-1 {}", machine.append).trim()]);
     command
+}
+
+fn qemu_of(arch: Arch) -> String {
+    format!("qemu-system-{arch}")
 }
 
 /// Lines of the serial port, read on a thread of their own so that waiting for one can end.

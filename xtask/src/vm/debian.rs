@@ -10,13 +10,14 @@ use std::{
 use anyhow::{Context as _, Result, bail};
 
 use super::row::Row;
-use crate::{process, tree};
+use crate::{arch::Arch, process, tree};
 
 const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
 
 /// A suite that packages can be taken from.
 pub(super) struct Suite {
     folder: PathBuf,
+    arch: Arch,
 }
 
 impl Suite {
@@ -25,7 +26,7 @@ impl Suite {
         if !Path::new("/usr/bin/apt-get").exists() {
             bail!("the test kernels are Debian packages and this machine has no apt-get");
         }
-        let suite = Self { folder: folder.join("apt") };
+        let suite = Self { folder: folder.join("apt"), arch: row.arch() };
         tree::folder(&suite.folder.join("lists/partial"))?;
         let main = mirror("Debian")?;
         let name = row.suite();
@@ -85,6 +86,8 @@ impl Suite {
         command.env_remove("LD_LIBRARY_PATH").args([
             format!("-oDir::Etc::sourcelist={folder}/sources.list"),
             format!("-oDir::State::Lists={folder}/lists"),
+            format!("-oAPT::Architecture={}", self.arch.debian()),
+            format!("-oAPT::Architectures={}", self.arch.debian()),
         ]);
         command.args([
             "-oDir::Etc::sourceparts=/dev/null",
@@ -94,8 +97,6 @@ impl Suite {
             "-oDir::Cache::pkgcache=",
             "-oDir::Cache::srcpkgcache=",
             "-oAPT::Default-Release=",
-            "-oAPT::Architecture=amd64",
-            "-oAPT::Architectures=amd64",
             "-oAcquire::Languages=none",
             "-oAcquire::IndexTargets::deb::DEP-11::DefaultEnabled=false",
             // The private folders need not be readable by apt's own user.

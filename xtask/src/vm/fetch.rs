@@ -10,7 +10,8 @@ use anyhow::{Context as _, Result};
 use super::{debian::Suite, row::Row};
 use crate::tree;
 
-const META: &str = "linux-image-cloud-amd64";
+/// What a guest of another architecture than this machine's has its commands from.
+const BUSYBOX: &str = "busybox-static";
 
 /// Packages that hold images and modules; in newer suites the image package is itself only a list of these.
 const PARTS: [&str; 3] = ["linux-image-", "linux-binary-", "linux-modules-"];
@@ -25,11 +26,13 @@ pub(crate) struct Kernel {
     pub(crate) image: PathBuf,
     /// The folder with its modules.
     pub(crate) modules: PathBuf,
+    /// The program that is all commands of the guest.
+    pub(super) busybox: PathBuf,
 }
 
 /// Returns the kernel of a row, downloading it when it is absent, or when `refresh` asks for a newer one.
 pub(crate) fn kernel(row: Row, refresh: bool) -> Result<Kernel> {
-    let folder = tree::target("vm").join(row.suite());
+    let folder = row.folder();
     let note = folder.join("version");
     if refresh || !note.exists() {
         download(row, &folder, &note).with_context(|| format!("no kernel {row} could be fetched"))?;
@@ -39,18 +42,23 @@ pub(crate) fn kernel(row: Row, refresh: bool) -> Result<Kernel> {
     let (image, modules) = locate(&root).with_context(|| {
         format!("{} holds no kernel: remove {} and fetch again", root.display(), folder.display())
     })?;
-    Ok(Kernel { row, version, image, modules })
+    // Before trixie it lies in /bin, and unpacking makes no link from there to /usr/bin.
+    let busybox = if row.arch().is_here() { PathBuf::from("/") } else { root };
+    let places = ["bin/busybox", "usr/bin/busybox"].map(|place| busybox.join(place));
+    let busybox = places.iter().find(|place| place.exists()).unwrap_or(&places[0]).clone();
+    Ok(Kernel { row, version, image, modules, busybox })
 }
 
 fn download(row: Row, folder: &Path, note: &Path) -> Result<()> {
     let suite = Suite::open(row, folder)?;
-    let version = suite.version(META)?;
+    let meta = format!("linux-image-cloud-{}", row.arch().debian());
+    let version = suite.version(&meta)?;
     if fs::read_to_string(note).is_ok_and(|old| old.trim() == version) {
         return Ok(());
     }
     println!("fetching the kernel {row} ({version}) of Debian {}", row.suite());
     let mut packages: Vec<String> = Vec::new();
-    let mut open = vec![META.to_owned()];
+    let mut open = vec![meta];
     while let Some(package) = open.pop() {
         for part in suite.depends(&package)? {
             if PARTS.iter().any(|start| part.starts_with(start)) && !packages.contains(&part) {
@@ -58,6 +66,9 @@ fn download(row: Row, folder: &Path, note: &Path) -> Result<()> {
                 open.push(part);
             }
         }
+    }
+    if !row.arch().is_here() {
+        packages.push(BUSYBOX.to_owned());
     }
     let root = folder.join("root");
     if root.exists() {

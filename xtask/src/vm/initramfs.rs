@@ -13,7 +13,6 @@ use cpio::newc;
 use super::modules::Module;
 use crate::{process, tree};
 
-const BUSYBOX: &str = "/bin/busybox";
 const FOLDER: u32 = 0o040_755;
 const FILE: u32 = 0o100_755;
 const CHARACTER_DEVICE: u32 = 0o020_600;
@@ -91,12 +90,11 @@ fn library_paths(ldd: &str) -> Vec<&str> {
 }
 
 /// Writes the archive: uncompressed, because the guest unpacks slower than it reads.
-pub(super) fn build(init: &str, modules: &[Module], files: &[Packed]) -> Result<Vec<u8>> {
-    let busybox = tree::read(Path::new(BUSYBOX))?;
-    let libraries = libraries(Path::new(BUSYBOX))?;
-    ensure!(libraries.is_empty(), "{BUSYBOX} is not static: install the package busybox-static");
+pub(super) fn build(busybox: &Path, init: &str, modules: &[Module], files: &[Packed]) -> Result<Vec<u8>> {
+    let libraries = libraries(busybox)?;
+    ensure!(libraries.is_empty(), "{} is not static: install the package busybox-static", busybox.display());
     let mut all = vec![
-        Packed { place: "bin/busybox".into(), source: Source::Made(busybox) },
+        Packed::host(busybox, "bin/busybox"),
         Packed::made(init, "init"),
         Packed::made(&module_order(modules), "modules/order"),
     ];

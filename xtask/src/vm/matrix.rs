@@ -40,24 +40,25 @@ pub(crate) struct RowResult {
 }
 
 /// How the matrix is run.
-pub(crate) struct Plan<'a> {
+pub(super) struct Plan<'a> {
     /// The executables.
-    pub(crate) set: &'a LiveSet,
+    pub(super) set: &'a LiveSet,
     /// A BPF object that replaces the embedded one.
-    pub(crate) object: Option<PathBuf>,
+    pub(super) object: Option<PathBuf>,
     /// When a machine is killed.
-    pub(crate) timeout: Duration,
+    pub(super) timeout: Duration,
     /// How many machines run at a time.
-    pub(crate) jobs: usize,
+    pub(super) jobs: usize,
     /// More arguments for the test executables, as words of the shell.
-    pub(crate) arguments: String,
+    pub(super) arguments: String,
     /// More assignments for their environment.
-    pub(crate) environment: Vec<(String, String)>,
+    pub(super) environment: Vec<(String, String)>,
 }
 
-/// Runs the live tests in the kernels of `rows`.
-pub(crate) fn run(rows: &[Row], plan: &Plan<'_>) -> Result<Vec<RowResult>> {
-    let files = files(plan)?;
+/// Runs the live tests in the kernels of `rows`, which have the architecture of the executables.
+pub(super) fn run(rows: &[Row], plan: &Plan<'_>) -> Result<Vec<RowResult>> {
+    let borrowed = rows.iter().all(|row| row.arch().is_here());
+    let files = files(plan, borrowed)?;
     let next = AtomicUsize::new(0);
     let work = || {
         let mut results = Vec::new();
@@ -136,7 +137,7 @@ fn tests(kernel: &fetch::Kernel, plan: &Plan<'_>, files: &[Packed]) -> Result<Ve
     Ok(reports)
 }
 
-fn files(plan: &Plan<'_>) -> Result<Vec<Packed>> {
+fn files(plan: &Plan<'_>, borrowed: bool) -> Result<Vec<Packed>> {
     let mut files = vec![
         Packed::made("root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534::/:/bin/false\n", "etc/passwd"),
         Packed::made("root:x:0:\nnogroup:x:65534:\n", "etc/group"),
@@ -148,7 +149,7 @@ fn files(plan: &Plan<'_>) -> Result<Vec<Packed>> {
     for test in &plan.set.tests {
         files.push(Packed::host(&test.path, &format!("tests/{}", test.name)));
     }
-    for program in BORROWED.iter().map(Path::new).filter(|program| program.exists()) {
+    for program in BORROWED.iter().map(Path::new).filter(|program| borrowed && program.exists()) {
         files.extend(Packed::program(program)?);
     }
     files.extend(plan.object.iter().map(|object| Packed::host(object, OBJECT)));

@@ -11,22 +11,27 @@ mod modules;
 mod row;
 mod units;
 
-use std::{path::PathBuf, process::ExitCode, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+    time::Duration,
+};
 
 use anyhow::{Context as _, Result, bail};
 use clap::{Args, Subcommand};
 
+use self::matrix::Plan;
 pub(crate) use self::{
     boot::{Machine, boot},
     fetch::kernel,
     guest::quoted,
     initramfs::Packed,
-    matrix::{Plan, RowResult, run as matrix},
+    matrix::RowResult,
     row::{Row, chosen},
 };
 use crate::{
-    executables::{self, LiveSet},
-    packages,
+    arch::Arch,
+    executables, packages,
     test::{self, summary::Summary},
 };
 
@@ -98,18 +103,33 @@ fn assignment(text: &str) -> Result<(String, String)> {
     }
 }
 
-impl MatrixOptions {
-    /// The plan for a set of executables.
-    pub(crate) fn plan<'a>(
-        &self,
-        set: &'a LiveSet,
-        object: Option<PathBuf>,
-        arguments: &[String],
-    ) -> Plan<'a> {
-        let timeout = Duration::from_secs(self.timeout);
-        let environment = self.environment.clone();
-        Plan { set, object, timeout, jobs: self.jobs, arguments: quoted(arguments), environment }
+/// Runs the live tests in the kernels of `rows`, one architecture after the other. `object` replaces the BPF object of
+/// the one that everything is tested on; `arguments` are for the test executables.
+pub(crate) fn matrix(
+    rows: &[Row],
+    object: Option<&Path>,
+    options: &MatrixOptions,
+    arguments: &[String],
+) -> Result<Vec<RowResult>> {
+    let mut results = Vec::new();
+    for arch in Arch::ALL {
+        let rows: Vec<Row> = rows.iter().copied().filter(|row| row.arch() == arch).collect();
+        if rows.is_empty() {
+            continue;
+        }
+        packages::ensure(packages::vm(arch), "the test machines")?;
+        let object = object.filter(|_| arch == Arch::TESTED);
+        let plan = Plan {
+            set: &executables::live_set(arch, object)?,
+            object: object.map(Path::to_path_buf),
+            timeout: Duration::from_secs(options.timeout),
+            jobs: options.jobs,
+            arguments: quoted(arguments),
+            environment: options.environment.clone(),
+        };
+        results.extend(matrix::run(&rows, &plan)?);
     }
+    Ok(results)
 }
 
 #[derive(Args)]
@@ -171,16 +191,14 @@ fn fetch_all(kernels: &[Row], refresh: bool) -> ExitCode {
 }
 
 fn test_matrix(kernels: &[Row], options: &MatrixOptions, arguments: &[String]) -> Result<ExitCode> {
-    packages::ensure(packages::VM, "the test machines")?;
-    let set = executables::live_set(None)?;
     let mut summary = Summary::default();
-    summary.add_rows(matrix(&chosen(kernels), &options.plan(&set, None, arguments))?);
+    summary.add_rows(matrix(&chosen(kernels), None, options, arguments)?);
     summary.print();
     Ok(test::code(&summary))
 }
 
 fn run_command(options: &RunOptions) -> Result<ExitCode> {
-    packages::ensure(packages::VM, "a test machine")?;
+    packages::ensure(packages::vm(options.kernel.arch()), "a test machine")?;
     let booted = kernel(options.kernel, false)?;
     let mut files = Vec::new();
     for argument in &options.files {

@@ -31,7 +31,11 @@ WantedBy=multi-user.target
 
 /// Boots a kernel with Debian 12 above it, and tries the package of `dist` there.
 pub(super) fn run(row: Row, timeout: Duration) -> Result<ExitCode> {
-    packages::ensure(packages::VM, "a test machine")?;
+    ensure!(
+        row.arch().is_here(),
+        "the Debian with systemd is made for this machine's architecture, {row} is not"
+    );
+    packages::ensure(packages::vm(row.arch()), "a test machine")?;
     packages::ensure(packages::SYSTEM, "a Debian in it")?;
     let package = package()?;
     let kernel = fetch::kernel(row, false)?;
