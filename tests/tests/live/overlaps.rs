@@ -30,7 +30,13 @@ fn what_is_told_as_exact_is_what_the_search_met(live: &Live) -> Result<()> {
     capture.accounting()?;
     let events: Vec<&Event> =
         capture.of(pid).into_iter().filter(|event| event.text("site") == Some("connect")).collect();
-    ensure!(events.len() == CONNECTS, "{} events", events.len());
+    // The kernel keeps few return probes.
+    let missed = usize::try_from(capture.optional("missed")?.unwrap_or(0))?;
+    ensure!(
+        events.len() <= CONNECTS && events.len() + missed >= CONNECTS,
+        "{} events, {missed} missed",
+        events.len()
+    );
     let (exact, other): (Vec<&Event>, Vec<&Event>) =
         events.into_iter().partition(|event| event.flag("candidates_exact") == Some(true));
     writeln!(io::stdout(), "{}: {} of {CONNECTS} overlapped", live.backend(), other.len())?;
@@ -46,6 +52,7 @@ fn what_is_told_as_exact_is_what_the_search_met(live: &Live) -> Result<()> {
         ensure!(event.number("tuple_collisions").is_some(), "counted in any case: {}", event.brief());
     }
     ensure!(met > 0, "no search met anything");
+    ensure!(!other.is_empty(), "no two searches overlapped");
     ensure!(exact.len() > CONNECTS / 2, "{} of {CONNECTS} are exact", exact.len());
     Ok(())
 }
