@@ -17,6 +17,7 @@ pub mod operation;
 pub mod program;
 pub mod scenario;
 pub mod scratch;
+pub mod steering;
 pub mod terminal;
 pub mod trace;
 pub mod workload;

@@ -16,6 +16,10 @@ per_backend! {
     failed_connects_by_io_uring_have_an_errno_where_the_search_is_seen,
     binds_and_listens_by_io_uring_are_recorded_once,
     failed_binds_by_io_uring_are_seen_by_hooks_on_functions_only,
+    connects_on_a_worker_of_io_uring_are_told_under_the_worker,
+    failed_connects_on_a_worker_of_io_uring_have_an_errno_where_the_search_is_seen,
+    connects_on_the_poller_of_io_uring_are_told_under_the_poller,
+    binds_and_listens_on_the_poller_of_io_uring_are_told_under_the_poller,
 }
 
 const TRIED: [Need; 2] = [Need::Ipv6, Need::IoUring];
@@ -50,8 +54,13 @@ fn udp_connects_by_io_uring_are_seen_by_hooks_on_functions_only(live: &Live) -> 
 }
 
 fn failed_connects_by_io_uring_have_an_errno_where_the_search_is_seen(live: &Live) -> Result<()> {
+    failed_connects(live, &[])
+}
+
+fn failed_connects(live: &Live, by: &[&str]) -> Result<()> {
     let workload = ["--netns", "own", "--port-range", "40000-40007", "ring", "--until-full"];
-    let Some((truth, capture)) = ring(live, &workload)? else { return Ok(()) };
+    let Some((truth, capture)) = ring(live, &[&workload, by].concat())? else { return Ok(()) };
+    must_be_by(&truth, by)?;
     let shown = truth.shown_by_default();
     ensure!(shown.iter().any(|done| !done.ok), "the range was not exhausted");
     if live.backend() != Backend::Tracepoint {
@@ -93,4 +102,49 @@ fn failed_binds_by_io_uring_are_seen_by_hooks_on_functions_only(live: &Live) -> 
     // As of connects: the state of the socket tells that it failed, and not why.
     let told: Vec<_> = seen.map(|done| Operation { errno: None, cause: None, ..done }).collect();
     compare(&told, &capture)
+}
+
+/// The threads that the kernel makes for a ring, as their names begin.
+const THREADS: [(&str, &str); 2] = [("worker", "iou-wrk-"), ("poller", "iou-sqp-")];
+
+/// Ensures that the choices of a ring were made by such threads of the workload, if that was asked for.
+fn must_be_by(truth: &Truth, by: &[&str]) -> Result<()> {
+    for (_, prefix) in THREADS.into_iter().filter(|(word, _)| by.contains(word)) {
+        let made =
+            truth.only(|done| done.scene.contains("by io_uring") && done.thread_comm.starts_with(prefix));
+        ensure!(!made.is_empty(), "no thread {prefix}… has chosen a port");
+        for done in &made {
+            ensure!(done.tid != done.pid && done.comm != done.thread_comm, "{done:?}");
+        }
+    }
+    Ok(())
+}
+
+/// Such a thread is one of the process: the event is told under its id and name, and under the process's.
+fn connects_by(live: &Live, by: &[&str]) -> Result<()> {
+    let Some((truth, capture)) = ring(live, &[&["ring"], by].concat())? else { return Ok(()) };
+    must_be_by(&truth, by)?;
+    compare(&truth.shown_by_default(), &capture)
+}
+
+fn connects_on_a_worker_of_io_uring_are_told_under_the_worker(live: &Live) -> Result<()> {
+    connects_by(live, &["--by", "worker"])
+}
+
+fn failed_connects_on_a_worker_of_io_uring_have_an_errno_where_the_search_is_seen(live: &Live) -> Result<()> {
+    failed_connects(live, &["--by", "worker"])
+}
+
+fn connects_on_the_poller_of_io_uring_are_told_under_the_poller(live: &Live) -> Result<()> {
+    connects_by(live, &["--by", "poller"])
+}
+
+fn binds_and_listens_on_the_poller_of_io_uring_are_told_under_the_poller(live: &Live) -> Result<()> {
+    let by = ["--by", "poller"];
+    let Some((truth, capture)) = binding_ring(live, &[&["ring", "--binds"][..], &by].concat())? else {
+        return Ok(());
+    };
+    live.judge_absent(&truth, &[Need::Ipv6])?;
+    must_be_by(&truth, &by)?;
+    compare(&truth.shown_by_default(), &capture)
 }

@@ -48,6 +48,7 @@ mod sites;
 mod snmp;
 mod soak;
 mod standing;
+mod steering;
 mod top;
 mod types;
 mod what_if;

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, bail};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::ring::By;
 use crate::transport::Transport;
 
 /// How long a workload waits to be started before it gives up.
@@ -70,6 +71,8 @@ pub(crate) enum Command {
     Occupy(Occupy),
     /// Connects by io_uring.
     Ring(Ring),
+    /// Sockets that a program of their cgroup binds when they connect; needs `--netns own`.
+    Steered,
     /// Connects from two places of the code, until the range is full and beyond.
     Places(Places),
     /// Takes ports as it is told, order by order, on standard input.
@@ -222,6 +225,9 @@ pub(crate) struct Ring {
     /// Bind and listen by the ring, not connect.
     #[arg(long)]
     pub(crate) binds: bool,
+    /// Whose thread does it.
+    #[arg(long, value_enum, default_value_t = By::Caller)]
+    pub(crate) by: By,
 }
 
 #[derive(Debug, Args)]

@@ -29,6 +29,7 @@ mod retried;
 mod ring;
 mod sites;
 mod stage;
+mod steered;
 mod telling;
 mod transport;
 mod vrf;
@@ -70,6 +71,7 @@ fn run(cli: &Cli) -> Result<()> {
         Command::Contend(plan) => contend::run(&stage, plan)?,
         Command::Occupy(plan) => occupy::run(&stage, plan)?,
         Command::Ring(plan) => ring::run(&stage, plan)?,
+        Command::Steered => steered::run(&stage)?,
         Command::Places(plan) => places::run(&stage, plan)?,
         Command::Obey => obey::run(&stage)?,
         Command::Dual => dual::run(&stage)?,

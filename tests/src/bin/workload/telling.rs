@@ -13,6 +13,20 @@ pub(crate) fn errno_name(errno: Errno) -> String {
     format!("{:?}", nix::errno::Errno::from_raw(errno.raw_os_error()))
 }
 
+/// A thread of this process.
+#[derive(Clone, Debug)]
+pub(crate) struct Thread {
+    pub(crate) tid: u32,
+    pub(crate) name: String,
+}
+
+impl Thread {
+    fn running() -> Result<Self> {
+        let tid = u32::try_from(rustix::thread::gettid().as_raw_nonzero().get())?;
+        Ok(Self { tid, name: rustix::thread::name()?.to_string_lossy().into_owned() })
+    }
+}
+
 /// What one call did, before it is put into the words of the records.
 #[derive(Debug)]
 pub(crate) struct Call {
@@ -61,6 +75,8 @@ impl Call {
     /// Prints it.
     pub(crate) fn tell(self, endpoint: &Endpoint<'_>) -> Result<()> {
         let stage = endpoint.stage;
+        let Thread { tid, name: thread_comm } =
+            endpoint.helper().cloned().map_or_else(Thread::running, Ok)?;
         let operation = Operation {
             scene: endpoint.scene(),
             site: self.site,
@@ -77,9 +93,9 @@ impl Call {
             remote_addr: self.remote.map(|addr| addr.ip().to_canonical()),
             remote_port: self.remote.map(|addr| addr.port()),
             pid: stage.pid,
-            tid: u32::try_from(rustix::thread::gettid().as_raw_nonzero().get())?,
+            tid,
             comm: stage.comm.clone(),
-            thread_comm: rustix::thread::name()?.to_string_lossy().into_owned(),
+            thread_comm,
             netns: stage.netns,
             range: if self.kind == Kind::Allocation { endpoint.range() } else { None },
             options: endpoint.options(),

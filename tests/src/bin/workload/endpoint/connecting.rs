@@ -8,7 +8,7 @@ use rustix::io::Errno;
 use rustix::net::SendFlags;
 
 use super::Endpoint;
-use crate::ring;
+use crate::ring::{self, By};
 use crate::telling::Call;
 
 /// `MSG_FASTOPEN` of linux/socket.h; rustix has no name for it.
@@ -22,9 +22,25 @@ impl Endpoint<'_> {
     }
 
     /// The connect of io_uring.
-    pub(crate) fn connect_by_ring(&mut self, to: SocketAddr) -> Result<(), Errno> {
-        let answer = ring::connect(&self.fd, to);
+    pub(crate) fn connect_by_ring(&mut self, to: SocketAddr, by: By) -> Result<(), Errno> {
+        let (answer, helper) = ring::connect(&self.fd, to, by)?;
+        self.helper = helper;
         if self.transport.is_stream() { self.connected(to, answer) } else { self.autobound(Some(to), answer) }
+    }
+
+    /// connect(2), before which a program of the cgroup binds the socket: to an address alone, or to a port of it too.
+    /// Where it cannot, it forbids the connect.
+    pub(crate) fn connect_steered(&mut self, to: SocketAddr, source: SocketAddr) -> Result<(), Errno> {
+        if source.port() == 0 {
+            self.bound = Some(source);
+            return self.connect(to);
+        }
+        let answer = rustix::net::connect(&self.fd, &to);
+        if answer == Err(Errno::PERM) {
+            return self.was_bound(source, Err(Errno::ADDRINUSE));
+        }
+        self.was_bound(source, Ok(()))?;
+        if self.transport.is_stream() { self.connected(to, answer) } else { answer }
     }
 
     /// connect(2) on a non-blocking socket, and the wait for its end.

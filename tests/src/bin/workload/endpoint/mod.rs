@@ -14,9 +14,9 @@ use rustix::net::{SendAncillaryBuffer, SendFlags};
 
 use crate::ground::Ground;
 use crate::options::{SocketOption, reset_on_close};
-use crate::ring;
+use crate::ring::{self, By};
 use crate::stage::Stage;
-use crate::telling::{Call, family_of};
+use crate::telling::{Call, Thread, family_of};
 use crate::transport::Transport;
 
 mod connecting;
@@ -46,6 +46,8 @@ pub(crate) struct Endpoint<'a> {
     port: u16,
     is_named: bool,
     range: [u16; 2],
+    /// Who does what is told next, where it is not the thread that tells.
+    helper: Option<Thread>,
 }
 
 impl<'a> Endpoint<'a> {
@@ -67,8 +69,19 @@ impl<'a> Endpoint<'a> {
                 range = narrowed(range, low, high);
             }
         }
-        let options = options.to_vec();
-        Ok(Self { stage, transport, range, name, ground, fd, options, bound: None, port: 0, is_named: false })
+        Ok(Self::new(stage, name, ground, (transport, fd), options.to_vec(), range))
+    }
+
+    fn new(
+        stage: &'a Stage,
+        name: &'static str,
+        ground: Ground,
+        (transport, fd): (Transport, OwnedFd),
+        options: Vec<SocketOption>,
+        range: [u16; 2],
+    ) -> Self {
+        let (bound, helper) = (None, None);
+        Self { stage, transport, name, ground, fd, options, bound, port: 0, is_named: false, range, helper }
     }
 
     /// A socket that another process or thread opened and bound.
@@ -76,22 +89,10 @@ impl<'a> Endpoint<'a> {
         stage: &'a Stage,
         name: &'static str,
         ground: Ground,
-        (transport, fd): (Transport, OwnedFd),
+        socket: (Transport, OwnedFd),
         options: &[SocketOption],
     ) -> Result<Self, Errno> {
-        let range = stage.range;
-        let mut endpoint = Self {
-            stage,
-            transport,
-            range,
-            name,
-            ground,
-            fd,
-            options: options.to_vec(),
-            bound: None,
-            port: 0,
-            is_named: false,
-        };
+        let mut endpoint = Self::new(stage, name, ground, socket, options.to_vec(), stage.range);
         let local = endpoint.name_now()?;
         endpoint.port = local.port();
         endpoint.bound = Some(local);
@@ -121,6 +122,10 @@ impl<'a> Endpoint<'a> {
         self.port
     }
 
+    pub(crate) fn helper(&self) -> Option<&Thread> {
+        self.helper.as_ref()
+    }
+
     /// bind(2).
     pub(crate) fn bind(&mut self, addr: SocketAddr) -> Result<(), Errno> {
         let answer = rustix::net::bind(&self.fd, &addr);
@@ -128,8 +133,9 @@ impl<'a> Endpoint<'a> {
     }
 
     /// The bind of io_uring.
-    pub(crate) fn bind_by_ring(&mut self, addr: SocketAddr) -> Result<(), Errno> {
-        let answer = ring::bind(&self.fd, addr);
+    pub(crate) fn bind_by_ring(&mut self, addr: SocketAddr, by: By) -> Result<(), Errno> {
+        let (answer, helper) = ring::bind(&self.fd, addr, by)?;
+        self.helper = helper;
         self.was_bound(addr, answer)
     }
 
@@ -162,8 +168,9 @@ impl<'a> Endpoint<'a> {
     }
 
     /// The listen of io_uring.
-    pub(crate) fn listen_by_ring(&mut self) -> Result<(), Errno> {
-        let answer = ring::listen(&self.fd, BACKLOG.unsigned_abs());
+    pub(crate) fn listen_by_ring(&mut self, by: By) -> Result<(), Errno> {
+        let (answer, helper) = ring::listen(&self.fd, BACKLOG.unsigned_abs(), by)?;
+        self.helper = helper;
         self.listens(answer)
     }
 
@@ -248,7 +255,8 @@ impl<'a> Endpoint<'a> {
         self.bound.filter(|addr| !addr.ip().is_unspecified())
     }
 
-    fn name_now(&self) -> Result<SocketAddr, Errno> {
+    /// getsockname(2).
+    pub(crate) fn name_now(&self) -> Result<SocketAddr, Errno> {
         rustix::net::getsockname(&self.fd)?.try_into()
     }
 
@@ -261,8 +269,10 @@ impl<'a> Endpoint<'a> {
     }
 
     /// Printing fails only where the reader is gone; the scene then ends like a broken pipe.
-    fn tell(&self, call: Call) -> Result<(), Errno> {
-        call.tell(self).map_err(|_printing| Errno::PIPE)
+    fn tell(&mut self, call: Call) -> Result<(), Errno> {
+        let told = call.tell(self).map_err(|_printing| Errno::PIPE);
+        self.helper = None;
+        told
     }
 }
 
