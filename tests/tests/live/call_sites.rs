@@ -117,7 +117,7 @@ const SHOWN: usize = 50;
 fn beyond_its_bounds_each_call_is_still_counted_once(live: &Live) -> Result<()> {
     let mut workload = Workload::ready(&FORKS)?;
     let netns = workload.hello().netns.to_string();
-    let args = ["--backend", live.backend().word(), "--netns", &netns, "--stack"];
+    let args = ["--backend", live.backend().word(), "--netns", &netns, "--stack", "-d", "10m"];
     let reporter = Tracer::start_command(live.scratch(), "report", &args)?;
     let text = live.scratch().file("text");
     let teller = Tracer::start_into(live.scratch(), &text, &["report"], &args)?;
@@ -132,7 +132,8 @@ fn beyond_its_bounds_each_call_is_still_counted_once(live: &Live) -> Result<()> 
     let (calls, uncounted) = (number(&found["calls"])?, number(&found["uncounted"])?);
     let missed = report["accounting"]["missed"].as_u64().filter(|_| live.may_preempt_programs()).unwrap_or(0);
     let counted = calls + uncounted;
-    ensure!((CALLS - missed..=CALLS).contains(&counted), "{counted} calls, {missed} missed: {found:#}");
+    let (totals, accounts) = (&report["totals"], &report["accounting"]);
+    ensure!((CALLS - missed..=CALLS).contains(&counted), "{calls} + {uncounted} calls, {totals}, {accounts}");
     let without = found["without_stack"].as_object().context("nothing of stacks that are missing")?;
     ensure!(without.keys().eq(["EEXIST"]) && uncounted > 0, "{without:?}, {uncounted} uncounted");
     let without = number(&without["EEXIST"])?;
