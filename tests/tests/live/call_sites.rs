@@ -154,16 +154,13 @@ fn beyond_its_bounds_each_call_is_still_counted_once(live: &Live) -> Result<()> 
     }
     ensure!(stacks.len() == sites.len(), "{} stacks of {} sites", stacks.len(), sites.len());
     let text = fs::read_to_string(&text)?;
-    let line = text.lines().find(|line| line.contains("stacks of")).context(text.clone())?;
-    ensure!(line.contains(" without one (EEXIST), "), "{line}");
-    ensure!(line.contains(" more for which the table of callers was full"), "{line}");
-    told_all(line)
-}
-
-/// The numbers of the line add up.
-fn told_all(line: &str) -> Result<()> {
-    let words = line.split_whitespace().map(|word| word.replace(',', ""));
-    let told: Vec<u64> = words.filter_map(|word| word.parse().ok()).collect();
-    ensure!(told.iter().sum::<u64>() == CALLS, "{told:?}, not {CALLS}: {line}");
+    let told = text.lines().find(|line| line.contains("stacks of")).context(text.clone())?;
+    ensure!(told.contains(" without one (EEXIST), "), "{told}");
+    ensure!(told.contains(" more for which the table of callers was full"), "{told}");
+    let words = told.split_whitespace().map(|word| word.replace(',', ""));
+    let sum: u64 = words.filter_map(|word| word.parse::<u64>().ok()).sum();
+    // The other tracer has missed others, which the line does not tell.
+    let least = if live.may_preempt_programs() { CALLS - CALLS / 10 } else { CALLS };
+    ensure!((least..=CALLS).contains(&sum), "{sum} calls, not {CALLS}: {told}");
     Ok(())
 }
