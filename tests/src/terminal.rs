@@ -135,6 +135,12 @@ impl Pseudo {
         self.shown.clear();
     }
 
+    /// What was shown, byte by byte.
+    #[must_use]
+    pub fn bytes(&self) -> &[u8] {
+        &self.shown
+    }
+
     /// What was shown, escape sequences included.
     #[must_use]
     pub fn said(&self) -> String {

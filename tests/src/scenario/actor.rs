@@ -1,5 +1,6 @@
 //! A process that does what it is told.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::SocketAddr;
@@ -28,11 +29,13 @@ pub struct Actor {
 struct Body(PathBuf);
 
 impl Body {
-    fn of(name: &str) -> Result<Self> {
+    fn of(name: &OsStr) -> Result<Self> {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let workload = program::workload()?;
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        let path = workload.with_file_name(format!("{name}-{}-{number}", std::process::id()));
+        let mut file = name.to_owned();
+        file.push(format!("-{}-{number}", std::process::id()));
+        let path = workload.with_file_name(file);
         fs::hard_link(&workload, &path).with_context(|| path.display().to_string())?;
         Ok(Self(path))
     }
@@ -53,10 +56,10 @@ impl Actor {
     /// # Errors
     ///
     /// When it does not start.
-    pub fn start(name: &str, args: &[&str]) -> Result<Self> {
-        let body = Body::of(name)?;
+    pub fn start(name: impl AsRef<OsStr>, args: &[&str]) -> Result<Self> {
+        let body = Body::of(name.as_ref())?;
         let mut command = Command::new(&body.0);
-        command.args(["--comm", name]).args(args).arg("obey");
+        command.arg("--comm").arg(name).args(args).arg("obey");
         Self::spawn(command, body)
     }
 

@@ -1,5 +1,6 @@
 //! A network namespace of a scenario.
 
+use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
@@ -25,7 +26,7 @@ pub struct Plot<'a> {
     /// `ip_local_reserved_ports`.
     pub reserved: &'a str,
     /// Its name under /run/netns, if it is to have one.
-    pub name: Option<&'a str>,
+    pub name: Option<&'a OsStr>,
 }
 
 impl<'a> Plot<'a> {
@@ -92,7 +93,7 @@ impl Space {
     /// # Errors
     ///
     /// When it does not start.
-    pub fn actor(&self, comm: &str) -> Result<Actor> {
+    pub fn actor(&self, comm: impl AsRef<OsStr>) -> Result<Actor> {
         Actor::start(comm, &["--enter", &self.path()])
     }
 

@@ -92,7 +92,7 @@ fn to() -> SocketAddr {
 }
 
 fn names_do_a_terminal_and_a_page_no_harm(live: &Live) -> Result<()> {
-    let space = Space::make(Plot { name: Some(NETNS), ..Plot::range("40000-40031") })?;
+    let space = Space::make(Plot { name: Some(NETNS.as_ref()), ..Plot::range("40000-40031") })?;
     let cgroups = Cgroups::make()?;
     let (mut server, mut client) = (space.actor("server")?, space.actor(COMM)?);
     server.serve(to(), Manner::Keep)?;
@@ -201,7 +201,7 @@ fn printed_commands(live: &Live) -> Result<()> {
         return Ok(());
     }
     for name in ODD {
-        let space = Space::make(Plot { name: Some(name), ..Plot::range("50051-50051") })?;
+        let space = Space::make(Plot { name: Some(name.as_ref()), ..Plot::range("50051-50051") })?;
         let _pairs = space.inside(|| {
             let listener = TcpListener::bind(to())?;
             let stream = TcpStream::connect(to())?;

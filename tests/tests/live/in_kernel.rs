@@ -10,16 +10,18 @@ use std::time::Duration;
 use std::{fs, thread};
 
 use anyhow::{Context as _, Result, ensure};
+use portscope_tests::backend::Backend;
 use portscope_tests::live::Live;
 use portscope_tests::need::Need;
 use portscope_tests::per_backend;
-use portscope_tests::trace::{Capture, Event};
+use portscope_tests::trace::{Capture, Event, Tracer};
 use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
 use serde_json::{Value, json};
 
 per_backend! {
     a_connect_of_the_kernel_is_told_with_the_port_that_the_other_end_sees,
     a_reserved_port_that_the_kernel_names_is_told_on_demand_alone,
+    a_connect_of_the_kernel_is_a_call_without_a_stack,
 }
 
 /// How long the listener looks for the next connection before it looks whether the mount is over.
@@ -103,11 +105,16 @@ fn refuse(mut stream: TcpStream) -> Result<()> {
     Ok(())
 }
 
-/// Traces a mount; none where the kernel has no client.
-fn mounted(live: &Live, tracer: &[&str], options: &str) -> Result<Option<(Seen, Capture)>> {
+/// Whether the kernel has a client; false when the test is to return.
+fn has_client(live: &Live) -> Result<bool> {
     let known = fs::read_to_string("/proc/filesystems").context("/proc/filesystems")?;
     let is_known = known.lines().any(|line| line.trim_start_matches("nodev").trim() == "nfs");
-    if !live.has(Need::Nfs, (!is_known).then_some("no nfs in /proc/filesystems"))? {
+    live.has(Need::Nfs, (!is_known).then_some("no nfs in /proc/filesystems"))
+}
+
+/// Traces a mount; none where the kernel has no client.
+fn mounted(live: &Live, tracer: &[&str], options: &str) -> Result<Option<(Seen, Capture)>> {
+    if !has_client(live)? {
         return Ok(None);
     }
     let tracer = live.tracer(tracer)?;
@@ -169,5 +176,25 @@ fn a_reserved_port_that_the_kernel_names_is_told_on_demand_alone(live: &Live) ->
     let told: Vec<_> =
         chosen.filter(|event| event.number("remote_port") == Some(seen.server.port().into())).collect();
     ensure!(told.is_empty(), "a port that was named is told as chosen: {told:?}");
+    Ok(())
+}
+
+fn a_connect_of_the_kernel_is_a_call_without_a_stack(live: &Live) -> Result<()> {
+    if !has_client(live)? {
+        return Ok(());
+    }
+    let args = ["--backend", live.backend().word(), "--comm", "kworker*", "--stack"];
+    let reporter = Tracer::start_command(live.scratch(), "report", &args)?;
+    let seen = attempt(live, ",noresvport")?;
+    let report = reporter.stop_with_document()?;
+    let (found, connects) = (&report["call_sites"], seen.peers.len());
+    ensure!(report["totals"]["allocations"] == connects, "{}, not {connects}", report["totals"]);
+    // At the end of a system call, where there is none, nothing is taken.
+    let wanted = match live.backend() {
+        Backend::Tracepoint => (0, json!({})),
+        Backend::Fentry | Backend::Kprobe => (connects, json!({ "EFAULT": connects })),
+    };
+    ensure!(found["calls"] == wanted.0 && found["without_stack"] == wanted.1, "{connects}: {found:#}");
+    ensure!(found["sites"] == json!([]) && found["others"] == 0 && found["uncounted"] == 0, "{found:#}");
     Ok(())
 }

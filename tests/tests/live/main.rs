@@ -29,6 +29,7 @@ mod hands;
 mod hostile;
 mod in_kernel;
 mod leftovers;
+mod names;
 mod namespaces;
 mod otlp;
 mod overlaps;

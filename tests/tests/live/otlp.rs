@@ -33,7 +33,7 @@ alone! {
 }
 
 /// What came: the connection it came on, the head of the request, the figures.
-type Pushes = Arc<Mutex<Vec<(usize, String, ExportMetricsServiceRequest)>>>;
+pub(crate) type Pushes = Arc<Mutex<Vec<(usize, String, ExportMetricsServiceRequest)>>>;
 
 /// Takes requests of one connection until it ends.
 fn take(stream: &TcpStream, connection: usize, pushes: &Pushes) -> Result<()> {
@@ -71,14 +71,14 @@ fn pushed(pushes: &Pushes, name: &str) -> Option<i64> {
 }
 
 /// A collector that ends with the test.
-struct Collector {
-    address: SocketAddr,
+pub(crate) struct Collector {
+    pub(crate) address: SocketAddr,
     ends: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Collector {
-    fn start(pushes: &Pushes) -> Result<Self> {
+    pub(crate) fn start(pushes: &Pushes) -> Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0")?;
         let (address, ends) = (listener.local_addr()?, Arc::new(AtomicBool::new(false)));
         let (taken, is_over) = (Arc::clone(pushes), Arc::clone(&ends));

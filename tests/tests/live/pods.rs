@@ -26,7 +26,9 @@ pub(crate) struct Cgroups(PathBuf);
 
 impl Cgroups {
     pub(crate) fn make() -> Result<Self> {
-        let mounts = fs::read_to_string("/proc/self/mountinfo")?;
+        // A mount point need not be text.
+        let mounts = fs::read("/proc/self/mountinfo")?;
+        let mounts = String::from_utf8_lossy(&mounts);
         let line = mounts.lines().find(|line| line.contains(" - cgroup2 ")).context("no cgroup version 2")?;
         let mount = Path::new(line.split(' ').nth(4).context("no mount point")?);
         let path = mount.join(format!("portscope-pods.{}", std::process::id()));
@@ -42,7 +44,7 @@ impl Cgroups {
     }
 
     /// Puts a process into a cgroup of this path.
-    pub(crate) fn put(&self, path: &str, pid: u32) -> Result<()> {
+    pub(crate) fn put(&self, path: impl AsRef<Path>, pid: u32) -> Result<()> {
         let folder = self.0.join(path);
         fs::create_dir_all(&folder).with_context(|| format!("making {}", folder.display()))?;
         Ok(fs::write(folder.join("cgroup.procs"), pid.to_string())?)

@@ -294,7 +294,7 @@ fn programs(live: &Live) -> Result<()> {
     let tracer = Tracer::serve(live.scratch(), &["-N", &netns, "--listen", &listen, "--top", "1"])?;
     let mut all = 0;
     for round in 0..3 {
-        let mut client = space.actor(&format!("client-{round}"))?;
+        let mut client = space.actor(format!("client-{round}"))?;
         all += client.must_take(Task::connect(SERVICE.parse()?).resetting().times(100))?.given();
     }
     let asked = until(&socket, "all programs", |told| {

@@ -19,6 +19,8 @@ use crate::{
 
 /// Reading the table takes no more than one part in so many of the time.
 const THRIFT: u32 = 20;
+/// So many stacks are named as soon as they are there; of further ones those alone that would be told.
+const MOST_NAMED: usize = 1024;
 
 /// Who calls from where.
 #[derive(Debug)]
@@ -46,22 +48,36 @@ impl Callers {
     pub fn tick(&mut self, armed: &Armed) -> Result<(), KernelError> {
         let began = Instant::now();
         if began >= self.next {
-            self.look(armed)?;
+            self.look(armed, |_| true)?;
             self.next = Instant::now() + pause(began.elapsed());
         }
         Ok(())
     }
 
-    fn look(&mut self, armed: &Armed) -> Result<Vec<Call>, KernelError> {
-        let calls = armed.calls()?;
+    /// All calls of these processes, in order.
+    fn look(&mut self, armed: &Armed, is_ours: impl Fn(Pid) -> bool) -> Result<Vec<Call>, KernelError> {
+        let mut calls = armed.calls()?;
+        calls.retain(|call| is_ours(Pid(call.pid)));
+        sort(&mut calls);
+        for call in shown(&calls) {
+            self.name(armed, call)?;
+        }
         for call in &calls {
-            let Ok(stack) = call.stack else { continue };
-            let (pid, start) = process(call);
-            if !self.namer.knows(pid, start, stack) {
-                self.namer.name(stack, Addresses { pid, start, stack: armed.stack(stack)? });
+            if self.namer.count() >= MOST_NAMED {
+                break;
             }
+            self.name(armed, call)?;
         }
         Ok(calls)
+    }
+
+    fn name(&mut self, armed: &Armed, call: &Call) -> Result<(), KernelError> {
+        let Ok(stack) = call.stack else { return Ok(()) };
+        let (pid, start) = process(call);
+        if !self.namer.knows(pid, start, stack) {
+            self.namer.name(stack, Addresses { pid, start, stack: armed.stack(stack)? });
+        }
+        Ok(())
     }
 
     /// What was found, of those processes that are ours.
@@ -74,15 +90,14 @@ impl Callers {
         armed: &Armed,
         is_ours: impl Fn(Pid) -> bool,
     ) -> Result<CallSitesRecord, KernelError> {
-        let mut calls = self.look(armed)?;
-        calls.retain(|call| is_ours(Pid(call.pid)));
+        let calls = self.look(armed, is_ours)?;
         let uncounted = armed.counts()?.raw().calls_full;
         self.namer.settle();
         let named = |call: &Call, stack| {
             let (pid, start) = process(call);
             self.namer.named(pid, start, stack)
         };
-        Ok(CallSitesRecord { of: word(self.of).to_owned(), uncounted, ..told(calls, named) })
+        Ok(CallSitesRecord { of: word(self.of).to_owned(), uncounted, ..told(&calls, named) })
     }
 }
 
@@ -101,24 +116,35 @@ fn process(call: &Call) -> (Pid, Option<StartTime>) {
     (Pid(call.pid), (call.start != 0).then_some(StartTime(call.start)))
 }
 
-/// The record of calls; `named` tells the frames of a stack.
-fn told(mut calls: Vec<Call>, named: impl Fn(&Call, u32) -> Option<Named>) -> CallSitesRecord {
+/// Those with a stack first, refusals before others, the busiest before them.
+fn sort(calls: &mut [Call]) {
+    calls.sort_unstable_by_key(|call| {
+        let Call { pid, kind, error, stack, count, .. } = *call;
+        (stack.is_err(), error == 0, std::cmp::Reverse(count), pid, stack, kind, error)
+    });
+}
+
+/// Those that are told, of calls in order: of each half the busiest. Many refusals would hide who has the ports.
+fn shown(calls: &[Call]) -> impl Iterator<Item = &Call> {
+    let half = |refused: bool| {
+        let is_of_it = move |call: &&Call| call.stack.is_ok() && (call.error != 0) == refused;
+        calls.iter().filter(is_of_it).take(MOST_SHOWN / 2)
+    };
+    half(true).chain(half(false))
+}
+
+/// The record of calls in order; `named` tells the frames of a stack.
+fn told(calls: &[Call], named: impl Fn(&Call, u32) -> Option<Named>) -> CallSitesRecord {
     let mut record = CallSitesRecord { calls: sum(calls.iter()), ..CallSitesRecord::default() };
-    for call in &calls {
+    for call in calls {
         if let Err(errno) = call.stack {
             *record.without_stack.entry(name(errno)).or_default() += call.count;
         }
     }
-    calls.retain(|call| call.stack.is_ok());
-    calls.sort_unstable_by_key(|call| {
-        (call.error == 0, std::cmp::Reverse(call.count), call.pid, call.stack, call.kind, call.error)
-    });
-    let refused = sum(calls.iter().filter(|call| call.error != 0));
-    let given = sum(calls.iter().filter(|call| call.error == 0));
-    // Of each half the busiest: many refusals would hide who has the ports.
-    let (failures, successes): (Vec<&Call>, Vec<&Call>) = calls.iter().partition(|call| call.error != 0);
-    let shown = failures.iter().take(MOST_SHOWN / 2).chain(successes.iter().take(MOST_SHOWN / 2));
-    for call in shown {
+    let with_stack = || calls.iter().filter(|call| call.stack.is_ok());
+    let refused = sum(with_stack().filter(|call| call.error != 0));
+    let given = sum(with_stack().filter(|call| call.error == 0));
+    for call in shown(calls) {
         let Ok(stack) = call.stack else { continue };
         let all = if call.error == 0 { given } else { refused };
         record.sites.push(site(call, named(call, stack), share(call.count, all)));
@@ -191,6 +217,11 @@ mod tests {
 
     fn nobody(_: &Call, _: u32) -> Option<Named> {
         None
+    }
+
+    fn told(mut calls: Vec<Call>, named: impl Fn(&Call, u32) -> Option<Named>) -> CallSitesRecord {
+        sort(&mut calls);
+        super::told(&calls, named)
     }
 
     #[test]

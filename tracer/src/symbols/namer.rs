@@ -64,6 +64,12 @@ impl Namer {
         self.known.contains_key(&(pid, start, stack))
     }
 
+    /// How many are known.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.known.len()
+    }
+
     /// Has a stack named.
     pub fn name(&mut self, stack: u32, addresses: Addresses) {
         let key = (addresses.pid, addresses.start, stack);

@@ -19,6 +19,8 @@ use crate::{
     event::{Pid, StartTime},
 };
 
+/// Names are cut at so many characters: whoever makes an executable chooses them.
+const MOST_LETTERS: usize = 1024;
 /// Mappings take some hundred bytes each; a process may have 65,530 (`vm.max_map_count`).
 const MOST_BYTES: u64 = 16 << 20;
 
@@ -73,7 +75,7 @@ impl Addresses {
         symbolizer: &Symbolizer,
     ) -> Vec<Frame> {
         if !mapping.path.is_empty() {
-            frame.module = Some(String::from_utf8_lossy(&mapping.path).into_owned());
+            frame.module = Some(short(&String::from_utf8_lossy(&mapping.path)));
         }
         // Where it returns to may be the next line, or the next function.
         let call = frame.address.saturating_sub(1);
@@ -107,19 +109,26 @@ fn told(frame: Frame, symbolizer: &Symbolizer, sources: &[Source<'_>], place: In
 
 fn named(frame: &Frame, symbol: &Sym<'_>) -> Vec<Frame> {
     let within = symbol.inlined.iter().rev().map(|inner| {
-        let inlined = Frame { symbol: Some(inner.name.clone().into_owned()), inlined: true, ..frame.clone() };
+        let inlined = Frame { symbol: Some(short(&inner.name)), inlined: true, ..frame.clone() };
         placed(inlined, inner.code_info.as_ref())
     });
     let offset = u64::try_from(symbol.offset).ok().map(|offset| offset.saturating_add(1));
-    let whole =
-        Frame { symbol: Some(symbol.name.clone().into_owned()), symbol_offset: offset, ..frame.clone() };
+    let whole = Frame { symbol: Some(short(&symbol.name)), symbol_offset: offset, ..frame.clone() };
     within.chain([placed(whole, symbol.code_info.as_deref())]).collect()
 }
 
 fn placed(frame: Frame, code: Option<&CodeInfo<'_>>) -> Frame {
     let Some(code) = code else { return frame };
     let path = code.dir.as_ref().map_or_else(|| PathBuf::from(&code.file), |dir| dir.join(&code.file));
-    Frame { file: Some(path.to_string_lossy().into_owned()), line: code.line, ..frame }
+    Frame { file: Some(short(&path.to_string_lossy())), line: code.line, ..frame }
+}
+
+/// A name, cut where it is too long.
+fn short(name: &str) -> String {
+    match name.char_indices().nth(MOST_LETTERS) {
+        Some((end, _)) => name.get(..end).unwrap_or_default().to_owned() + "…",
+        None => name.to_owned(),
+    }
 }
 
 /// A way to the file of a mapping: in the root of the process, or its executable, which is there even if it was deleted.
@@ -177,6 +186,13 @@ mod tests {
         assert!(symbol.contains("a_function_of_this_test") && !frames[0].inlined, "{frames:?}");
         assert!(frames[0].module.is_some() && frames[0].module_offset.is_some());
         assert_eq!(frames[1], Frame { address: 1, ..Frame::default() });
+    }
+
+    #[test]
+    fn names_are_not_longer_than_they_need_be() {
+        assert_eq!((short("main"), short("")), ("main".to_owned(), String::new()));
+        let long = "é".repeat(MOST_LETTERS);
+        assert_eq!((short(&long), short(&format!("{long}é"))), (long.clone(), format!("{long}…")));
     }
 
     #[test]

@@ -16,7 +16,7 @@ use parquet::{
     arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder},
     basic::Compression,
 };
-use portscope::output::{Field, JsonOutput, ParquetOutput, TraceOutput};
+use portscope::output::{Field, JsonOutput, ParquetOutput, TraceOutput, records::Header};
 use proptest::{
     prelude::*,
     strategy::ValueTree as _,
@@ -193,6 +193,19 @@ fn header_and_footer_are_beside_the_rows() {
     assert_eq!(record("portscope.footer"), *lines.last().unwrap());
     let rows = lines.len() - 2;
     assert_eq!(usize::try_from(metadata.num_rows()).unwrap(), rows);
+}
+
+#[test]
+fn names_beside_the_rows_are_harmless_and_the_same() {
+    let header = Header { host: "a\u{9b}2J\u{202e}\u{7f}b".to_owned(), ..header() };
+    let (mut output, mut out) = (ParquetOutput::new().unwrap(), Vec::new());
+    output.header(&header, &mut out).unwrap();
+    output.footer(&footer(), &mut out).unwrap();
+    let text = String::from_utf8_lossy(&out);
+    assert!(text.contains("a\\u009b2J\\u202e\\u007fb"), "{text}");
+    for letter in ['\u{9b}', '\u{202e}', '\u{7f}'] {
+        assert!(!text.contains(&format!("a{letter}")) && !text.contains(&format!("{letter}b")), "{text}");
+    }
 }
 
 #[test]

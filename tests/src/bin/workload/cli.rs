@@ -1,5 +1,6 @@
 //! The command line of the workload, and its two ways to wait for the start.
 
+use std::ffi::OsString;
 use std::io::Read as _;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -41,7 +42,7 @@ pub(crate) struct Cli {
     pub(crate) stay: bool,
     /// Name to give the process first.
     #[arg(long, global = true, value_name = "NAME")]
-    pub(crate) comm: Option<String>,
+    pub(crate) comm: Option<OsString>,
     #[command(subcommand)]
     pub(crate) command: Command,
 }
@@ -75,6 +76,8 @@ pub(crate) enum Command {
     Steered,
     /// Connects from two places of the code, until the range is full and beyond.
     Places(Places),
+    /// Connects from very many stacks, first to a port and then in vain; needs `--port-range` of one port.
+    Forks(Forks),
     /// Takes ports as it is told, order by order, on standard input.
     Obey,
     /// Sockets for both families at once.
@@ -212,6 +215,13 @@ pub(crate) struct Places {
     /// How many more from the second one.
     #[arg(long)]
     pub(crate) second_refused: u32,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Forks {
+    /// How many forks a way has: there are as many ways as two to that power.
+    #[arg(long, value_parser = clap::value_parser!(u32).range(..=20))]
+    pub(crate) levels: u32,
 }
 
 #[derive(Debug, Args)]

@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 use std::io::Write as _;
+use std::os::unix::ffi::OsStrExt as _;
 use std::process::ExitCode;
 
 use anyhow::Result;
@@ -18,6 +19,7 @@ mod dual;
 mod endpoint;
 mod exhaust;
 mod flood;
+mod forks;
 mod ground;
 mod handed;
 mod namespace;
@@ -55,7 +57,7 @@ fn main() -> ExitCode {
 
 fn run(cli: &Cli) -> Result<()> {
     if let Some(name) = &cli.comm {
-        rustix::thread::set_name(&std::ffi::CString::new(name.as_str())?)?;
+        rustix::thread::set_name(&std::ffi::CString::new(name.as_bytes())?)?;
     }
     namespace::enter(cli)?;
     let stage = Stage::open()?;
@@ -73,6 +75,7 @@ fn run(cli: &Cli) -> Result<()> {
         Command::Ring(plan) => ring::run(&stage, plan)?,
         Command::Steered => steered::run(&stage)?,
         Command::Places(plan) => places::run(&stage, plan)?,
+        Command::Forks(plan) => forks::run(&stage, plan)?,
         Command::Obey => obey::run(&stage)?,
         Command::Dual => dual::run(&stage)?,
         Command::Retried(plan) => retried::run(&stage, plan)?,

@@ -30,7 +30,7 @@ fn text<'a>(command: &'a Value, part: &str) -> Result<&'a str> {
 
 fn a_service_that_lost_its_port_has_it_back_by_the_printed_commands(live: &Live) -> Result<()> {
     let name = format!("portscope-findings-{}", std::process::id());
-    let plot = Plot { range: "50051-50051", reserved: "9100", name: Some(&name) };
+    let plot = Plot { range: "50051-50051", reserved: "9100", name: Some(name.as_ref()) };
     let space = Space::make(plot)?;
     let mut collector = space.actor("collector")?;
     collector.serve(at(FAR_END), Manner::Keep)?;

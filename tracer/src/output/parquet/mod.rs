@@ -21,6 +21,7 @@ use serde::Serialize;
 use super::{
     Observation, OutputError, TraceOutput,
     records::{Footer, Header, SCHEMA, TraceRecord},
+    to_json,
 };
 
 /// Rows of a row group.
@@ -111,5 +112,5 @@ impl TraceOutput for ParquetOutput {
 }
 
 fn json(record: &'static str, value: &impl Serialize) -> Result<String, OutputError> {
-    serde_json::to_string(value).map_err(|source| OutputError::Json { record, source })
+    to_json(value).map_err(|source| OutputError::Json { record, source })
 }
