@@ -1,7 +1,8 @@
 //! Hosts whose cgroups are of version 1, of both, or not mounted at all; and containers that see a part of them.
 
 use std::path::{Path, PathBuf};
-use std::{fs, process};
+use std::time::Duration;
+use std::{fs, process, thread};
 
 use anyhow::{Context as _, Result, ensure};
 use nix::sched::CloneFlags;
@@ -58,7 +59,8 @@ impl Version1 {
         fs::create_dir_all(folder)?;
         mount("portscope-systemd", folder, "cgroup", MountFlags::empty(), Some(c"none,name=systemd"))?;
         let this = Self(folder.to_owned());
-        fs::create_dir(this.unit())?;
+        // One that the test before could not remove is as good.
+        fs::create_dir_all(this.unit())?;
         fs::write(this.unit().join("cgroup.procs"), process::id().to_string())?;
         Ok(this)
     }
@@ -72,7 +74,13 @@ impl Drop for Version1 {
     fn drop(&mut self) {
         // A hierarchy goes with its last mount where it has nothing but its root.
         drop(fs::write(self.0.join("cgroup.procs"), process::id().to_string()));
-        drop(fs::remove_dir(self.unit()));
+        // A process that is just ending is still in it.
+        for _ in 0..100 {
+            if fs::remove_dir(self.unit()).is_ok() {
+                break;
+            }
+            thread::sleep(Duration::from_millis(20));
+        }
         if unmount(&self.0, UnmountFlags::DETACH).is_ok() {
             drop(fs::remove_dir(&self.0));
         }
