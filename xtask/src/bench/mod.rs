@@ -52,14 +52,14 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
 }
 
 fn overhead(options: &Overhead) -> Result<ExitCode> {
-    packages::ensure(packages::vm(options.kernel.arch()), "the measuring machine")?;
+    let arch = options.kernel.arch();
+    packages::ensure(packages::vm(arch), "the measuring machine")?;
     let rows = chosen(&options.rows);
     ensure!(
         rows.len() > 1,
         "no row's name contains {}: see xtask/src/bench/rows.rs",
         options.rows.join(" or ")
     );
-    let arch = options.kernel.arch();
     let kernel = vm::kernel(options.kernel, false)?;
     let mut files = vec![Packed::host(executables::program(arch, "xtask", "churn")?, "bin/churn")];
     if rows.iter().any(|row| matches!(row.subject, Subject::Portscope(_))) {

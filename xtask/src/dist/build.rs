@@ -5,9 +5,7 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result, ensure};
 
-use crate::{process, tree};
-
-const TARGET: &str = "x86_64-unknown-linux-gnu";
+use crate::{arch::Arch, process, tree};
 
 /// What was built.
 pub(super) struct Built {
@@ -20,16 +18,16 @@ pub(super) struct Built {
 /// Builds it into `folder`. It is linked statically with glibc: it runs wherever the kernel does, whatever the
 /// distribution, so no package depends on another.
 pub(super) fn portscope(folder: &Path) -> Result<Built> {
-    let cache = tree::target("dist-build");
+    let (cache, target) = (tree::target("dist-build"), Arch::TESTED.target());
     process::run(
         process::cargo()
             .args(["build", "--release", "--package", "portscope", "--bin", "portscope", "--all-features"])
-            .args(["--locked", "--target", TARGET, "--target-dir"])
+            .args(["--locked", "--target", target, "--target-dir"])
             .arg(&cache)
             .env("CARGO_PROFILE_RELEASE_STRIP", "none")
             .env("CARGO_ENCODED_RUSTFLAGS", flags()?),
     )?;
-    let whole = cache.join(TARGET).join("release/portscope");
+    let whole = cache.join(target).join("release/portscope");
     let built = Built { program: folder.join("portscope"), debug: folder.join("portscope.debug") };
     process::run(objcopy().arg("--only-keep-debug").arg(&whole).arg(&built.debug))?;
     let link = format!("--add-gnu-debuglink={}", built.debug.display());
