@@ -25,8 +25,8 @@ const NEEDS: [Need; 13] = [
 /// The kernels of the columns, as the page heads them, and the row that each of them is.
 const KERNELS: [(&str, Row); 4] =
     [("5.10", Row::V5_10), ("6.1", Row::V6_1), ("6.12", Row::V6_12), ("7.2", Row::Newest)];
-/// What a cell says of a backend: told, told without some fields, not told, or told as what it is not.
-const SIGNS: [&str; 4] = ["●", "◐", "○", "✗"];
+/// What a cell says of a backend: told, told without some fields, or not told.
+const SIGNS: [&str; 3] = ["●", "◐", "○"];
 const ABSENT: &str = "—";
 
 /// The rows of the table, as their cells.

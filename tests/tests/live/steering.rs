@@ -12,7 +12,7 @@ use object::{Architecture, BinaryFormat, Endianness, SectionKind, SymbolFlags, S
 use portscope_tests::backend::Backend;
 use portscope_tests::compare::compare;
 use portscope_tests::live::Live;
-use portscope_tests::operation::{Kind, Operation, Proto, Site};
+use portscope_tests::operation::{Operation, Proto, Site};
 use portscope_tests::steering::{ADDRESS, PORT, Steering};
 use portscope_tests::trace::Capture;
 use portscope_tests::workload::{Truth, Workload};
@@ -151,23 +151,13 @@ fn as_told(live: &Live, operations: Vec<Operation>) -> Vec<Operation> {
     if live.backend() != Backend::Tracepoint {
         return operations;
     }
-    operations.into_iter().filter_map(as_tracepoints_tell).collect()
+    operations.into_iter().filter(is_told_by_tracepoints).collect()
 }
 
 /// The hook behind bind is not run for a program's (`BIND_FROM_BPF` of `__inet_bind`, net/ipv4/af_inet.c). A datagram
-/// socket is looked at when its system call begins, before the program, and when it ends: it is told with the address that
-/// it had, and a port that was named meanwhile is taken for one that the kernel chose.
-fn as_tracepoints_tell(done: Operation) -> Option<Operation> {
-    let local_addr = Some(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
-    match (is_named_by_program(&done), done.proto) {
-        (false, _) if is_from_address(&done, Proto::Udp) => Some(Operation { local_addr, ..done }),
-        (false, _) => Some(done),
-        (true, Proto::Udp) if done.ok => {
-            let (site, kind) = (Site::Autobind, Kind::Allocation);
-            Some(Operation { site, kind, local_addr, requested_port: 0, ..done })
-        }
-        (true, _) => None,
-    }
+/// socket is looked at when its system call ends: there is a port that was named meanwhile, and no trace of a refusal.
+fn is_told_by_tracepoints(done: &Operation) -> bool {
+    !is_named_by_program(done) || (done.proto == Proto::Udp && done.ok)
 }
 
 /// Whether the program has named the address alone, and the kernel chosen the port.
@@ -181,7 +171,6 @@ fn an_address_that_a_program_names_leaves_one_choice_to_connect(live: &Live) -> 
         let had = truth.only(|done| is_from_address(done, proto));
         ensure!(had.len() == 1, "{} choices of {} from the address", had.len(), proto.word());
     }
-    // Of the others, those are shown that are taken for what they are not, too.
     let told = as_told(live, truth.operations).into_iter().filter(Operation::is_shown_by_default);
     compare(&told.collect::<Vec<_>>(), &capture)
 }

@@ -250,10 +250,28 @@ pub(crate) fn leave(ret: i64) {
         // Of a connect the SYN is put off (TCP_FASTOPEN_CONNECT), or the protocol does not report it (DCCP, its
         // listen too).
         kind::AUTOBIND | kind::CONNECT | kind::LISTEN | kind::FIXED_LISTEN if port != 0 => {
+            if slot.record.kind == kind::AUTOBIND {
+                heed_program(slot, port);
+            }
             finish(slot, Some(0), Some(port));
         }
         kind::AUTOBIND if errno == EAGAIN => finish(slot, Some(errno), Some(0)),
         _ => {}
+    }
+}
+
+/// What was to be an automatic bind has ended with this port. If a program of the cgroup has bound the socket meanwhile
+/// (`bpf_bind`), then to an address, or to a port of it too.
+#[inline(always)]
+fn heed_program(slot: &mut Pending, port: u16) {
+    let locks = sock::locks(&Probed(slot.sock as *const u8));
+    if locks != 0 {
+        // The address that was noted may be older than the program's.
+        slot.local_fixed = 0;
+    }
+    if locks & sock::BINDPORT_LOCK != 0 {
+        slot.record.kind = kind::FIXED_BIND;
+        slot.record.requested_port = port;
     }
 }
 

@@ -15,8 +15,10 @@ const AF_INET6: u16 = 10;
 const TCP_LISTEN: u8 = 10;
 /// `IPPROTO_TCP`.
 const IPPROTO_TCP: u8 = 6;
-/// `SOCK_BINDPORT_LOCK`, include/net/sock.h.
-const BINDPORT_LOCK: u8 = 8;
+/// `SOCK_BINDADDR_LOCK`, include/net/sock.h.
+const BINDADDR_LOCK: u64 = 4;
+/// `SOCK_BINDPORT_LOCK` of the same.
+pub(crate) const BINDPORT_LOCK: u64 = 8;
 /// Words that take in `struct sock_common` up to and with its namespace. The IPv6 addresses behind it are read apart: the
 /// stack is small.
 const COMMON_WORDS: usize = 7;
@@ -285,10 +287,16 @@ fn net_of(inum: Option<u32>, range: Option<(u16, u16)>) -> Net {
     net
 }
 
+/// What of a socket's own end was named, its address and its port: of [`BINDADDR_LOCK`] and [`BINDPORT_LOCK`].
+#[inline(always)]
+pub(crate) fn locks(fields: &impl Fields) -> u64 {
+    fields.bits(offset!(sk_userlocks), (BINDADDR_LOCK | BINDPORT_LOCK) as u8).unwrap_or(0)
+}
+
 /// Whether a bind call named the port of a socket.
 #[inline(always)]
 pub(crate) fn is_port_locked(fields: &impl Fields) -> bool {
-    fields.bits(offset!(sk_userlocks), BINDPORT_LOCK).is_some_and(|lock| lock != 0)
+    locks(fields) & BINDPORT_LOCK != 0
 }
 
 /// The first eight bytes of `::ffff:0:0/96` are 0, the next four these, as loaded on little endian.
