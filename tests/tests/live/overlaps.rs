@@ -39,7 +39,7 @@ fn what_is_told_as_exact_is_what_the_search_met(live: &Live) -> Result<()> {
     );
     let (exact, other): (Vec<&Event>, Vec<&Event>) =
         events.into_iter().partition(|event| event.flag("candidates_exact") == Some(true));
-    writeln!(io::stdout(), "{}: {} of {CONNECTS} overlapped", live.backend(), other.len())?;
+    writeln!(io::stdout(), "{}: {} of {CONNECTS} overlapped, {missed} missed", live.backend(), other.len())?;
     let mut met = 0;
     for event in &exact {
         let tuples = event.number("tuple_collisions").with_context(|| event.brief())?;

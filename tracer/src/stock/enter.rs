@@ -46,6 +46,11 @@ impl Netns {
         Self::open(&proc_root.join(pid.0.to_string()).join("ns/net"))
     }
 
+    /// Opens that of the running thread.
+    pub(super) fn own() -> Result<Self, StockError> {
+        Self::open(Path::new("/proc/thread-self/ns/net"))
+    }
+
     /// Its inode number.
     #[must_use]
     pub const fn id(&self) -> NetnsId {
@@ -67,27 +72,33 @@ impl Netns {
 
     /// Does the work with a thread inside. Our own namespace takes no rights, and no thread.
     pub fn inside<T: Send>(&self, work: impl FnOnce() -> T + Send) -> Result<T, StockError> {
-        if Self::open(Path::new("/proc/thread-self/ns/net")).is_ok_and(|own| own.id == self.id) {
+        if Self::own().is_ok_and(|own| own.id == self.id) {
             return Ok(work());
         }
-        let entered = thread::scope(|scope| {
-            let inner = || {
-                raise_to_enter();
-                move_into_link_name_space(self.file.as_fd(), Some(LinkNameSpaceType::Network))?;
-                Ok::<T, rustix::io::Errno>(work())
-            };
-            let spawned = thread::Builder::new().name("netns".into()).spawn_scoped(scope, inner);
-            let thread = spawned.map_err(|source| StockError::Thread { path: self.path.clone(), source })?;
-            Ok::<_, StockError>(thread.join())
-        })?;
-        match entered {
-            Ok(done) => {
-                done.map_err(|errno| StockError::Enter { path: self.path.clone(), source: errno.into() })
-            }
-            // The work panicked: so do we, as if it had run here.
-            Err(panicked) => panic::resume_unwind(panicked),
-        }
+        travel(|enter| enter(self).map(|()| work()))
+            .map_err(|source| StockError::Thread { path: self.path.clone(), source })?
     }
+}
+
+/// Does the work on a thread of its own, which enters namespaces by what it is given, and is in the last one then; an error
+/// if no thread can be had.
+pub(super) fn travel<T: Send>(work: impl FnOnce(Enter) -> T + Send) -> io::Result<T> {
+    thread::scope(|scope| {
+        let thread = thread::Builder::new().name("netns".into()).spawn_scoped(scope, || {
+            raise_to_enter();
+            work(enter)
+        })?;
+        // The work panicked: so do we, as if it had run here.
+        Ok(thread.join().unwrap_or_else(|panicked| panic::resume_unwind(panicked)))
+    })
+}
+
+/// Moves the running thread into a namespace.
+pub(super) type Enter = fn(&Netns) -> Result<(), StockError>;
+
+fn enter(netns: &Netns) -> Result<(), StockError> {
+    move_into_link_name_space(netns.file.as_fd(), Some(LinkNameSpaceType::Network))
+        .map_err(|errno| StockError::Enter { path: netns.path.clone(), source: errno.into() })
 }
 
 fn not_a_namespace() -> io::Error {

@@ -6,6 +6,7 @@
 mod counters;
 mod enter;
 mod error;
+mod folder;
 mod holders;
 mod listeners;
 mod namespaces;

@@ -1,12 +1,12 @@
 //! The settings of one network namespace that bear on the choice of ports.
 
-use std::{fs, io, path::Path};
+use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
 use super::{
     Netns, StockError,
-    sysctl::{parse_range, parse_reserved, parse_step_width},
+    sysctl::{Sysctls, parse_range, parse_reserved, parse_step_width},
 };
 use crate::event::{NetnsId, PortRange, Reserved, SearchRules, Stride};
 
@@ -55,19 +55,15 @@ impl NetnsConfig {
     /// Asks a namespace; `proc_root` must be a real `/proc`.
     pub fn of(netns: &Netns, proc_root: &Path) -> Result<Self, StockError> {
         let id = netns.id();
-        netns.inside(|| Self::here(id, proc_root))?
+        netns.inside(|| Self::here(id, &Sysctls::here(proc_root)))?
     }
 
     /// Asks the namespace of this thread, whose number is `id`.
-    pub fn here(id: NetnsId, proc_root: &Path) -> Result<Self, StockError> {
-        let dir = proc_root.join("sys/net/ipv4");
-        let range = parse_range(&read(&dir.join("ip_local_port_range"))?)?;
-        let reserved_text = read(&dir.join("ip_local_reserved_ports"))?.trim().to_owned();
-        let step_width = match read(&dir.join("ip_local_port_step_width")) {
-            Ok(text) => Some(parse_step_width(&text)?),
-            Err(StockError::Read { source, .. }) if source.kind() == io::ErrorKind::NotFound => None,
-            Err(error) => return Err(error),
-        };
+    pub(super) fn here(id: NetnsId, sysctls: &Sysctls) -> Result<Self, StockError> {
+        let range = parse_range(&sysctls.must_have("net.ipv4.ip_local_port_range")?)?;
+        let reserved_text = sysctls.must_have("net.ipv4.ip_local_reserved_ports")?.trim().to_owned();
+        let step_width = sysctls.text("net.ipv4.ip_local_port_step_width")?;
+        let step_width = step_width.as_deref().map(parse_step_width).transpose()?;
         Ok(Self { id, range, reserved: parse_reserved(&reserved_text)?, reserved_text, step_width })
     }
 
@@ -90,14 +86,9 @@ impl NetnsConfig {
     }
 }
 
-fn read(path: &Path) -> Result<String, StockError> {
-    let bytes = fs::read(path).map_err(|source| StockError::Read { path: path.to_owned(), source })?;
-    Ok(String::from_utf8_lossy(&bytes).into_owned())
-}
-
 #[cfg(test)]
 mod tests {
-    use std::path::PathBuf;
+    use std::{fs, path::PathBuf};
 
     use super::*;
     use crate::event::Pid;
@@ -118,7 +109,7 @@ mod tests {
         }
 
         fn ask(&self) -> Result<NetnsConfig, StockError> {
-            NetnsConfig::here(NetnsId::new(7).unwrap(), &self.0)
+            NetnsConfig::here(NetnsId::new(7).unwrap(), &Sysctls::here(&self.0))
         }
     }
 

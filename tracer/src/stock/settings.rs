@@ -1,10 +1,10 @@
 //! The settings of a network namespace that decide how long a port is out, and how many connections there may be.
 
-use std::{fs, io, path::Path};
+use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Netns, StockError};
+use super::{Netns, StockError, sysctl::Sysctls};
 
 /// `tcp_tw_reuse`: for whom a connect may take over a TIME_WAIT.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -60,13 +60,12 @@ pub struct Settings {
 impl Settings {
     /// Asks a namespace; `proc_root` must be a real `/proc`.
     pub fn of(netns: &Netns, proc_root: &Path) -> Result<Self, StockError> {
-        netns.inside(|| Self::here(proc_root))?
+        netns.inside(|| Self::here(&Sysctls::here(proc_root)))?
     }
 
     /// Asks the namespace of this thread.
-    pub fn here(proc_root: &Path) -> Result<Self, StockError> {
-        let sysctls = proc_root.join("sys");
-        let ask = |sysctl: &'static str| number(&sysctls, sysctl);
+    pub(super) fn here(sysctls: &Sysctls) -> Result<Self, StockError> {
+        let ask = |sysctl: &'static str| sysctls.number(sysctl);
         Ok(Self {
             tcp_tw_reuse: ask("net.ipv4.tcp_tw_reuse")?.map(TimeWaitReuse::of),
             tcp_tw_reuse_delay_ms: ask("net.ipv4.tcp_tw_reuse_delay")?,
@@ -81,25 +80,9 @@ impl Settings {
     }
 }
 
-/// The number that a sysctl holds; none where there is no such sysctl.
-pub(super) fn number(sysctls: &Path, sysctl: &'static str) -> Result<Option<u32>, StockError> {
-    let path = sysctls.join(sysctl.replace('.', "/"));
-    match fs::read(&path) {
-        Ok(bytes) => {
-            let text = String::from_utf8_lossy(&bytes);
-            let digits = text.trim();
-            // Digits only: `parse` alone would take a sign.
-            let parsed = digits.bytes().all(|byte| byte.is_ascii_digit()).then(|| digits.parse().ok());
-            parsed.flatten().map(Some).ok_or_else(|| StockError::sysctl(sysctl, &text, "a number"))
-        }
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(source) => Err(StockError::Read { path, source }),
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use std::path::PathBuf;
+    use std::{fs, path::PathBuf};
 
     use super::*;
 
@@ -125,7 +108,7 @@ mod tests {
                 ("netfilter/nf_conntrack_tcp_timeout_time_wait", "120\n"),
             ],
         );
-        let settings = Settings::here(&root).unwrap();
+        let settings = Settings::here(&Sysctls::here(&root)).unwrap();
         fs::remove_dir_all(&root).unwrap();
         let expected = Settings {
             tcp_tw_reuse: Some(TimeWaitReuse::Loopback),
@@ -142,7 +125,7 @@ mod tests {
     fn an_absurd_setting_is_named() {
         for text in ["", "-1", "+1", "99999999999", "on", "1 2"] {
             let root = root("absurd", &[("ipv4/tcp_tw_reuse", text)]);
-            let error = Settings::here(&root).unwrap_err().to_string();
+            let error = Settings::here(&Sysctls::here(&root)).unwrap_err().to_string();
             fs::remove_dir_all(&root).unwrap();
             assert!(error.contains("net.ipv4.tcp_tw_reuse holds"), "{error}");
         }
@@ -150,7 +133,7 @@ mod tests {
 
     #[test]
     fn this_namespace_has_the_settings_that_every_kernel_has() {
-        let settings = Settings::here(Path::new("/proc")).unwrap();
+        let settings = Settings::here(&Sysctls::here(Path::new("/proc"))).unwrap();
         assert!(settings.tcp_tw_reuse.is_some() && settings.tcp_timestamps.is_some());
     }
 }

@@ -1,12 +1,16 @@
 //! Everything at once: all namespaces, or some, asked one after the other.
 
-use std::path::{Path, PathBuf};
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
 
 use serde::{Deserialize, Serialize};
 
 use super::{
     Counters, Ground, MOST_POOLS, MOST_SOCKETS, NAMED, Namespace, Netns, NetnsConfig, PROTOCOLS, Pools,
-    PortSet, Settings, Socket, Sockets, StockError, listeners::sockets_on, namespaces,
+    PortSet, Settings, Socket, Sockets, StockError, enter::travel, listeners::sockets_on, namespaces,
+    sysctl::Sysctls,
 };
 use crate::{
     enrich::monotonic_now,
@@ -99,6 +103,37 @@ pub struct Stock {
     pub ended: MonoNs,
 }
 
+/// What a namespace answered.
+struct Answers {
+    config: Result<NetnsConfig, StockError>,
+    settings: Result<Settings, StockError>,
+    counters: Result<Counters, StockError>,
+    sockets: Result<Sockets, StockError>,
+}
+
+/// Asks the namespace of the running thread, one after the other.
+struct Asker<'a> {
+    proc_root: &'a Path,
+    protocols: &'a [Protocol],
+    /// Sockets that may still be held.
+    left: usize,
+}
+
+impl Asker<'_> {
+    fn ask(&mut self, id: NetnsId) -> Answers {
+        let sysctls = Sysctls::here(self.proc_root);
+        let sockets = Sockets::here(self.proc_root, self.protocols, self.left);
+        let held = sockets.as_ref().map_or(0, |sockets| sockets.list.len());
+        self.left = self.left.saturating_sub(held);
+        Answers {
+            config: NetnsConfig::here(id, &sysctls),
+            settings: Settings::here(&sysctls),
+            counters: Counters::here(self.proc_root, &sysctls),
+            sockets,
+        }
+    }
+}
+
 impl Stock {
     /// Asks all namespaces that have processes or names, or those that are wanted; `proc_root` must be a real
     /// `/proc`. Namespaces that cannot be asked are failures among the rest.
@@ -107,50 +142,60 @@ impl Stock {
         let all = namespaces(proc_root, &wanted.named_dir)?;
         let mut stock =
             Self { unreadable: all.unreadable, truncated: all.truncated, began, ..Self::default() };
-        let mut left = wanted.most_sockets;
         let is_wanted = |id: NetnsId| wanted.only.as_ref().is_none_or(|only| only.contains(&id));
-        for namespace in all.list.into_iter().filter(|one| is_wanted(one.id)) {
-            let space = stock.ask(namespace, proc_root, &wanted.protocols, left);
-            left = left.saturating_sub(space.sockets.as_ref().map_or(0, |sockets| sockets.list.len()));
-            stock.truncated |= space.sockets.as_ref().is_some_and(|sockets| sockets.truncated);
-            stock.spaces.push(space);
+        let own = Netns::own().ok();
+        let is_ours = |one: &Namespace| own.as_ref().is_some_and(|own| own.id() == one.id);
+        let (ours, others): (Vec<_>, Vec<_>) =
+            all.list.into_iter().filter(|one| is_wanted(one.id)).partition(is_ours);
+        let mut asker = Asker { proc_root, protocols: &wanted.protocols, left: wanted.most_sockets };
+        // Our own takes neither rights nor a thread.
+        for namespace in ours {
+            let answers = asker.ask(namespace.id);
+            stock.add(namespace, Ok(answers));
         }
+        if !others.is_empty() {
+            stock.visit(others, asker);
+        }
+        stock.spaces.sort_by_key(|space| space.namespace.id);
         stock.ended = monotonic_now();
         Ok(stock)
     }
 
-    fn ask(
-        &mut self,
-        namespace: Namespace,
-        proc_root: &Path,
-        protocols: &[Protocol],
-        most: usize,
-    ) -> NetnsStock {
-        let id = namespace.id;
-        let asked = Netns::open(&namespace.path).and_then(|netns| {
-            // Another one may have the file meanwhile.
-            let netns = netns.checked(id)?;
-            netns.inside(|| {
-                (
-                    NetnsConfig::here(id, proc_root),
-                    Settings::here(proc_root),
-                    Counters::here(proc_root),
-                    Sockets::here(proc_root, protocols, most),
-                )
-            })
+    /// Asks namespaces with one thread, which enters them in turn.
+    fn visit(&mut self, mut namespaces: Vec<Namespace>, mut asker: Asker<'_>) {
+        let visited = travel(|enter| {
+            for namespace in namespaces.drain(..) {
+                // Another one may have the file meanwhile.
+                let netns = Netns::open(&namespace.path).and_then(|netns| netns.checked(namespace.id));
+                let entered = netns.and_then(|netns| enter(&netns));
+                let answers = entered.map(|()| asker.ask(namespace.id));
+                self.add(namespace, answers);
+            }
         });
+        let Err(refused) = visited else { return };
+        for namespace in namespaces {
+            let source = refused.raw_os_error().map_or(refused.kind().into(), io::Error::from_raw_os_error);
+            let path = namespace.path.clone();
+            self.add(namespace, Err(StockError::Thread { path, source }));
+        }
+    }
+
+    /// Takes in what a namespace answered.
+    fn add(&mut self, namespace: Namespace, answers: Result<Answers, StockError>) {
+        let netns = namespace.id;
         let mut space = NetnsStock { namespace, config: None, settings: None, counters: None, sockets: None };
-        let mut fail = |part, error| self.failures.push(Failure { netns: id, part, error });
-        match asked {
+        let mut fail = |part, error| self.failures.push(Failure { netns, part, error });
+        match answers {
             Err(error) => fail(Part::Namespace, error),
-            Ok((config, settings, counters, sockets)) => {
+            Ok(Answers { config, settings, counters, sockets }) => {
                 space.config = config.map_err(|error| fail(Part::Config, error)).ok();
                 space.settings = settings.map_err(|error| fail(Part::Settings, error)).ok();
                 space.counters = counters.map_err(|error| fail(Part::Counters, error)).ok();
                 space.sockets = sockets.map_err(|error| fail(Part::Sockets, error)).ok();
             }
         }
-        space
+        self.truncated |= space.sockets.as_ref().is_some_and(|sockets| sockets.truncated);
+        self.spaces.push(space);
     }
 
     /// The same once more; of failures, what they tell.

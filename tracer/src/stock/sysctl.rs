@@ -1,7 +1,53 @@
-//! The texts of sysctls, parsed.
+//! The sysctls of a network namespace: asked for, and their texts parsed.
 
-use super::StockError;
+use std::path::Path;
+
+use super::{StockError, folder::Folder};
 use crate::event::{PortRange, Reserved};
+
+const IPV4: &str = "net.ipv4.";
+const NETFILTER: &str = "net.netfilter.";
+
+/// The sysctls `net.ipv4.*` and `net.netfilter.*`.
+#[derive(Debug)]
+pub(super) struct Sysctls {
+    ipv4: Folder,
+    netfilter: Folder,
+}
+
+impl Sysctls {
+    /// Those of the namespace that this thread is in; `proc_root` must be a real `/proc`.
+    pub(super) fn here(proc_root: &Path) -> Self {
+        let net = proc_root.join("sys/net");
+        Self { ipv4: Folder::open(net.join("ipv4")), netfilter: Folder::open(net.join("netfilter")) }
+    }
+
+    /// What one of them holds; none where there is no such sysctl.
+    pub(super) fn text(&self, sysctl: &str) -> Result<Option<String>, StockError> {
+        let (folder, name) = self.place(sysctl);
+        folder.text(name)
+    }
+
+    /// The same of one that every kernel has.
+    pub(super) fn must_have(&self, sysctl: &str) -> Result<String, StockError> {
+        let (folder, name) = self.place(sysctl);
+        folder.must_have(name)
+    }
+
+    /// The number that one of them holds; none where there is no such sysctl.
+    pub(super) fn number(&self, sysctl: &'static str) -> Result<Option<u32>, StockError> {
+        let Some(text) = self.text(sysctl)? else { return Ok(None) };
+        let digits = text.trim();
+        // Digits only: `parse` alone would take a sign.
+        let parsed = digits.bytes().all(|byte| byte.is_ascii_digit()).then(|| digits.parse().ok());
+        parsed.flatten().map(Some).ok_or_else(|| StockError::sysctl(sysctl, &text, "a number"))
+    }
+
+    fn place<'a>(&self, sysctl: &'a str) -> (&Folder, &'a str) {
+        let of_ipv4 = sysctl.strip_prefix(IPV4).map(|name| (&self.ipv4, name));
+        of_ipv4.unwrap_or_else(|| (&self.netfilter, sysctl.strip_prefix(NETFILTER).unwrap_or(sysctl)))
+    }
+}
 
 /// Reads `ip_local_port_range`: two ports, the first not above the second.
 pub fn parse_range(text: &str) -> Result<PortRange, StockError> {

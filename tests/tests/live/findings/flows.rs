@@ -159,7 +159,9 @@ fn the_maker_of_a_time_wait_is_named_when_it_is_gone(live: &Live) -> Result<()> 
     let mut wget = space.actor("wget")?;
     let last = wget.take(Task::connect(at(&away)).until_failed(5, 400).closing())?;
     // The server closes its ends when it comes to them: the last may be in FIN_WAIT_2 still.
-    until("a TIME_WAIT of each port", Duration::from_secs(20), || Ok((space.time_waits(None)? >= 200).then_some(())))?;
+    until("a TIME_WAIT of each port", Duration::from_secs(20), || {
+        Ok((space.time_waits(None)? >= 200).then_some(()))
+    })?;
     let told = report.end()?;
     ensure!(last.failed_with("EADDRNOTAVAIL") == 5, "{last:?}");
     // A TIME_WAIT may end early, by a RST: whoever had a port last has it.

@@ -2,12 +2,12 @@
 
 mod table;
 
-use std::{fs, io, path::Path};
+use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
 use self::table::{gauge, paired, per_cpu_sum};
-use super::{Netns, StockError, settings::number};
+use super::{Netns, StockError, folder::Folder, sysctl::Sysctls};
 
 /// Counters and levels of a namespace. Counters only rise, since the namespace was made; none where the kernel
 /// does not have one, or has the table no more.
@@ -38,16 +38,16 @@ pub struct Counters {
 impl Counters {
     /// Asks a namespace; `proc_root` must be a real `/proc`.
     pub fn of(netns: &Netns, proc_root: &Path) -> Result<Self, StockError> {
-        netns.inside(|| Self::here(proc_root))?
+        netns.inside(|| Self::here(proc_root, &Sysctls::here(proc_root)))?
     }
 
     /// Asks the namespace of this thread: `/proc/net` is that of the first thread.
-    pub fn here(proc_root: &Path) -> Result<Self, StockError> {
-        let net = proc_root.join("thread-self/net");
-        let snmp = text(&net.join("snmp"))?;
-        let netstat = text(&net.join("netstat"))?;
-        let sockstat = text(&net.join("sockstat"))?;
-        let conntrack = text(&net.join("stat/nf_conntrack"))?;
+    pub(super) fn here(proc_root: &Path, sysctls: &Sysctls) -> Result<Self, StockError> {
+        let net = Folder::open(proc_root.join("thread-self/net"));
+        let snmp = net.text("snmp")?;
+        let netstat = net.text("netstat")?;
+        let sockstat = net.text("sockstat")?;
+        let conntrack = net.text("stat/nf_conntrack")?;
         let tcp = |name| paired("/proc/net/snmp", snmp.as_deref(), "Tcp:", name);
         let tcp_ext = |name| paired("/proc/net/netstat", netstat.as_deref(), "TcpExt:", name);
         let tracked = |name| per_cpu_sum("/proc/net/stat/nf_conntrack", conntrack.as_deref(), name);
@@ -59,19 +59,10 @@ impl Counters {
             time_wait_overflow: tcp_ext("TCPTimeWaitOverflow")?,
             syn_retrans: tcp_ext("TCPSynRetrans")?,
             time_waits: gauge("/proc/net/sockstat", sockstat.as_deref(), "TCP:", "tw")?,
-            conntrack_count: number(&proc_root.join("sys"), "net.netfilter.nf_conntrack_count")?,
+            conntrack_count: sysctls.number("net.netfilter.nf_conntrack_count")?,
             conntrack_drop: tracked("drop")?,
             conntrack_insert_failed: tracked("insert_failed")?,
         })
-    }
-}
-
-/// A file that this kernel may not have.
-fn text(path: &Path) -> Result<Option<String>, StockError> {
-    match fs::read(path) {
-        Ok(bytes) => Ok(Some(String::from_utf8_lossy(&bytes).into_owned())),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(source) => Err(StockError::Read { path: path.to_owned(), source }),
     }
 }
 
@@ -81,12 +72,17 @@ mod tests {
 
     use super::*;
 
+    fn here(proc_root: &str) -> Counters {
+        let proc_root = Path::new(proc_root);
+        Counters::here(proc_root, &Sysctls::here(proc_root)).unwrap()
+    }
+
     #[test]
     fn the_kernel_counts_our_connect() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let before = Counters::here(Path::new("/proc")).unwrap();
+        let before = here("/proc");
         let stream = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-        let after = Counters::here(Path::new("/proc")).unwrap();
+        let after = here("/proc");
         drop(stream);
         assert!(after.active_opens.unwrap() > before.active_opens.unwrap(), "{before:?} {after:?}");
         assert!(after.tw_recycled.is_some() && after.time_waits.is_some());
@@ -94,6 +90,6 @@ mod tests {
 
     #[test]
     fn a_kernel_without_the_tables_has_no_counters() {
-        assert_eq!(Counters::here(Path::new("/nowhere")).unwrap(), Counters::default());
+        assert_eq!(here("/nowhere"), Counters::default());
     }
 }
