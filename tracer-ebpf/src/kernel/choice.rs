@@ -101,17 +101,18 @@ pub(crate) fn enter_in(turn: Turn, path: Path, sock: u64, requested: u16, port_o
     // SAFETY: `claim` returns non-null results of map lookups.
     let slot = unsafe { &mut *slot };
     slot.sock = sock;
-    slot.port_offset = port_offset;
     slot.requested = requested;
     slot.time_wait_port = 0;
-    slot.start = 0;
     slot.kind = path as u8;
     slot.entered_ns = inflight::clock();
-    if path == Path::Connect && requested == 0 {
+    if path == Path::Connect {
         if tuned!(COUNT_ONLY) {
             return ruled_out();
         }
-        perturb::enter(slot);
+        perturb::forget(slot);
+        if requested == 0 {
+            perturb::enter(slot, port_offset);
+        }
     }
 }
 

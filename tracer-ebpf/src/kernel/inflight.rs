@@ -47,7 +47,7 @@ pub(crate) struct Slot {
     pub(crate) exited_ns: u64,
     /// Address of the socket that this thread is binding automatically; 0 for none.
     pub(crate) autobind: u64,
-    /// `port_offset` of the search; its lower 16 bits are the entry of the kernel's table.
+    /// `port_offset` of the search that `start` is about; its lower 16 bits are the entry of the kernel's table.
     pub(crate) port_offset: u64,
     /// The entry of our own table when this search was counted there.
     pub(crate) perturb: u64,
@@ -71,7 +71,7 @@ pub(crate) struct Slot {
     pub(crate) time_wait_port: u16,
     /// A value of `kind`.
     pub(crate) kind: u8,
-    /// What is known of the start of the search: 0, `START_COUNTED` or `START_READ`.
+    /// What is known of the start of a search that is counted as under way: `START_COUNTED` or `START_READ`; 0 for none.
     pub(crate) start: u8,
     /// Port the caller asked for, or held already.
     pub(crate) requested: u16,
@@ -132,6 +132,8 @@ fn spill(tid: u32) -> Option<*mut Slot> {
     fresh.tid = tid;
     fresh.sock = 0;
     fresh.autobind = 0;
+    // That search is counted for the other thread.
+    fresh.start = 0;
     fresh.spilled = 1;
     Some(slot)
 }

@@ -20,10 +20,22 @@ use super::{
 
 const STARTED: u64 = 1 << 32;
 
+/// Takes off the count a search of which the exit was missed, or is not this one's: every other search of its destination
+/// would be taken to overlap it.
+#[inline(always)]
+pub(crate) fn forget(slot: &mut Slot) {
+    if slot.start != 0 {
+        leave(slot.port_offset);
+        slot.start = 0;
+        apart();
+    }
+}
+
 /// Notes the start of a search in its slot, which has none so far.
 #[inline(always)]
-pub(crate) fn enter(slot: &mut Slot) {
+pub(crate) fn enter(slot: &mut Slot, port_offset: u64) {
     let Some(table) = table() else { return };
+    slot.port_offset = port_offset;
     let port_offset = frozen(&slot.port_offset);
     let entry = PERTURB.at(port_offset);
     // SAFETY: the pointer is to an entry of a table.
@@ -58,8 +70,9 @@ impl Start {
 
 /// Takes a search that has ended off the count, and tells its start.
 #[inline(always)]
-pub(crate) fn exit(slot: &Slot) -> Start {
+pub(crate) fn exit(slot: &mut Slot) -> Start {
     if slot.start == Slot::START_READ {
+        slot.start = 0;
         let count = leave(slot.port_offset);
         // None was under way when it began, and none has begun since.
         let alone = count == slot.perturb && count as u32 == 1;
@@ -69,9 +82,7 @@ pub(crate) fn exit(slot: &Slot) -> Start {
             seen: present::SEARCH_START.into(),
         };
     }
-    if slot.start == Slot::START_COUNTED {
-        leave(slot.port_offset);
-    }
+    forget(slot);
     Start::UNSEEN
 }
 

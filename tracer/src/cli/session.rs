@@ -111,6 +111,7 @@ pub(super) fn account_line(accounts: &Accounts) -> String {
 
 /// The end of a command that gathered these: the accounts, and what that cost.
 pub(super) fn closing_lines(accounts: &Accounts) -> String {
-    let more = [closing::looked(accounts.inner_calls), closing::cost_line(&accounts.cost(), accounts.seen)];
+    let looked = closing::looked(accounts.inner_calls, accounts.inner_missed);
+    let more = [looked, closing::cost_line(&accounts.cost(), accounts.seen)];
     [Some(account_line(accounts))].into_iter().chain(more).flatten().collect::<Vec<_>>().join("\n")
 }

@@ -19,7 +19,7 @@ use super::{
     meter::Meter,
     plan::Plan,
     selftest::{self, Learnt},
-    skips,
+    skips::Skips,
 };
 use crate::{enrich::monotonic_now, event::MonoNs};
 
@@ -32,7 +32,7 @@ pub struct Armed {
     ebpf: Ebpf,
     ring: RingBuf<MapData>,
     /// What the programs had skipped before they were to record.
-    skipped_before: Option<u64>,
+    skipped_before: Skips,
     /// How long the programs run; none where that is not measured.
     meter: Option<Meter>,
     hooks: Vec<(Hook, Verdict)>,
@@ -166,7 +166,7 @@ impl Armed {
             backend,
             ebpf,
             ring,
-            skipped_before: None,
+            skipped_before: Skips::default(),
             meter: None,
             hooks,
             unavailable,
@@ -191,7 +191,7 @@ impl Armed {
     /// Starts to record.
     fn run(&mut self, measured: bool) -> Result<(), KernelError> {
         self.meter = Meter::start(measured, &self.ebpf, &self.hooks)?;
-        self.skipped_before = skips::total(&self.ebpf, &self.hooks);
+        self.skipped_before = Skips::now(&self.ebpf, &self.hooks);
         let control = Control { mode: Mode::Run as u32, ..self.control()? };
         // Before the first event, never after it.
         self.started = monotonic_now();
@@ -310,12 +310,12 @@ impl Armed {
     ///
     /// The kernel refuses to show the map.
     pub fn counts(&self) -> Result<Counts, KernelError> {
-        let skipped = skips::total(&self.ebpf, &self.hooks).zip(self.skipped_before);
-        let skipped = skipped.map(|(now, before)| now.saturating_sub(before));
+        let skipped = Skips::now(&self.ebpf, &self.hooks).since(self.skipped_before);
         let mut counts = counts::read(&self.ebpf)?;
-        counts.skipped = skipped;
+        counts.skipped = skipped.choices;
         counts.kernel_ns = self.meter.as_ref().map(|meter| meter.ran_ns(&self.ebpf, &self.hooks));
         counts.inner_calls = self.counts_collisions().then_some(counts.raw().inner_calls);
+        counts.inner_missed = counts.inner_calls.and(skipped.inner);
         Ok(counts)
     }
 

@@ -19,6 +19,7 @@ pub struct Counts {
     pub(super) skipped: Option<u64>,
     pub(super) kernel_ns: Option<u64>,
     pub(super) inner_calls: Option<u64>,
+    pub(super) inner_missed: Option<u64>,
 }
 
 /// Events of one kind, protocol and result.
@@ -75,7 +76,7 @@ impl Counts {
             total.inner_calls += block.inner_calls;
             total.calls_full += block.calls_full;
         }
-        Self { total, skipped: None, inner_calls: None, kernel_ns: None }
+        Self { total, skipped: None, inner_calls: None, inner_missed: None, kernel_ns: None }
     }
 
     /// Those of a recording: cells with what they count, and events that were kept out and lost. No choice was
@@ -86,7 +87,7 @@ impl Counts {
         filtered: u64,
         lost: u64,
         missed: Option<u64>,
-        inner_calls: Option<u64>,
+        [inner_calls, inner_missed]: [Option<u64>; 2],
     ) -> Self {
         let mut total = CounterBlock { filtered, lost, ..CounterBlock::ZERO };
         for (at, count) in cells {
@@ -94,7 +95,7 @@ impl Counts {
                 *cell += count;
             }
         }
-        Self { total, skipped: missed, inner_calls, kernel_ns: None }
+        Self { total, skipped: missed, inner_calls, inner_missed, kernel_ns: None }
     }
 
     /// Events that passed the filters.
@@ -132,6 +133,12 @@ impl Counts {
     #[must_use]
     pub fn inner_calls(&self) -> Option<u64> {
         self.inner_calls
+    }
+
+    /// Of such calls, those that the kernel skipped; none where none are counted, or it does not tell.
+    #[must_use]
+    pub fn inner_missed(&self) -> Option<u64> {
+        self.inner_missed
     }
 
     /// The cells that are not empty.

@@ -37,12 +37,18 @@ pub fn cost(cost: &SelfCost, seen: u64) -> Option<String> {
     Some(format!("{:.2} s of CPU, {} MiB at most{kernel}", cost.cpu_s, grouped(cost.rss_bytes.div_ceil(MIB))))
 }
 
-/// What looking into searches came to; none where nobody does.
+/// What looking into searches came to, and how many calls the kernel skipped; none where nobody looks.
 #[must_use]
-pub fn looked(calls: Option<u64>) -> Option<String> {
+pub fn looked(calls: Option<u64>, skipped: Option<u64>) -> Option<String> {
     calls.map(|calls| {
         let plural = if calls == 1 { "" } else { "s" };
-        format!("{} call{plural} inside of searches looked at", grouped(calls))
+        let skipped = match skipped {
+            Some(skipped) if skipped > 0 => {
+                format!("; the kernel skipped {}: collisions by kind may be too low", grouped(skipped))
+            }
+            _ => String::new(),
+        };
+        format!("{} call{plural} inside of searches looked at{skipped}", grouped(calls))
     })
 }
 
@@ -85,8 +91,14 @@ mod tests {
 
     #[test]
     fn looking_into_searches_is_told_where_it_is_done() {
-        assert_eq!(looked(Some(1_234)).unwrap(), "1,234 calls inside of searches looked at");
-        assert_eq!((looked(Some(1)).unwrap().contains("1 call inside"), looked(None)), (true, None));
+        let told = "1,234 calls inside of searches looked at";
+        for skipped in [None, Some(0)] {
+            assert_eq!(looked(Some(1_234), skipped).unwrap(), told);
+        }
+        let skipped = looked(Some(1_234), Some(5_678)).unwrap();
+        assert_eq!(skipped, format!("{told}; the kernel skipped 5,678: collisions by kind may be too low"));
+        assert!(looked(Some(1), None).unwrap().contains("1 call inside"));
+        assert_eq!(looked(None, None), None);
     }
 
     #[test]

@@ -31,6 +31,8 @@ pub struct Accounts {
     pub kernel_ns: Option<u64>,
     /// Calls inside of searches that were looked at to count collisions; none where none are counted.
     pub inner_calls: Option<u64>,
+    /// Of these, those that the kernel skipped.
+    pub inner_missed: Option<u64>,
     /// Counts of the events shown and lost.
     pub totals: Totals,
 }
@@ -89,6 +91,7 @@ impl Accounts {
             missed: missed(counts, misses),
             kernel_ns: counts.kernel_ns(),
             inner_calls: counts.inner_calls(),
+            inner_missed: counts.inner_missed(),
             totals: totals(counts.cells().map(|cell| minus(cell, &read.left_out))),
         }
     }
@@ -104,8 +107,8 @@ impl Accounts {
     /// The part that a report tells.
     #[must_use]
     pub fn accounting(&self) -> Accounting {
-        let &Self { seen, emitted, filtered, lost, missed, kernel_ns, inner_calls, .. } = self;
-        Accounting { seen, emitted, filtered, lost, missed, kernel_ns, inner_calls }
+        let &Self { seen, emitted, filtered, lost, missed, kernel_ns, inner_calls, inner_missed, .. } = self;
+        Accounting { seen, emitted, filtered, lost, missed, kernel_ns, inner_calls, inner_missed }
     }
 
     /// What it cost to gather them, until now.
@@ -121,13 +124,15 @@ pub(super) fn since(now: &Accounting, before: &Accounting) -> Accounting {
     let [emitted, filtered, lost] =
         [(now.emitted, before.emitted), (now.filtered, before.filtered), (now.lost, before.lost)]
             .map(|(now, before)| now.saturating_sub(before));
-    let [missed, inner_calls, kernel_ns] = [
+    let [missed, inner_calls, inner_missed, kernel_ns] = [
         (now.missed, before.missed),
         (now.inner_calls, before.inner_calls),
+        (now.inner_missed, before.inner_missed),
         (now.kernel_ns, before.kernel_ns),
     ]
     .map(|(now, before)| now.map(|now| now.saturating_sub(before.unwrap_or(0))));
-    Accounting { seen: emitted + filtered + lost, emitted, filtered, lost, missed, kernel_ns, inner_calls }
+    let seen = emitted + filtered + lost;
+    Accounting { seen, emitted, filtered, lost, missed, kernel_ns, inner_calls, inner_missed }
 }
 
 /// The cost with the part of the kernel, where these events tell it.

@@ -141,6 +141,7 @@ pub(super) fn footer_of(
         lost: accounts.lost,
         missed: accounts.missed,
         inner_calls: accounts.inner_calls,
+        inner_missed: accounts.inner_missed,
         ended,
         totals: accounts.totals.clone(),
         lost_by,

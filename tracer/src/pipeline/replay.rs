@@ -8,7 +8,7 @@ use crate::{
     event::{Kind, MonoNs, Outcome, decode},
     kernel::counts::{CELLS, Cell, Counts, Tally, cell_at, cell_of},
     output::records::Footer,
-    recording::{Account, Chain, End, Ending, Entry, Facts, LostCount, Note, ReadError, SceneNote},
+    recording::{Account, Chain, End, Ending, Entry, Facts, Note, ReadError, SceneNote},
 };
 
 /// Output is passed on at this size.
@@ -272,23 +272,11 @@ impl Replayed {
 
     /// The accounts without what was counted before the window.
     fn net(&self, base: &Account) -> Account {
-        let had = |lost: &LostCount| {
-            let is_same = |one: &&LostCount| (one.pid, one.cell) == (lost.pid, lost.cell);
-            base.lost_by.iter().find(is_same).map_or(0, |one| one.count)
-        };
-        let account = self.account.clone();
+        let account = &self.account;
         Account {
-            filtered: account.filtered.saturating_sub(base.filtered),
-            lost: account.lost.saturating_sub(base.lost),
-            missed: account.missed.map(|missed| missed.saturating_sub(base.missed.unwrap_or(0))),
-            inner_calls: account.inner_calls.map(|calls| calls.saturating_sub(base.inner_calls.unwrap_or(0))),
-            lost_by: account
-                .lost_by
-                .iter()
-                .map(|lost| LostCount { count: lost.count.saturating_sub(had(lost)), ..*lost })
-                .filter(|lost| lost.count != 0)
-                .collect(),
-            ..account
+            diagnostics: account.diagnostics.clone(),
+            cost: account.cost.clone(),
+            ..account.since(base)
         }
     }
 
@@ -321,10 +309,11 @@ impl Replayed {
         };
         let counted = lost.iter().map(|(_, count)| count).sum::<u64>();
         let cells: Vec<(usize, u64)> = taken.chain(lost).collect();
-        let Account { filtered, lost, missed, inner_calls, .. } = self.account;
+        let Account { filtered, lost, missed, inner_calls, inner_missed, .. } = self.account;
+        let inner = [inner_calls, inner_missed];
         // Those that a filter keeps out here are lost no longer.
         let kept = if is_sieved { (counted + unjudged).min(lost) } else { lost };
-        let counts = Counts::told(&cells, filtered + (lost - kept), kept, missed, inner_calls);
+        let counts = Counts::told(&cells, filtered + (lost - kept), kept, missed, inner);
         let accounts = intake.accounts(&counts);
         // Of some lost events not even the kind is known.
         Accounts { seen: accounts.emitted + accounts.filtered + accounts.lost, astray: 0, ..accounts }

@@ -7,13 +7,14 @@ use crate::output::records::{Diagnostics, SelfCost};
 
 impl Account {
     /// What came between an earlier account of the same recorder and this one.
-    pub(super) fn since(&self, earlier: &Self) -> Self {
+    pub(crate) fn since(&self, earlier: &Self) -> Self {
         Self {
             at: self.at,
             filtered: self.filtered.saturating_sub(earlier.filtered),
             lost: self.lost.saturating_sub(earlier.lost),
-            missed: self.missed.map(|missed| missed.saturating_sub(earlier.missed.unwrap_or(0))),
-            inner_calls: self.inner_calls.map(|calls| calls.saturating_sub(earlier.inner_calls.unwrap_or(0))),
+            missed: minus(self.missed, earlier.missed),
+            inner_calls: minus(self.inner_calls, earlier.inner_calls),
+            inner_missed: minus(self.inner_missed, earlier.inner_missed),
             diagnostics: each(&self.diagnostics, &earlier.diagnostics, u64::saturating_sub),
             cost: SelfCost { cpu_s: (self.cost.cpu_s - earlier.cost.cpu_s).max(0.0), ..self.cost.clone() },
             lost_by: joined(&self.lost_by, &earlier.lost_by, u64::saturating_sub),
@@ -27,10 +28,8 @@ impl Account {
             filtered: self.filtered.saturating_add(before.filtered),
             lost: self.lost.saturating_add(before.lost),
             missed: self.missed.map(|missed| missed.saturating_add(before.missed.unwrap_or(0))),
-            inner_calls: match (self.inner_calls, before.inner_calls) {
-                (None, None) => None,
-                (one, other) => Some(one.unwrap_or(0).saturating_add(other.unwrap_or(0))),
-            },
+            inner_calls: plus(self.inner_calls, before.inner_calls),
+            inner_missed: plus(self.inner_missed, before.inner_missed),
             diagnostics: each(&self.diagnostics, &before.diagnostics, u64::saturating_add),
             cost: SelfCost {
                 cpu_s: self.cost.cpu_s + before.cost.cpu_s,
@@ -50,6 +49,16 @@ impl Account {
         }
         cells
     }
+}
+
+/// What came since; none where it is not counted now.
+fn minus(now: Option<u64>, before: Option<u64>) -> Option<u64> {
+    now.map(|now| now.saturating_sub(before.unwrap_or(0)))
+}
+
+/// Both; none where neither is counted.
+fn plus(one: Option<u64>, other: Option<u64>) -> Option<u64> {
+    one.into_iter().chain(other).reduce(u64::saturating_add)
 }
 
 fn each(one: &Diagnostics, other: &Diagnostics, join: fn(u64, u64) -> u64) -> Diagnostics {

@@ -242,6 +242,7 @@ pub(crate) fn footer() -> Footer {
         lost: 12,
         missed: Some(3),
         inner_calls: Some(41_300),
+        inner_missed: Some(17),
         ended: "2026-11-22T12:00:30.000000000Z".into(),
         totals: Totals {
             allocations: 1_202,

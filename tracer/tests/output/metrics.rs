@@ -73,6 +73,7 @@ pub(crate) fn snapshot() -> Snapshot {
             missed: Some(0),
             kernel_ns: Some(650_000),
             inner_calls: None,
+            inner_missed: None,
         },
         at_s: 1_795_000_000.25,
         cost: SelfCost { cpu_s: 1.5, rss_bytes: 30 << 20, kernel_ns_per_event: None },

@@ -223,6 +223,7 @@ fn view_of(report: Report) -> View {
             missed: Some(0),
             kernel_ns: None,
             inner_calls: None,
+            inner_missed: None,
         },
         time: "12:00:02".to_owned(),
         age_s: 0,

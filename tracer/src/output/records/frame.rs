@@ -117,6 +117,10 @@ pub struct Footer {
     /// where none are counted.
     #[serde(default)]
     pub inner_calls: Option<u64>,
+    /// Calls of the same that the kernel skipped, and no spare program saw: where there are any, counts of collisions by kind
+    /// may be too low. Null where none are counted, or the kernel does not tell.
+    #[serde(default)]
+    pub inner_missed: Option<u64>,
     /// When tracing ended: RFC 3339, UTC.
     pub ended: String,
     /// Emitted and lost events, counted by the kernel half.

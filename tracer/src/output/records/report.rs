@@ -344,6 +344,10 @@ pub struct Accounting {
     /// where none are counted.
     #[serde(default)]
     pub inner_calls: Option<u64>,
+    /// Calls of the same that the kernel skipped, and no spare program saw: where there are any, counts of collisions by kind
+    /// may be too low. Null where none are counted, or the kernel does not tell.
+    #[serde(default)]
+    pub inner_missed: Option<u64>,
 }
 
 /// How the command of `-- CMD` ended.

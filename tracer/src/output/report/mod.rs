@@ -217,7 +217,7 @@ fn kinds(by_kind: &BTreeMap<String, u64>, time_wait: u64) -> String {
 fn footer(out: &mut String, report: &Report) {
     put(out, &format!("{}\n", closing::identity(&report.accounting)));
     for line in [
-        closing::looked(report.accounting.inner_calls),
+        closing::looked(report.accounting.inner_calls, report.accounting.inner_missed),
         closing::stacks(report.call_sites.as_ref()),
         closing::cost_line(&report.cost, report.accounting.seen),
     ]

@@ -13,8 +13,8 @@ const MOST_LOST: usize = 5;
 
 /// Appends the identity `seen = emitted + filtered + lost`, whose events were lost, and the cost.
 pub(super) fn write(footer: &Footer, out: &mut Vec<u8>) {
-    let &Footer { seen, emitted, filtered, lost, missed, inner_calls, .. } = footer;
-    let accounting = Accounting { seen, emitted, filtered, lost, missed, kernel_ns: None, inner_calls };
+    let &Footer { seen, emitted, filtered, lost, missed, inner_calls, inner_missed, .. } = footer;
+    let accounting = Accounting { seen, emitted, filtered, lost, missed, ..Accounting::default() };
     // Writing to a vector cannot fail.
     let _infallible = writeln!(out, "{}", closing::identity(&accounting));
     for lost in footer.lost_by.iter().take(MOST_LOST) {
@@ -24,9 +24,8 @@ pub(super) fn write(footer: &Footer, out: &mut Vec<u8>) {
         let rest: u64 = footer.lost_by.iter().skip(MOST_LOST).map(|lost| lost.count).sum();
         let _infallible = writeln!(out, "lost  {} others", grouped(rest));
     }
-    for line in
-        [closing::looked(footer.inner_calls), closing::cost_line(&footer.cost, seen)].into_iter().flatten()
-    {
+    let looked = closing::looked(inner_calls, inner_missed);
+    for line in [looked, closing::cost_line(&footer.cost, seen)].into_iter().flatten() {
         let _infallible = writeln!(out, "{line}");
     }
 }

@@ -140,6 +140,7 @@ impl Recorder {
             lost: accounts.lost,
             missed: accounts.missed,
             inner_calls: accounts.inner_calls,
+            inner_missed: accounts.inner_missed,
             diagnostics: diagnostics(&counts, self.intake.undecodable()),
             cost: accounts.cost(),
             lost_by: tallies.iter().map(lost_count).collect(),
