@@ -42,7 +42,9 @@ pub fn portscope(
 ///
 /// When /proc does not tell.
 pub fn mounted(kind: &str) -> Result<Vec<PathBuf>> {
-    let mounts = fs::read_to_string("/proc/self/mountinfo")?;
+    // A mount point need not be text.
+    let mounts = fs::read("/proc/self/mountinfo")?;
+    let mounts = String::from_utf8_lossy(&mounts);
     let of_kind = mounts.lines().filter(|line| line.contains(&format!(" - {kind} ")));
     Ok(of_kind.filter_map(|line| line.split(' ').nth(4)).map(PathBuf::from).collect())
 }

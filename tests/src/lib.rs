@@ -8,6 +8,7 @@
 
 pub mod apart;
 pub mod backend;
+pub mod cgroups;
 pub mod compare;
 pub mod deadline;
 pub mod invocation;

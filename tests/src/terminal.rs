@@ -16,6 +16,13 @@ use crate::{deadline, program};
 
 const PATIENCE: Duration = Duration::from_mins(1);
 
+/// What a terminal obeys, and what turns or hides a text: none of it may be told as it is.
+#[must_use]
+pub fn is_harmful(letter: char) -> bool {
+    letter.is_control()
+        || matches!(letter, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+}
+
 /// A pseudoterminal: the end of the person before the screen.
 #[derive(Debug)]
 pub struct Pseudo {

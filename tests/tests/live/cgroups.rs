@@ -2,11 +2,12 @@
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-use std::{fs, process, thread};
+use std::{fs, process};
 
 use anyhow::{Context as _, Result, ensure};
 use nix::sched::CloneFlags;
 use portscope_tests::backend::Backend;
+use portscope_tests::deadline::until;
 use portscope_tests::invocation::Ended;
 use portscope_tests::live::Live;
 use portscope_tests::need::Need;
@@ -75,12 +76,7 @@ impl Drop for Version1 {
         // A hierarchy goes with its last mount where it has nothing but its root.
         drop(fs::write(self.0.join("cgroup.procs"), process::id().to_string()));
         // A process that is just ending is still in it.
-        for _ in 0..100 {
-            if fs::remove_dir(self.unit()).is_ok() {
-                break;
-            }
-            thread::sleep(Duration::from_millis(20));
-        }
+        drop(until("the unit", Duration::from_secs(2), || Ok(fs::remove_dir(self.unit()).ok())));
         if unmount(&self.0, UnmountFlags::DETACH).is_ok() {
             drop(fs::remove_dir(&self.0));
         }

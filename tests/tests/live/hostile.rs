@@ -9,17 +9,17 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
+use portscope_tests::cgroups::Cgroups;
 use portscope_tests::compare::compare;
 use portscope_tests::invocation::portscope;
 use portscope_tests::live::Live;
 use portscope_tests::need::Need;
 use portscope_tests::scenario::{Actor, Manner, Plot, Space, Task, shell, tools};
+use portscope_tests::terminal::is_harmful;
 use portscope_tests::trace::Tracer;
 use portscope_tests::workload::Workload;
 use portscope_tests::{alone, deadline, per_backend, program};
 use serde_json::Value;
-
-use crate::pods::Cgroups;
 
 per_backend! {
     one_that_changes_while_it_is_looked_at_is_never_taken_for_another,
@@ -174,7 +174,7 @@ fn get(socket: &Path, path: &str) -> Result<String> {
 
 /// No control characters but ends of lines, no marks of direction; a page has the script of its own alone.
 fn is_harmless(what: &str, text: &str) -> Result<()> {
-    let at = text.find(|letter: char| (letter.is_control() && letter != '\n') || letter == '\u{202e}');
+    let at = text.find(|letter: char| letter != '\n' && is_harmful(letter));
     if let Some(at) = at {
         let from = text.floor_char_boundary(at.saturating_sub(80));
         let to = text.floor_char_boundary((at + 80).min(text.len()));

@@ -12,16 +12,16 @@ use opentelemetry_proto::tonic::{
     common::v1::{KeyValue, any_value::Value},
     metrics::v1::metric::Data,
 };
+use portscope_tests::cgroups::Cgroups;
 use portscope_tests::invocation::{portscope, run};
 use portscope_tests::live::Live;
 use portscope_tests::need::Need;
 use portscope_tests::scenario::{Actor, Manner, Plot, Space, Task};
-use portscope_tests::terminal::{Pseudo, ended};
+use portscope_tests::terminal::{Pseudo, ended, is_harmful};
 use portscope_tests::trace::Tracer;
 use portscope_tests::{alone, deadline, program};
 
 use crate::otlp::{Collector, Pushes};
-use crate::pods::Cgroups;
 use crate::serve::SERVICE;
 
 alone! {
@@ -114,12 +114,6 @@ impl Cast {
         }
         Ok(())
     }
-}
-
-/// What a terminal obeys, and what turns or hides a text.
-fn is_harmful(letter: char) -> bool {
-    letter.is_control()
-        || matches!(letter, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
 }
 
 fn pushed(live: &Live) -> Result<()> {

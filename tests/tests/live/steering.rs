@@ -1,8 +1,8 @@
 //! Choices before which a program of the cgroup has bound the socket (`bpf_bind`): past the hooks of bind, in a connect.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::net::{IpAddr, Ipv4Addr};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::{Context as _, Result, ensure};
 use aya::Ebpf;
@@ -10,13 +10,14 @@ use aya::programs::{CgroupAttachMode, CgroupSockAddr};
 use object::write::{Object, Symbol, SymbolSection};
 use object::{Architecture, BinaryFormat, Endianness, SectionKind, SymbolFlags, SymbolKind, SymbolScope};
 use portscope_tests::backend::Backend;
+use portscope_tests::cgroups::Cgroups;
 use portscope_tests::compare::compare;
 use portscope_tests::live::Live;
 use portscope_tests::operation::{Operation, Proto, Site};
+use portscope_tests::per_backend;
 use portscope_tests::steering::{ADDRESS, PORT, Steering};
 use portscope_tests::trace::Capture;
 use portscope_tests::workload::{Truth, Workload};
-use portscope_tests::{apart, per_backend};
 use rustix::process::{Resource, Rlimit, setrlimit};
 
 per_backend! {
@@ -109,31 +110,12 @@ fn load(cgroup: &Path) -> Result<Ebpf> {
     Ok(loaded)
 }
 
-/// A cgroup of its own, until it is dropped.
-struct Cgroup(PathBuf);
-
-impl Cgroup {
-    fn make() -> Result<Self> {
-        let root = apart::mounted("cgroup2")?.into_iter().next().context("no cgroup version 2")?;
-        let folder = root.join("portscope-steered");
-        fs::create_dir(&folder).with_context(|| folder.display().to_string())?;
-        Ok(Self(folder))
-    }
-}
-
-impl Drop for Cgroup {
-    fn drop(&mut self) {
-        drop(fs::remove_dir(&self.0));
-    }
-}
-
 /// Traces a workload whose connects the program steers.
 fn traced(live: &Live, tracer: &[&str]) -> Result<(Truth, Capture)> {
-    let cgroup = Cgroup::make()?;
-    let _program = load(&cgroup.0)?;
+    let cgroup = Cgroups::make()?;
+    let _program = load(cgroup.path())?;
     let workload = Workload::ready(&["--netns", "own", "steered"])?;
-    let procs = cgroup.0.join("cgroup.procs");
-    fs::write(&procs, workload.hello().pid.to_string()).context("a cgroup for the workload")?;
+    cgroup.put("", workload.hello().pid)?;
     let tracer = live.tracer(tracer)?;
     let truth = workload.go()?;
     let capture = tracer.stop()?;
