@@ -23,8 +23,13 @@ const NEEDS: [Need; 13] = [
     Need::IoUringBind,
 ];
 /// The kernels of the columns, as the page heads them, and the row that each of them is.
-const KERNELS: [(&str, Row); 4] =
-    [("5.10", Row::V5_10), ("6.1", Row::V6_1), ("6.12", Row::V6_12), ("7.2", Row::Newest)];
+const KERNELS: [(&str, Row); 5] = [
+    ("5.10", Row::V5_10),
+    ("6.1", Row::V6_1),
+    ("6.12", Row::V6_12),
+    ("7.2", Row::Newest),
+    ("7.3", Row::Backports),
+];
 /// What a cell says of a backend: told, told without some fields, or not told.
 const SIGNS: [&str; 3] = ["●", "◐", "○"];
 const ABSENT: &str = "—";

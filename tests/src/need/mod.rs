@@ -72,6 +72,8 @@ pub enum Need {
     Python,
     /// Hierarchies of cgroups of version 1.
     CgroupV1,
+    /// A kernel that names its data in /proc/kallsyms (`CONFIG_KALLSYMS_ALL`).
+    DataSymbols,
     /// A machine that is only there for the tests: its clock may be set and its processors taken away.
     TestMachine,
 }
@@ -103,6 +105,7 @@ impl fmt::Display for Need {
             Self::Prometheus => f.write_str("prometheus"),
             Self::Python => f.write_str("python with pyarrow, pandas and duckdb"),
             Self::CgroupV1 => f.write_str("cgroups of version 1"),
+            Self::DataSymbols => f.write_str("names of data in /proc/kallsyms"),
             Self::TestMachine => f.write_str("a test machine"),
         }
     }

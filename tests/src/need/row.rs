@@ -80,7 +80,7 @@ impl Row {
             (_, Need::RefusedBackend)
             | (Self::V5_10, Need::Mptcp | Need::LocalPortRange)
             | (Self::V5_10 | Self::V6_1 | Self::V6_1Aarch64, Need::BoundShown | Need::IoUringBind)
-            | (Self::V6_1Aarch64, Need::Backend(Backend::Fentry))
+            | (Self::V6_1Aarch64, Need::Backend(Backend::Fentry) | Need::DataSymbols)
             | (
                 Self::Newest | Self::NewestAarch64 | Self::Backports,
                 Need::UdpLite | Need::Dccp | Need::Smc,

@@ -78,6 +78,9 @@ fn tell_backend(armed: &Armed, counts_collisions: bool) {
     }
     if !unseen.is_empty() {
         line = format!("{line}; not seen: {}", unseen.join(", "));
+        if let Some(why) = armed.no_candidates() {
+            line = format!("{line} ({why})");
+        }
     }
     complain(&line);
 }

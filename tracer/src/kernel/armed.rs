@@ -26,6 +26,9 @@ use crate::{enrich::monotonic_now, event::MonoNs};
 /// Fields that are filled in only where collisions are counted by kind.
 pub const KINDS: [&str; 3] = ["bucket_collisions", "tuple_collisions", "time_wait_collisions"];
 
+/// What is known of a connect where it is known where its search began.
+const OF_STARTS: [&str; 3] = ["candidates", "candidates_exact", "collisions"];
+
 /// Hooks that are attached and seen to work.
 pub struct Armed {
     backend: Backend,
@@ -37,6 +40,7 @@ pub struct Armed {
     meter: Option<Meter>,
     hooks: Vec<(Hook, Verdict)>,
     unavailable: Vec<&'static str>,
+    no_candidates: Option<&'static str>,
     refused: Vec<(Backend, Refusal)>,
     release: String,
     range_takes_every_port: bool,
@@ -47,8 +51,18 @@ pub struct Armed {
 pub struct Trial {
     /// The backend.
     pub backend: Backend,
-    /// Its hooks, or why there are none.
-    pub outcome: Result<Vec<(Hook, Verdict)>, Refusal>,
+    /// What it shows, or why it does not run.
+    pub outcome: Result<Shown, Refusal>,
+}
+
+/// What a backend shows on this kernel.
+pub struct Shown {
+    /// Its hooks.
+    pub hooks: Vec<(Hook, Verdict)>,
+    /// Fields of the records that are never filled in, sorted.
+    pub unavailable: Vec<&'static str>,
+    /// Why searches are not looked into, where the backend could.
+    pub no_candidates: Option<&'static str>,
 }
 
 /// Arms the best backend that this kernel runs, or the one that was asked for.
@@ -99,7 +113,11 @@ pub fn survey(settings: &Settings) -> Result<Vec<Trial>, KernelError> {
     Backend::ALL
         .into_iter()
         .map(|backend| {
-            let outcome = host.try_backend(settings, backend)?.map(|armed| armed.hooks);
+            let outcome = host.try_backend(settings, backend)?.map(|armed| Shown {
+                hooks: armed.hooks,
+                unavailable: armed.unavailable,
+                no_candidates: armed.no_candidates,
+            });
             Ok(Trial { backend, outcome })
         })
         .collect()
@@ -153,8 +171,9 @@ impl Armed {
         if tuning & tune::COLLISIONS == 0 {
             unavailable.extend(KINDS);
         }
-        if host.facts.symbols.get("table_perturb").copied().unwrap_or(0) == 0 {
-            unavailable.extend(["candidates", "candidates_exact", "collisions"]);
+        let no_candidates = if backend == Backend::Tracepoint { None } else { host.facts.no_table() };
+        if no_candidates.is_some() {
+            unavailable.extend(OF_STARTS);
         }
         let mut hooks: Vec<_> = plan.hooks.into_iter().map(|hook| (hook, Verdict::Attached)).collect();
         hooks.extend(plan.left_out);
@@ -170,6 +189,7 @@ impl Armed {
             meter: None,
             hooks,
             unavailable,
+            no_candidates,
             refused: Vec::new(),
             release,
             range_takes_every_port,
@@ -179,7 +199,10 @@ impl Armed {
 
     fn learn(&mut self, learnt: &Learnt) -> Result<(), KernelError> {
         if !learnt.search_start_agrees {
-            self.unavailable.extend(["candidates", "candidates_exact", "collisions"]);
+            self.unavailable.extend(OF_STARTS);
+            if self.backend != Backend::Tracepoint {
+                self.no_candidates.get_or_insert("searches begin elsewhere than this kernel's table says");
+            }
         }
         self.unavailable.sort_unstable();
         self.unavailable.dedup();
@@ -267,6 +290,12 @@ impl Armed {
     #[must_use]
     pub fn unavailable(&self) -> &[&'static str] {
         &self.unavailable
+    }
+
+    /// Why searches are not looked into, where the backend could.
+    #[must_use]
+    pub fn no_candidates(&self) -> Option<&'static str> {
+        self.no_candidates
     }
 
     /// Whether collisions are counted by kind.

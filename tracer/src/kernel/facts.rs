@@ -23,6 +23,9 @@ const CAP_DAC_READ_SEARCH: u32 = 2;
 /// It stands for the first two, and mounts tracefs.
 const CAP_SYS_ADMIN: u32 = 21;
 
+/// The kernel's table that says where the searches of connects begin (net/ipv4/inet_hashtables.c).
+pub(super) const TABLE_PERTURB: &str = "table_perturb";
+
 /// What the plan is made from.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Facts {
@@ -87,6 +90,18 @@ impl Facts {
 /// /proc is not there.
 pub fn cgroup2_mount() -> Result<Option<PathBuf>, KernelError> {
     Ok(cgroup::mounted(&read(Path::new("/proc/self/mounts"))?))
+}
+
+impl Facts {
+    /// Why the table that says where searches of connects begin cannot be read; none where it can.
+    pub(super) fn no_table(&self) -> Option<&'static str> {
+        match self.symbols.get(TABLE_PERTURB) {
+            Some(0) => Some("the kernel hides where its data is (kernel.kptr_restrict)"),
+            Some(_) => None,
+            None if self.symbols.is_empty() => Some("/proc/kallsyms cannot be read"),
+            None => Some("this kernel names no data in /proc/kallsyms (CONFIG_KALLSYMS_ALL)"),
+        }
+    }
 }
 
 /// Address of each kernel symbol that matters; nothing where the table cannot be read.
@@ -190,7 +205,7 @@ fn tracepoint_lacks(
 
 /// The symbols that matter, from /proc/kallsyms: some five megabytes, of which no more than a line is kept.
 fn symbols(mut table: impl BufRead) -> io::Result<HashMap<String, u64>> {
-    let mut wanted = HashSet::from(["table_perturb"]);
+    let mut wanted = HashSet::from([TABLE_PERTURB]);
     for hook in Backend::ALL.into_iter().flat_map(hooks) {
         wanted.extend(hook.target.functions());
     }

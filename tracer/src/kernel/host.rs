@@ -11,7 +11,7 @@ use super::{
     attach::{self, Parts},
     btf::KernelTypes,
     calls::Stacks,
-    facts::{self, Facts},
+    facts::{self, Facts, TABLE_PERTURB},
     hooks::{Refusal, Role, Verdict},
     object,
     plan::{Plan, Wishes, plan},
@@ -148,7 +148,7 @@ impl Host {
         on(plan.counts_collisions(), tune::COLLISIONS);
         Ok(Config {
             socket_key: self.socket_key,
-            table_perturb: self.facts.symbols.get("table_perturb").copied().unwrap_or(0),
+            table_perturb: self.facts.symbols.get(TABLE_PERTURB).copied().unwrap_or(0),
             wake_bytes: u64::from(settings.buffer_bytes / 4),
             tune: tuning,
             connect_ret: arguments("__inet_hash_connect", 4),

@@ -12,7 +12,7 @@ use crate::{
     },
     kernel::{
         Backend, Settings,
-        armed::Trial,
+        armed::{Shown, Trial},
         facts::is_locked_down,
         hooks::{Hook, Role, Verdict},
     },
@@ -52,6 +52,8 @@ struct BackendState {
     name: &'static str,
     usable: bool,
     reason: Option<String>,
+    /// Fields of the records that are never filled in.
+    fields_unavailable: Vec<&'static str>,
     hooks: Vec<HookState>,
 }
 
@@ -69,36 +71,39 @@ fn release() -> String {
 }
 
 fn state(trial: &Trial) -> BackendState {
-    let (reason, hooks) = match &trial.outcome {
-        Ok(hooks) => (None, hooks.iter().map(|(hook, verdict)| hook_state(hook, verdict)).collect()),
-        Err(refusal) => (Some(refusal.to_string()), Vec::new()),
+    let usable = trial.outcome.is_ok();
+    let (reason, hooks, fields_unavailable) = match &trial.outcome {
+        Ok(Shown { hooks, unavailable, .. }) => {
+            let hooks = hooks.iter().map(|(hook, verdict)| hook_state(hook, verdict)).collect();
+            (None, hooks, unavailable.clone())
+        }
+        Err(refusal) => (Some(refusal.to_string()), Vec::new(), Vec::new()),
     };
-    BackendState { name: trial.backend.name(), usable: trial.outcome.is_ok(), reason, hooks }
+    BackendState { name: trial.backend.name(), usable, reason, fields_unavailable, hooks }
 }
 
 fn text(trials: &[Trial], verbose: bool) -> String {
     let mut out = String::new();
-    let best = trials.iter().find(|trial| trial.outcome.is_ok()).map(|trial| trial.backend);
+    let best = trials.iter().find_map(|trial| Some((trial.backend, trial.outcome.as_ref().ok()?)));
     let headline = match best {
-        Some(Backend::Fentry) => "everything is visible".to_owned(),
-        Some(Backend::Kprobe) => "everything is visible; exits can be missed under contention".to_owned(),
-        Some(Backend::Tracepoint) => {
-            format!("not visible: {}", Backend::Tracepoint.blind_fields().join(", "))
-        }
+        Some((backend, shown)) => headline(backend, shown),
         None if is_locked_down() => "the kernel is locked down for confidentiality: none can run".to_owned(),
         None => "no backend runs on this kernel".to_owned(),
     };
-    let name = best.map_or("BLIND", Backend::name);
+    let name = best.map_or("BLIND", |(backend, _)| backend.name());
     line(&mut out, &format!("{name}  {headline}  ({})", release()));
     for trial in trials {
         match &trial.outcome {
-            Ok(hooks) => {
+            Ok(Shown { hooks, no_candidates, .. }) => {
                 let count =
                     |what: &dyn Fn(&Verdict) -> bool| hooks.iter().filter(|(_, has)| what(has)).count();
                 let attached = count(&|verdict| *verdict == Verdict::Attached);
                 let wanted = count(&|verdict| *verdict != Verdict::NotWanted);
                 let told = format!("{:<11} works: {attached} of {wanted} hooks", trial.backend.name());
                 line(&mut out, &told);
+                if let Some(why) = no_candidates {
+                    line(&mut out, &format!("  no candidates: {why}"));
+                }
                 let quiet = [Verdict::Attached, Verdict::NotWanted];
                 for (hook, verdict) in hooks.iter().filter(|(_, verdict)| verbose || !quiet.contains(verdict))
                 {
@@ -111,6 +116,18 @@ fn text(trials: &[Trial], verbose: bool) -> String {
         }
     }
     out
+}
+
+/// What the best backend shows, in a line.
+fn headline(backend: Backend, shown: &Shown) -> String {
+    let visible = match shown.unavailable.as_slice() {
+        [] => "everything is visible".to_owned(),
+        fields => format!("not visible: {}", fields.join(", ")),
+    };
+    match backend {
+        Backend::Kprobe => format!("{visible}; exits can be missed under contention"),
+        Backend::Fentry | Backend::Tracepoint => visible,
+    }
 }
 
 fn hook_line(hook: &Hook, verdict: &Verdict) -> String {
