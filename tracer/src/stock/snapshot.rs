@@ -122,15 +122,15 @@ struct Asker<'a> {
 impl Asker<'_> {
     fn ask(&mut self, id: NetnsId) -> Answers {
         let sysctls = Sysctls::here(self.proc_root);
-        let sockets = Sockets::here(self.proc_root, self.protocols, self.left);
-        let held = sockets.as_ref().map_or(0, |sockets| sockets.list.len());
-        self.left = self.left.saturating_sub(held);
-        Answers {
+        let answers = Answers {
             config: NetnsConfig::here(id, &sysctls),
             settings: Settings::here(&sysctls),
             counters: Counters::here(self.proc_root, &sysctls),
-            sockets,
-        }
+            sockets: Sockets::here(self.proc_root, self.protocols, self.left),
+        };
+        let held = answers.sockets.as_ref().map_or(0, |sockets| sockets.list.len());
+        self.left = self.left.saturating_sub(held);
+        answers
     }
 }
 

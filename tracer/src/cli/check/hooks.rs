@@ -52,8 +52,8 @@ struct BackendState {
     name: &'static str,
     usable: bool,
     reason: Option<String>,
-    /// Fields of the records that are never filled in.
-    fields_unavailable: Vec<&'static str>,
+    /// Fields of the records that are never filled in; none where it does not run.
+    fields_unavailable: Option<Vec<&'static str>>,
     hooks: Vec<HookState>,
 }
 
@@ -75,9 +75,9 @@ fn state(trial: &Trial) -> BackendState {
     let (reason, hooks, fields_unavailable) = match &trial.outcome {
         Ok(Shown { hooks, unavailable, .. }) => {
             let hooks = hooks.iter().map(|(hook, verdict)| hook_state(hook, verdict)).collect();
-            (None, hooks, unavailable.clone())
+            (None, hooks, Some(unavailable.clone()))
         }
-        Err(refusal) => (Some(refusal.to_string()), Vec::new(), Vec::new()),
+        Err(refusal) => (Some(refusal.to_string()), Vec::new(), None),
     };
     BackendState { name: trial.backend.name(), usable, reason, fields_unavailable, hooks }
 }
