@@ -102,8 +102,10 @@ pub(crate) fn enter_in(turn: Turn, path: Path, sock: u64, requested: u16, port_o
     let slot = unsafe { &mut *slot };
     slot.sock = sock;
     slot.requested = requested;
+    // One store of the three.
     slot.time_wait_port = 0;
     slot.kind = path as u8;
+    slot.reserved = 0;
     slot.entered_ns = inflight::clock();
     if path == Path::Connect {
         if tuned!(COUNT_ONLY) {
@@ -191,8 +193,13 @@ pub(crate) fn exit_in<S: Socket>(
     match socket(entry.sock) {
         Some(socket) if socket.address() == entry.sock => {
             let choice = Choice { context, path, ret, ids };
-            // A check that succeeded is recorded only where that is asked for.
-            if entry.requested == 0 || ret != 0 || tuned!(EXPLICIT) {
+            // A check that succeeded is recorded only where that is asked for. The compiler would make two of all that
+            // follows, one for each result.
+            let unwanted = entry.requested != 0 && {
+                apart();
+                ret == 0 && !tuned!(EXPLICIT)
+            };
+            if !unwanted {
                 choice.end(&socket, entry);
             }
         }

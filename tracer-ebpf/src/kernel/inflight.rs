@@ -71,14 +71,14 @@ pub(crate) struct Slot {
     pub(crate) time_wait_port: u16,
     /// A value of `kind`.
     pub(crate) kind: u8,
-    /// What is known of the start of a search that is counted as under way: `START_COUNTED` or `START_READ`; 0 for none.
-    pub(crate) start: u8,
+    /// Always 0: written with the two before it.
+    pub(crate) reserved: u8,
     /// Port the caller asked for, or held already.
     pub(crate) requested: u16,
     /// 1 in the hash, 0 in the table.
     pub(crate) spilled: u8,
-    /// Always 0.
-    pub(crate) reserved: u8,
+    /// What is known of the start of a search that is counted as under way: `START_COUNTED` or `START_READ`; 0 for none.
+    pub(crate) start: u8,
     /// The candidate that was rejected last.
     pub(crate) rejected_port: u16,
     /// Always 0.

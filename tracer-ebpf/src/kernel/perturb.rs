@@ -36,7 +36,6 @@ pub(crate) fn forget(slot: &mut Slot) {
 pub(crate) fn enter(slot: &mut Slot, port_offset: u64) {
     let Some(table) = table() else { return };
     slot.port_offset = port_offset;
-    let port_offset = frozen(&slot.port_offset);
     let entry = PERTURB.at(port_offset);
     // SAFETY: the pointer is to an entry of a table.
     unsafe { add(entry, STARTED + 1) };

@@ -92,9 +92,12 @@ pair! {
     fexit fx_connect fx_connect_2 |ctx: FExitContext, turn| {
         let sock = sock!(ctx, 1);
         // 4 arguments up to 6.12, 5 from 6.18 on: userspace reads their number from the BTF. The branch that
-        // would read behind the return value is dead code to the verifier.
+        // would read behind the return value is dead code to the verifier; what is read first is an argument there.
         let arguments = value::<{ blanks::value::CONNECT_RET }>();
-        let ret = if arguments == 4 { word!(ctx + 32) } else { word!(ctx + 40) };
+        let mut ret = word!(ctx + 32);
+        if arguments != 4 {
+            ret = word!(ctx + 40);
+        }
         choice::exit_in(ctx.as_ptr(), turn, Path::Connect, ret as i32, |_| Some(TypedSock::<true>(sock)));
     }
 }
