@@ -171,17 +171,13 @@ impl Armed {
         if tuning & tune::COLLISIONS == 0 {
             unavailable.extend(KINDS);
         }
-        let no_candidates = if backend == Backend::Tracepoint { None } else { host.facts.no_table() };
-        if no_candidates.is_some() {
-            unavailable.extend(OF_STARTS);
-        }
         let mut hooks: Vec<_> = plan.hooks.into_iter().map(|hook| (hook, Verdict::Attached)).collect();
         hooks.extend(plan.left_out);
         let release = host.facts.release.clone();
         // Since 6.8 it tells its caller whether the socket has a range of its own; it was void before.
         let range_takes_every_port =
             host.types.functions.get("inet_sk_get_local_port_range").is_some_and(|found| !found.is_void);
-        Ok(Self {
+        let mut armed = Self {
             backend,
             ebpf,
             ring,
@@ -189,20 +185,29 @@ impl Armed {
             meter: None,
             hooks,
             unavailable,
-            no_candidates,
+            no_candidates: None,
             refused: Vec::new(),
             release,
             range_takes_every_port,
             started: MonoNs::default(),
-        })
+        };
+        if let Some(why) = host.facts.no_table() {
+            armed.tells_no_candidates(why);
+        }
+        Ok(armed)
+    }
+
+    /// Where searches begin is not known, for this reason; of a backend that could tell what follows from it.
+    fn tells_no_candidates(&mut self, why: &'static str) {
+        if self.backend.sees_searches() {
+            self.unavailable.extend(OF_STARTS);
+            self.no_candidates.get_or_insert(why);
+        }
     }
 
     fn learn(&mut self, learnt: &Learnt) -> Result<(), KernelError> {
         if !learnt.search_start_agrees {
-            self.unavailable.extend(OF_STARTS);
-            if self.backend != Backend::Tracepoint {
-                self.no_candidates.get_or_insert("searches begin elsewhere than this kernel's table says");
-            }
+            self.tells_no_candidates("searches begin elsewhere than this kernel's table says");
         }
         self.unavailable.sort_unstable();
         self.unavailable.dedup();

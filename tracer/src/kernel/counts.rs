@@ -135,7 +135,7 @@ impl Counts {
         self.inner_calls
     }
 
-    /// Of such calls, those that the kernel skipped; none where none are counted, or it does not tell.
+    /// Calls of the same that the kernel skipped; none where none are counted, or it does not tell.
     #[must_use]
     pub fn inner_missed(&self) -> Option<u64> {
         self.inner_missed

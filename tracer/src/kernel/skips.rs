@@ -22,9 +22,26 @@ impl Skips {
         Self::of(hooks, |program| number(ebpf.program(program)?, SKIPPED))
     }
 
+    /// What one of a pair saw is not lost: at most as many as the one that was skipped less often.
     fn of(hooks: &[(Hook, Verdict)], skipped: impl Fn(&str) -> Option<u64>) -> Self {
-        let [choices, inner] = [false, true].map(|inner| unseen(hooks, inner, &skipped));
-        Self { choices, inner }
+        let attached =
+            || hooks.iter().filter(|(_, verdict)| *verdict == Verdict::Attached).map(|(hook, _)| hook);
+        let spares: Vec<_> = attached()
+            .filter_map(|spare| match spare.role {
+                Role::Spare(first) => Some((first, skipped(spare.program)?)),
+                _ => None,
+            })
+            .collect();
+        let mut all = Self::default();
+        for hook in attached().filter(|hook| !matches!(hook.role, Role::Spare(_))) {
+            let Some(alone) = skipped(hook.program) else { continue };
+            let spare = spares.iter().find(|(first, _)| *first == hook.program);
+            let unseen = spare.map_or(alone, |(_, spare)| alone.min(*spare));
+            let sum =
+                if matches!(hook.role, Role::Collisions(_)) { &mut all.inner } else { &mut all.choices };
+            *sum = Some(sum.unwrap_or(0) + unseen);
+        }
+        all
     }
 
     /// Those that came since it was looked before.
@@ -32,26 +49,6 @@ impl Skips {
         let since = |now: Option<u64>, before: Option<u64>| Some(now?.saturating_sub(before?));
         Self { choices: since(self.choices, before.choices), inner: since(self.inner, before.inner) }
     }
-}
-
-/// What one of a pair saw is not lost: at most as many as the one that was skipped less often.
-fn unseen(hooks: &[(Hook, Verdict)], inner: bool, skipped: impl Fn(&str) -> Option<u64>) -> Option<u64> {
-    let attached = || hooks.iter().filter(|(_, verdict)| *verdict == Verdict::Attached).map(|(hook, _)| hook);
-    let spares: Vec<_> = attached()
-        .filter_map(|spare| match spare.role {
-            Role::Spare(first) => Some((first, skipped(spare.program)?)),
-            _ => None,
-        })
-        .collect();
-    attached()
-        .filter(|hook| !matches!(hook.role, Role::Spare(_)))
-        .filter(|hook| matches!(hook.role, Role::Collisions(_)) == inner)
-        .filter_map(|hook| {
-            let alone = skipped(hook.program)?;
-            let spare = spares.iter().find(|(first, _)| *first == hook.program);
-            Some(spare.map_or(alone, |(_, spare)| alone.min(*spare)))
-        })
-        .reduce(|one, other| one + other)
 }
 
 #[cfg(test)]

@@ -31,7 +31,7 @@ pub struct Accounts {
     pub kernel_ns: Option<u64>,
     /// Calls inside of searches that were looked at to count collisions; none where none are counted.
     pub inner_calls: Option<u64>,
-    /// Of these, those that the kernel skipped.
+    /// Calls of the same that the kernel skipped; none where none are counted, or it does not tell.
     pub inner_missed: Option<u64>,
     /// Counts of the events shown and lost.
     pub totals: Totals,

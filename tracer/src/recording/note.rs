@@ -167,7 +167,7 @@ pub struct Account {
     /// Calls inside of searches that were looked at; none where none were.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub inner_calls: Option<u64>,
-    /// Of such calls, those that the kernel skipped; none where it does not tell.
+    /// Calls of the same that the kernel skipped; none where it does not tell.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub inner_missed: Option<u64>,
     /// What went wrong inside.
